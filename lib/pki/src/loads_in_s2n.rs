@@ -1,0 +1,283 @@
+//! What s2n, as Slurm uses it, loads and accepts: our own check by the rules of contract.md 3.1-3.4.
+//!
+//! A slurmd that is given something s2n refuses crashes without a log line (contract.md 1.3), so every
+//! certificate, key and bundle passes here before it is printed or installed. The crate `s2n-tls`
+//! proves these rules right in the tests.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use crate::armor::{self, PemError};
+use crate::explain::Explain;
+use crate::key::{KeyError, PrivateKey, PublicKey};
+use crate::time::UnixTime;
+use crate::x509::{X509, X509Error};
+
+/// A handshake message is bounded by 64 KiB for the whole chain (contract.md 1.4).
+pub const MAX_CHAIN_PEM: usize = 64 * 1024;
+
+/// Longest bundle of trusted certificates: some 500 of them.
+pub const MAX_BUNDLE_PEM: usize = 1024 * 1024;
+
+/// Most certificates that s2n takes from a peer, anchor not counted.
+const MAX_DEPTH: usize = 7;
+
+/// The CA file is mapped and read as a C string: a file of whole pages has no terminator.
+const PAGE: usize = 4096;
+
+/// Longest CN that s2n compares.
+const MAX_CN: usize = 254;
+
+/// Why s2n would refuse it, or a peer would.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unloadable {
+    /// Not PEM as s2n reads it.
+    Pem(PemError),
+    /// `--` in text outside the blocks: s2n takes it for the start of one.
+    Dashes,
+    /// Text after the last block of a bundle.
+    TrailingText,
+    /// A bundle of exactly so many bytes, a multiple of the page size.
+    PageSize(usize),
+    /// A certificate that cannot be read.
+    Certificate(X509Error),
+    /// More certificates than a peer takes.
+    TooMany(usize),
+    /// A certificate that is not the issuer of one before it: a CA before the leaf, or a stranger.
+    Order,
+    /// The private key is not one that s2n reads.
+    Key(KeyError),
+    /// Key and leaf do not belong together.
+    Pair,
+    /// A CN that reads as an IP address, with no name beside it.
+    IpName,
+    /// A CN longer than 254 bytes, or an empty DNS name.
+    BadName,
+    /// No way from the leaf to a trusted certificate.
+    Untrusted,
+    /// A certificate on the way is outside its life at this time.
+    OutsideLife(String),
+    /// keyUsage or extendedKeyUsage does not allow use as server and client.
+    Purpose,
+    /// A signature that policy 20230317 refuses.
+    WeakSignature(String),
+}
+
+impl fmt::Display for Unloadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pem(e) => e.fmt(f),
+            Self::Dashes => f.write_str("\"--\" in the text around the PEM blocks"),
+            Self::TrailingText => f.write_str("text after the last certificate"),
+            Self::PageSize(size) => write!(f, "its size of {size} bytes is a multiple of the page size"),
+            Self::Certificate(e) => e.fmt(f),
+            Self::TooMany(n) => write!(f, "{n} certificates, where at most {MAX_DEPTH} are taken"),
+            Self::Order => f.write_str("the certificates are not a leaf followed by its issuers"),
+            Self::Key(e) => e.fmt(f),
+            Self::Pair => f.write_str("the private key does not belong to the certificate"),
+            Self::IpName => f.write_str("its common name is an IP address"),
+            Self::BadName => f.write_str("a common name of over 254 bytes, or an empty DNS name"),
+            Self::Untrusted => f.write_str("no chain of signatures leads to a certificate in ca_cert"),
+            Self::OutsideLife(subject) => write!(f, "{subject} is expired or not yet valid"),
+            Self::Purpose => f.write_str("its usages do not allow both server and client"),
+            Self::WeakSignature(subject) => {
+                write!(f, "{subject} is signed with an algorithm that Slurm's TLS refuses")
+            }
+        }
+    }
+}
+
+impl Explain for Unloadable {
+    fn hint(&self) -> String {
+        match self {
+            Self::Pem(e) => e.hint(),
+            Self::Certificate(e) => e.hint(),
+            Self::Key(e) => e.hint(),
+            Self::Dashes | Self::TrailingText => {
+                "keep only the lines from -----BEGIN to -----END of each certificate".into()
+            }
+            Self::PageSize(_) => "add one newline at its end".into(),
+            Self::Order => "put the leaf first, then its issuer, then the issuer's issuer".into(),
+            Self::Pair => "find the key that was made with this certificate, or issue a new pair".into(),
+            Self::OutsideLife(_) => "check the clock; renew what is expired".into(),
+            Self::Untrusted => "put the root of this chain into ca_cert: slurm-pki ca show".into(),
+            Self::TooMany(_) => "leave out roots and what does not belong to the chain".into(),
+            Self::IpName | Self::BadName | Self::Purpose | Self::WeakSignature(_) => {
+                "issue it anew: slurm-pki cert issue".into()
+            }
+        }
+    }
+}
+
+/// A certificate file as a daemon loads it for itself: leaf, then intermediates.
+///
+/// # Errors
+/// The first rule that it breaks.
+pub fn own_chain(pem: &[u8]) -> Result<Vec<X509>, Unloadable> {
+    no_dashes_around(pem)?;
+    let chain = X509::all_from_pem(pem, MAX_CHAIN_PEM).map_err(|e| match e {
+        X509Error::Pem(e) => Unloadable::Pem(e),
+        e => Unloadable::Certificate(e),
+    })?;
+    if chain.len() > MAX_DEPTH {
+        return Err(Unloadable::TooMany(chain.len()));
+    }
+    for (n, issuer) in chain.iter().enumerate().skip(1) {
+        let certifies_one_before = chain.iter().take(n).any(|below| below.is_issued_by(issuer));
+        let same_ca_again = chain.iter().take(n).skip(1).any(|other| other.same_subject(issuer));
+        if !issuer.facts().ca || !(certifies_one_before || same_ca_again) {
+            return Err(Unloadable::Order);
+        }
+    }
+    let leaf = chain.first().ok_or(Unloadable::Pem(PemError::NoBlock))?;
+    if leaf.facts().ca && chain.len() > 1 {
+        return Err(Unloadable::Order);
+    }
+    PublicKey::from_spki(&leaf.facts().spki).map_err(Unloadable::Key)?;
+    leaf_name(leaf)?;
+    Ok(chain)
+}
+
+/// A certificate file and its key file as a daemon loads them together.
+///
+/// # Errors
+/// The first rule that they break.
+pub fn own_pair(chain_pem: &[u8], key_pem: &[u8]) -> Result<Vec<X509>, Unloadable> {
+    let chain = own_chain(chain_pem)?;
+    no_dashes_around(key_pem)?;
+    let public = PrivateKey::from_pem(key_pem).and_then(|key| key.public()).map_err(Unloadable::Key)?;
+    match chain.first() {
+        Some(leaf) if leaf.facts().spki == public.spki() => Ok(chain),
+        _ => Err(Unloadable::Pair),
+    }
+}
+
+/// A file of trusted certificates as every daemon and client loads it.
+///
+/// # Errors
+/// The first rule that it breaks.
+pub fn trust_bundle(pem: &[u8]) -> Result<Vec<X509>, Unloadable> {
+    no_dashes_around(pem)?;
+    let bundle = X509::all_from_pem(pem, MAX_BUNDLE_PEM).map_err(|e| match e {
+        X509Error::Pem(e) => Unloadable::Pem(e),
+        e => Unloadable::Certificate(e),
+    })?;
+    if !pem.trim_ascii_end().ends_with(b"-----END CERTIFICATE-----") {
+        return Err(Unloadable::TrailingText);
+    }
+    if pem.len().is_multiple_of(PAGE) {
+        return Err(Unloadable::PageSize(pem.len()));
+    }
+    Ok(bundle)
+}
+
+/// Whether a peer that trusts `anchors` accepts `chain` at `now`, as server and as client.
+///
+/// # Errors
+/// The first rule that it breaks.
+pub fn accepted_by_peers(chain: &[X509], anchors: &[X509], now: UnixTime) -> Result<(), Unloadable> {
+    let leaf = chain.first().ok_or(Unloadable::Untrusted)?;
+    for sent in chain {
+        if !sent.is_valid_at(now) {
+            return Err(Unloadable::OutsideLife(sent.facts().subject.clone()));
+        }
+        if sent.facts().weak_signature && !sent.is_self_issued() {
+            return Err(Unloadable::WeakSignature(sent.facts().subject.clone()));
+        }
+    }
+    let facts = leaf.facts();
+    let signs = facts.key_usage.is_none_or(|(signs, _)| signs);
+    if !signs || facts.extended_key_usage.is_some_and(|both| both != (true, true)) {
+        return Err(Unloadable::Purpose);
+    }
+    reaches_an_anchor(leaf, chain, anchors, now)
+}
+
+/// Climbs from the leaf, one issuer at a time, until a trusted certificate is reached (any trusted
+/// certificate is an end: PARTIAL_CHAIN, contract.md 3.4).
+fn reaches_an_anchor(leaf: &X509, chain: &[X509], anchors: &[X509], now: UnixTime) -> Result<(), Unloadable> {
+    let mut below = vec![leaf];
+    for depth in 0..MAX_DEPTH {
+        let mut above = Vec::new();
+        for certificate in &below {
+            if anchors.iter().any(|anchor| anchor == *certificate) && certificate.is_valid_at(now) {
+                return Ok(());
+            }
+            let fits = |ca: &&X509| {
+                let facts = ca.facts();
+                facts.ca
+                    && facts.key_usage.is_none_or(|(_, cert_sign)| cert_sign)
+                    && facts.path_len.is_none_or(|most| most as usize >= depth)
+                    && ca.is_valid_at(now)
+                    && certificate.is_issued_by(ca)
+            };
+            if anchors.iter().any(|anchor| fits(&anchor)) {
+                return Ok(());
+            }
+            above.extend(chain.iter().skip(1).filter(fits));
+        }
+        if above.is_empty() {
+            break;
+        }
+        below = above;
+    }
+    match anchors.iter().find(|anchor| !anchor.is_valid_at(now)) {
+        Some(anchor) if leaf.is_issued_by(anchor) => {
+            Err(Unloadable::OutsideLife(anchor.facts().subject.clone()))
+        }
+        _ => Err(Unloadable::Untrusted),
+    }
+}
+
+fn leaf_name(leaf: &X509) -> Result<(), Unloadable> {
+    let facts = leaf.facts();
+    if facts.dns.iter().flatten().any(String::is_empty) {
+        return Err(Unloadable::BadName);
+    }
+    let has_names = facts.dns.as_ref().is_some_and(|dns| !dns.is_empty()) || facts.other_names;
+    for name in &facts.common_names {
+        if name.len() > MAX_CN && !has_names {
+            return Err(Unloadable::BadName);
+        }
+        let is_ip = std::str::from_utf8(name).is_ok_and(|text| text.parse::<IpAddr>().is_ok());
+        if is_ip && !has_names {
+            return Err(Unloadable::IpName);
+        }
+    }
+    Ok(())
+}
+
+/// Text around the blocks is skipped by s2n unless it contains `--` (contract.md 3.2).
+fn no_dashes_around(pem: &[u8]) -> Result<(), Unloadable> {
+    let mut inside = false;
+    for line in pem.split(|byte| *byte == b'\n') {
+        if line.starts_with(b"-----BEGIN ") {
+            inside = true;
+        } else if line.starts_with(b"-----END ") {
+            inside = false;
+        } else if !inside && line.windows(2).any(|pair| pair == b"--") {
+            return Err(Unloadable::Dashes);
+        }
+    }
+    Ok(())
+}
+
+/// Puts one newline after a bundle whose size is a multiple of the page size, so that it loads.
+#[must_use]
+pub fn pad_bundle(mut pem: String) -> String {
+    if pem.len().is_multiple_of(PAGE) {
+        pem.push('\n');
+    }
+    pem
+}
+
+/// For key files that a person brings: the text of a key that s2n reads, in the form we write.
+///
+/// # Errors
+/// When it is not a key that we take.
+pub fn own_key(key_pem: &[u8]) -> Result<PrivateKey, Unloadable> {
+    match armor::blocks(key_pem, crate::key::MAX_KEY_PEM) {
+        Ok(_) => PrivateKey::from_pem(key_pem).map_err(Unloadable::Key),
+        Err(e) => Err(Unloadable::Pem(e)),
+    }
+}

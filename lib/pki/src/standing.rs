@@ -1,0 +1,332 @@
+//! Where a node stands: what its records, or the lines of a token list, allow it right now.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::binding::BindingPublic;
+use crate::explain::Explain;
+use crate::record::{Record, RecordId};
+use crate::time::UnixTime;
+use crate::token::{NodeSecret, Token};
+
+/// When a record was first used: the contents of `<NodeName>.<id>.used`.
+///
+/// Its text is the unix time of the first certificate issued under the record. Where that certificate
+/// was not bound (`bind` other than "required"), a second word says when the first bound one came,
+/// or `-` while none has: single use counts from the first, grace and "once bound" from the second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The first certificate of any kind.
+    pub issued: UnixTime,
+    /// The first certificate that this record's key bound.
+    pub bound: Option<UnixTime>,
+}
+
+impl Mark {
+    /// Reads a mark; `modified` is the file's time of last change, which serves where the file is
+    /// empty (a foreign or crashed writer). `None` when it is neither empty nor a mark.
+    #[must_use]
+    pub fn parse(text: &[u8], modified: UnixTime) -> Option<Self> {
+        let text = std::str::from_utf8(text).ok()?;
+        let mut words = text.split_ascii_whitespace();
+        let Some(first) = words.next() else {
+            return Some(Self { issued: modified, bound: Some(modified) });
+        };
+        let issued = UnixTime(first.parse().ok()?);
+        let bound = match words.next() {
+            None => Some(issued),
+            Some("-") => None,
+            Some(time) => Some(UnixTime(time.parse().ok()?)),
+        };
+        words.next().is_none().then_some(Self { issued, bound })
+    }
+
+    /// The text of the mark, with a newline.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        match self.bound {
+            Some(bound) if bound == self.issued => format!("{}\n", self.issued.0),
+            Some(bound) => format!("{} {}\n", self.issued.0, bound.0),
+            None => format!("{} -\n", self.issued.0),
+        }
+    }
+}
+
+/// A record and its mark.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// The record.
+    pub record: Record,
+    /// Its mark, if a certificate was ever issued under it.
+    pub mark: Option<Mark>,
+}
+
+/// How long old rights last.
+#[derive(Clone, Copy, Debug)]
+pub struct Windows {
+    /// How long a single-use token may be repeated after the first certificate under it: Slurm resends
+    /// token and request without end when a reply is lost (contract.md 2).
+    pub replay: Duration,
+    /// How long a node's former secret lasts after the first certificate bound by the new one.
+    pub grace: Duration,
+}
+
+/// Where a node stands. Its own records alone judge it, withdrawn ones included; only a node without
+/// any falls back on the token list.
+#[derive(Clone, Debug)]
+pub enum Standing {
+    /// Nobody enrolled it.
+    Unknown,
+    /// Its records, oldest first.
+    Recorded(Vec<Held>),
+    /// The lines of the token list that apply to it.
+    Listed(Vec<NodeSecret>),
+}
+
+/// Why a token is not valid for a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenRefusal {
+    /// The node has neither record nor line.
+    UnknownNode,
+    /// No record or line has this token.
+    WrongToken,
+    /// The record with this token was withdrawn: the node was removed, or got a new secret.
+    Withdrawn,
+    /// `enrols_until` is past.
+    Expired,
+    /// A single-use token, and the replay window after its first use is over.
+    Used,
+    /// The node's former secret, and the grace after its first use of the new one is over.
+    Superseded,
+}
+
+impl fmt::Display for TokenRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UnknownNode => "token rejected: the node is not enrolled",
+            Self::WrongToken => "token rejected: it is not this node's",
+            Self::Withdrawn => "token rejected: it was withdrawn",
+            Self::Expired => "token rejected: its time to enrol is over",
+            Self::Used => "token rejected: it is for a single use and was used",
+            Self::Superseded => "token rejected: the node has a newer secret and uses it",
+        })
+    }
+}
+
+impl Explain for TokenRefusal {
+    fn hint(&self) -> String {
+        match self {
+            Self::UnknownNode => {
+                "enrol it with: slurm-pki node add NODE (or put its token into token_list)".into()
+            }
+            Self::WrongToken => {
+                "if the node is yours, give it a new secret: slurm-pki node token NODE, then bundle".into()
+            }
+            _ => "give the node a new secret: slurm-pki node token NODE, then bundle".into(),
+        }
+    }
+}
+
+/// A key that may bind requests of a node now, and the record it stands in (`None`: a list line).
+#[derive(Clone, Debug)]
+pub struct Binder {
+    /// The record, where there is one.
+    pub record: Option<RecordId>,
+    /// The public half of B.
+    pub key: BindingPublic,
+}
+
+impl Standing {
+    /// Whether `token` enrols the node at `now`. Every digest is compared, in constant time.
+    ///
+    /// # Errors
+    /// The reason why not.
+    pub fn enrols(&self, token: &Token, now: UnixTime, windows: &Windows) -> Result<(), TokenRefusal> {
+        let given = token.digest();
+        match self {
+            Self::Unknown => Err(TokenRefusal::UnknownNode),
+            Self::Listed(lines) => {
+                let mut found = false;
+                for line in lines {
+                    found |= line.token().digest() == given;
+                }
+                if found { Ok(()) } else { Err(TokenRefusal::WrongToken) }
+            }
+            Self::Recorded(held) => {
+                let mut verdict = Err(TokenRefusal::WrongToken);
+                for one in held {
+                    if one.record.token == given {
+                        verdict = self.enrol_right(one, now, windows);
+                    }
+                }
+                verdict
+            }
+        }
+    }
+
+    /// The keys that may bind a request of this node at `now`, newest record first.
+    #[must_use]
+    pub fn binders(&self, now: UnixTime, windows: &Windows) -> Vec<Binder> {
+        match self {
+            Self::Unknown => Vec::new(),
+            Self::Listed(lines) => {
+                lines.iter().map(|line| Binder { record: None, key: line.binding_key().public() }).collect()
+            }
+            Self::Recorded(held) => held
+                .iter()
+                .rev()
+                .filter(|one| self.lives(one, now, windows).is_ok())
+                .map(|one| Binder { record: Some(one.record.id.clone()), key: one.record.bind })
+                .collect(),
+        }
+    }
+
+    /// Whether anything still speaks for this node: a record with the right to bind, or a list line.
+    #[must_use]
+    pub fn is_enrolled(&self, now: UnixTime, windows: &Windows) -> bool {
+        match self {
+            Self::Unknown => false,
+            Self::Listed(lines) => !lines.is_empty(),
+            Self::Recorded(held) => held.iter().any(|one| self.lives(one, now, windows).is_ok()),
+        }
+    }
+
+    /// Whether the node ever sent a request that one of its records' keys had bound.
+    #[must_use]
+    pub fn has_bound(&self) -> bool {
+        let Self::Recorded(held) = self else { return false };
+        held.iter().any(|one| one.mark.is_some_and(|mark| mark.bound.is_some()))
+    }
+
+    /// The records whose tokens still enrol: those that an unbound certificate marks as used.
+    #[must_use]
+    pub fn still_enrolling(&self, now: UnixTime, windows: &Windows) -> Vec<RecordId> {
+        let Self::Recorded(held) = self else { return Vec::new() };
+        held.iter()
+            .filter(|one| self.enrol_right(one, now, windows).is_ok())
+            .map(|one| one.record.id.clone())
+            .collect()
+    }
+
+    fn enrol_right(&self, one: &Held, now: UnixTime, windows: &Windows) -> Result<(), TokenRefusal> {
+        self.lives(one, now, windows)?;
+        if one.record.enrols_until.is_some_and(|until| now > until) {
+            return Err(TokenRefusal::Expired);
+        }
+        match one.mark {
+            Some(mark) if one.record.single_use && now >= mark.issued.plus(windows.replay) => {
+                Err(TokenRefusal::Used)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Withdrawn ends both rights, and so does a newer secret after its grace.
+    fn lives(&self, one: &Held, now: UnixTime, windows: &Windows) -> Result<(), TokenRefusal> {
+        if one.record.withdrawn.is_some_and(|since| now >= since) {
+            return Err(TokenRefusal::Withdrawn);
+        }
+        let Self::Recorded(held) = self else { return Ok(()) };
+        let newer = held.iter().skip_while(|other| other.record.id != one.record.id).skip(1);
+        let over = newer.filter_map(|other| other.mark?.bound).any(|bound| now >= bound.plus(windows.grace));
+        if over { Err(TokenRefusal::Superseded) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+    const WINDOWS: Windows = Windows { replay: HOUR, grace: Duration::from_secs(14 * 86400) };
+    const NOW: UnixTime = UnixTime(1_700_000_000);
+
+    fn secret(n: u8) -> NodeSecret {
+        NodeSecret::new([n; 32])
+    }
+
+    fn held(n: u8) -> Held {
+        Held { record: Record::of(&secret(n), RecordId::new([n; 8]), NOW), mark: None }
+    }
+
+    fn bound_at(time: UnixTime) -> Option<Mark> {
+        Some(Mark { issued: time, bound: Some(time) })
+    }
+
+    #[test]
+    fn any_live_record_enrols_and_binds() {
+        let standing = Standing::Recorded(vec![held(1), held(2)]);
+        assert_eq!(standing.enrols(&secret(1).token(), NOW, &WINDOWS), Ok(()));
+        assert_eq!(standing.enrols(&secret(2).token(), NOW, &WINDOWS), Ok(()));
+        assert_eq!(standing.enrols(&secret(3).token(), NOW, &WINDOWS), Err(TokenRefusal::WrongToken));
+        assert_eq!(standing.binders(NOW, &WINDOWS).len(), 2);
+    }
+
+    #[test]
+    fn a_withdrawn_record_neither_enrols_nor_binds() {
+        let mut one = held(1);
+        one.record.withdrawn = Some(NOW);
+        let standing = Standing::Recorded(vec![one]);
+        assert_eq!(standing.enrols(&secret(1).token(), NOW, &WINDOWS), Err(TokenRefusal::Withdrawn));
+        assert!(standing.binders(NOW, &WINDOWS).is_empty());
+        assert!(!standing.is_enrolled(NOW, &WINDOWS));
+    }
+
+    #[test]
+    fn expiry_and_single_use_end_enrolment_but_not_binding() {
+        let mut expired = held(1);
+        expired.record.enrols_until = Some(UnixTime(NOW.0 - 1));
+        let mut used = held(2);
+        used.record.single_use = true;
+        used.mark = bound_at(NOW.minus(HOUR));
+        let expired = Standing::Recorded(vec![expired]);
+        let used = Standing::Recorded(vec![used]);
+        assert_eq!(expired.enrols(&secret(1).token(), NOW, &WINDOWS), Err(TokenRefusal::Expired));
+        assert_eq!(used.enrols(&secret(2).token(), NOW, &WINDOWS), Err(TokenRefusal::Used));
+        assert_eq!((expired.binders(NOW, &WINDOWS).len(), used.binders(NOW, &WINDOWS).len()), (1, 1));
+    }
+
+    #[test]
+    fn a_single_use_token_may_be_repeated_inside_the_window() {
+        let mut one = held(1);
+        one.record.single_use = true;
+        one.mark = bound_at(UnixTime(NOW.0 - 3599));
+        let standing = Standing::Recorded(vec![one]);
+        assert_eq!(standing.enrols(&secret(1).token(), NOW, &WINDOWS), Ok(()));
+    }
+
+    #[test]
+    fn a_former_secret_ends_after_its_grace_counted_from_the_first_use_of_the_new_one() {
+        let mut new = held(2);
+        new.mark = bound_at(NOW);
+        let standing = Standing::Recorded(vec![held(1), new]);
+        let almost = UnixTime(NOW.plus(WINDOWS.grace).0 - 1);
+        assert_eq!(standing.enrols(&secret(1).token(), almost, &WINDOWS), Ok(()));
+        let after = NOW.plus(WINDOWS.grace);
+        assert_eq!(standing.enrols(&secret(1).token(), after, &WINDOWS), Err(TokenRefusal::Superseded));
+        assert_eq!(standing.enrols(&secret(2).token(), after, &WINDOWS), Ok(()));
+        assert_eq!(standing.binders(after, &WINDOWS).len(), 1);
+    }
+
+    #[test]
+    fn an_unbound_first_use_counts_for_single_use_only() {
+        let mut new = held(2);
+        new.mark = Some(Mark { issued: UnixTime(0), bound: None });
+        let standing = Standing::Recorded(vec![held(1), new]);
+        assert_eq!(standing.enrols(&secret(1).token(), NOW, &WINDOWS), Ok(()));
+        assert!(!standing.has_bound());
+    }
+
+    #[test]
+    fn marks_are_read_back_and_an_empty_one_counts_from_its_change() {
+        for mark in [
+            Mark { issued: UnixTime(5), bound: Some(UnixTime(5)) },
+            Mark { issued: UnixTime(5), bound: Some(UnixTime(9)) },
+            Mark { issued: UnixTime(5), bound: None },
+        ] {
+            assert_eq!(Mark::parse(mark.to_text().as_bytes(), NOW), Some(mark));
+        }
+        assert_eq!(Mark::parse(b"", NOW), bound_at(NOW));
+        assert_eq!(Mark::parse(b"soon", NOW), None);
+    }
+}
