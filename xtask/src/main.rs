@@ -1,0 +1,82 @@
+//! `cargo xtask`: one command each to build the programs, to show them at work, and to test all of it.
+//!
+//! `cargo xtask` alone lists the commands.
+
+mod linkage;
+mod prerequisites;
+mod programs;
+mod report;
+mod rust_version;
+mod steps;
+mod terminal;
+mod test_options;
+mod usage;
+mod workspace;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::test_options::TestOptions;
+use crate::workspace::Workspace;
+
+/// A command line that makes no sense, as in sysexits.h; the admin command uses the same code.
+const USAGE: u8 = 64;
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    dispatch(&arguments).unwrap_or_else(|failure| {
+        terminal::error(&format!("{failure:#}"));
+        ExitCode::FAILURE
+    })
+}
+
+fn dispatch(arguments: &[OsString]) -> Result<ExitCode> {
+    let Some((command, rest)) = arguments.split_first() else { return Ok(help(usage::ALL)) };
+    let asks_for_help = matches!(rest, [only] if only == "--help" || only == "-h");
+    match (command.to_str(), asks_for_help) {
+        (Some("help" | "--help" | "-h"), _) => Ok(help(usage::ALL)),
+        (Some("build"), true) => Ok(help(usage::BUILD)),
+        (Some("demo"), true) => Ok(help(usage::DEMO)),
+        (Some("test"), true) => Ok(help(usage::TEST)),
+        (Some("build"), false) if rest.is_empty() => build(),
+        (Some("demo"), false) => demo(rest),
+        (Some("test"), false) => test(rest),
+        (Some("build"), false) => Ok(misused("build takes no arguments", usage::BUILD)),
+        _ => Ok(misused(&format!("no such command: {}", command.display()), usage::ALL)),
+    }
+}
+
+fn help(text: &str) -> ExitCode {
+    terminal::line(text.trim_end());
+    ExitCode::SUCCESS
+}
+
+fn misused(what: &str, text: &str) -> ExitCode {
+    terminal::error(what);
+    terminal::complaint(text.trim_end());
+    ExitCode::from(USAGE)
+}
+
+fn build() -> Result<ExitCode> {
+    prerequisites::require(prerequisites::BUILD)?;
+    let workspace = Workspace::find()?;
+    programs::build(&workspace)?;
+    terminal::line(&format!("The programs are in {}", programs::folder(&workspace).display()));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn demo(arguments: &[OsString]) -> Result<ExitCode> {
+    prerequisites::require(prerequisites::BUILD)?;
+    let workspace = Workspace::find()?;
+    programs::build(&workspace)?;
+    programs::demo(&workspace, arguments)
+}
+
+fn test(arguments: &[OsString]) -> Result<ExitCode> {
+    match TestOptions::parse(arguments) {
+        Ok(options) => steps::test(&options),
+        Err(what) => Ok(misused(&what, usage::TEST)),
+    }
+}

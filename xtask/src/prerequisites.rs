@@ -1,0 +1,173 @@
+//! What a machine must have before a build or the tests can start, and how it is asked for.
+//!
+//! The C compiler is looked for once more, earlier, by `.cargo/compiler-present`: without it xtask itself cannot be linked.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+/// One thing that has to be on the machine.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Tool {
+    name: &'static str,
+    kind: Kind,
+    debian: &'static str,
+    rhel: &'static str,
+    /// Who needs it.
+    purpose: &'static str,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kind {
+    /// A program on PATH.
+    Program,
+    /// A file that the C compiler finds when it links.
+    Linked,
+}
+
+const fn program(name: &'static str, package: &'static str, purpose: &'static str) -> Tool {
+    Tool { name, kind: Kind::Program, debian: package, rhel: package, purpose }
+}
+
+/// What `cargo xtask build` needs.
+pub(crate) const BUILD: &[Tool] = &[
+    program("cc", "gcc", "compiles the C in ring, and links"),
+    program("ar", "binutils", "packs the C in ring"),
+    program("ld", "binutils", "links"),
+    program("strip", "binutils", "makes the programs small"),
+    Tool {
+        name: "crt1.o",
+        kind: Kind::Linked,
+        debian: "libc6-dev",
+        rhel: "glibc-devel",
+        purpose: "part of every program",
+    },
+    Tool {
+        name: "libc.a",
+        kind: Kind::Linked,
+        debian: "libc6-dev",
+        rhel: "glibc-static",
+        purpose: "part of the static programs",
+    },
+];
+
+/// What the step `fmt` needs.
+pub(crate) const FORMAT: &[Tool] = &[program("cargo-fmt", "rustfmt", "checks the layout of the code")];
+
+/// What the step `clippy` needs.
+pub(crate) const LINT: &[Tool] = &[Tool {
+    name: "cargo-clippy",
+    kind: Kind::Program,
+    debian: "rust-clippy",
+    rhel: "clippy",
+    purpose: "checks the code",
+}];
+
+/// What the step `static` needs.
+pub(crate) const LINKAGE: &[Tool] = &[
+    program("readelf", "binutils", "shows that a program is static"),
+    Tool {
+        name: "ldd",
+        kind: Kind::Program,
+        debian: "libc-bin",
+        rhel: "glibc-common",
+        purpose: "shows that a program is static",
+    },
+];
+
+/// What the step `tests` needs.
+pub(crate) const TESTS: &[Tool] = &[
+    program("nm", "binutils", "lists what a static program links"),
+    program("openssl", "openssl", "reads back what the programs write"),
+    program("strace", "strace", "shows what the programs open"),
+];
+
+/// An error that names all of these that are missing, and the packages to install.
+pub(crate) fn require(tools: &[Tool]) -> Result<()> {
+    let missing: Vec<Tool> = tools.iter().filter(|tool| !present(tool)).copied().collect();
+    if missing.is_empty() { Ok(()) } else { bail!(request(&missing)) }
+}
+
+fn present(tool: &Tool) -> bool {
+    match tool.kind {
+        Kind::Program => on_path(tool.name),
+        Kind::Linked => compiler_finds(tool.name),
+    }
+}
+
+fn on_path(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| executable(&folder.join(name)))
+}
+
+fn executable(file: &Path) -> bool {
+    file.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+}
+
+/// The compiler answers with the full path of a file that it has, and with the bare name of one that it has not.
+fn compiler_finds(name: &str) -> bool {
+    let answer = Command::new("cc").arg(format!("-print-file-name={name}")).output();
+    answer.is_ok_and(|answer| String::from_utf8_lossy(&answer.stdout).contains('/'))
+}
+
+fn request(missing: &[Tool]) -> String {
+    let mut text = String::from("something is missing on this machine:\n");
+    for tool in missing {
+        text += &format!("  {:12} {}\n", tool.name, tool.purpose);
+    }
+    let rhel = packages(missing, |tool| tool.rhel);
+    text += &format!("Debian, Ubuntu:  apt install {}\n", packages(missing, |tool| tool.debian));
+    text += &format!("RHEL and kin:    dnf install {rhel}");
+    if rhel.contains("glibc-static") {
+        text += "\n                 (glibc-static comes from the CRB repository: dnf config-manager --set-enabled crb)";
+    }
+    if missing.iter().any(|tool| tool.name.starts_with("cargo-")) {
+        text += "\nRust by rustup:  rustup component add rustfmt clippy";
+    }
+    text
+}
+
+/// Each package once, in the order of the tools.
+fn packages(missing: &[Tool], of: impl Fn(&Tool) -> &'static str) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for name in missing.iter().map(of) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_names_every_tool_and_each_package_once() {
+        let text = request(BUILD);
+        assert!(text.contains("  strip        makes the programs small\n"), "{text}");
+        assert!(text.contains("apt install gcc binutils libc6-dev\n"), "{text}");
+        assert!(text.contains("dnf install gcc binutils glibc-devel glibc-static\n"), "{text}");
+        assert!(text.contains("CRB"), "{text}");
+    }
+
+    #[test]
+    fn a_request_without_static_parts_does_not_mention_their_repository() {
+        assert!(!request(TESTS).contains("CRB"));
+    }
+
+    #[test]
+    fn a_missing_program_is_an_error_and_a_present_one_is_not() {
+        let error = require(&[program("no-such-program-here", "nosuch", "nothing")]).unwrap_err().to_string();
+        assert!(error.contains("apt install nosuch\n"), "{error}");
+        assert!(require(&[program("sh", "dash", "everything")]).is_ok());
+    }
+
+    #[test]
+    fn the_compiler_finds_its_start_file_and_not_an_invented_one() {
+        assert!(compiler_finds("crt1.o"));
+        assert!(!compiler_finds("no-such-file.a"));
+    }
+}

@@ -1,0 +1,116 @@
+//! Builds the release programs and lays them side by side.
+
+use std::ffi::OsString;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result};
+
+use crate::workspace::{self, Workspace, run};
+
+/// The programs that Slurm runs, by the names of its parameters; static.
+pub(crate) const SEVEN: [&str; 7] = [
+    "get_node_token",
+    "generate_csr",
+    "get_cert_key",
+    "validate_node_token",
+    "sign_csr",
+    "keygen",
+    "certgen",
+];
+
+/// The admin command: dynamic, since it looks users and hosts up, which a static glibc program must not.
+const ADMIN: &str = "slurm-pki";
+
+/// Where the stripped programs lie.
+pub(crate) fn folder(workspace: &Workspace) -> PathBuf {
+    workspace.target.join("dist/bin")
+}
+
+/// Where the seven lie with their symbols, for `nm`.
+pub(crate) fn unstripped_folder(workspace: &Workspace) -> PathBuf {
+    workspace.target.join("dist/unstripped")
+}
+
+/// Builds all programs and lays them out.
+pub(crate) fn build(workspace: &Workspace) -> Result<()> {
+    let seven = build_seven(workspace)?;
+    let admin = build_admin(workspace)?;
+    let (stripped, unstripped) = (folder(workspace), unstripped_folder(workspace));
+    for folder in [&stripped, &unstripped] {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    for name in SEVEN {
+        lay(&unstripped, name, |copy| copy_of(&seven.join(name), copy))?;
+        lay(&stripped, name, |copy| strip(&seven.join(name), copy))?;
+    }
+    lay(&stripped, ADMIN, |copy| strip(&admin.join(ADMIN), copy))
+}
+
+/// `slurm-pki demo` on the programs as they lie; its exit code is ours.
+pub(crate) fn demo(workspace: &Workspace, arguments: &[OsString]) -> Result<ExitCode> {
+    let program = folder(workspace).join(ADMIN);
+    let status = Command::new(&program).arg("demo").args(arguments).status();
+    let status = status.with_context(|| format!("cannot start {}", program.display()))?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// With an explicit target the flag reaches the programs and no build script or procedural macro, and in a target folder
+/// of their own these builds and the others do not undo each other.
+fn build_seven(workspace: &Workspace) -> Result<PathBuf> {
+    let (host, own) = (workspace::host()?, workspace.target.join("static"));
+    let mut cargo = workspace.cargo();
+    cargo.args(["build", "--locked", "--release", "--package", "scripts", "--bins"]);
+    cargo.args(["--target", &host]).arg("--target-dir").arg(&own);
+    cargo.env("RUSTFLAGS", static_flags(std::env::var("RUSTFLAGS").ok()));
+    // It would silently win over RUSTFLAGS.
+    cargo.env_remove("CARGO_ENCODED_RUSTFLAGS");
+    run(&mut cargo)?;
+    Ok(own.join(host).join("release"))
+}
+
+fn build_admin(workspace: &Workspace) -> Result<PathBuf> {
+    run(workspace.cargo().args(["build", "--locked", "--release", "--package", ADMIN, "--bins"]))?;
+    Ok(workspace.target.join("release"))
+}
+
+/// The caller's own flags are kept.
+fn static_flags(given: Option<String>) -> String {
+    let ours = "-C target-feature=+crt-static";
+    given.filter(|flags| !flags.is_empty()).map_or_else(|| ours.to_owned(), |flags| format!("{flags} {ours}"))
+}
+
+/// Makes the file under another name and renames it into place, so that a program that runs keeps its own.
+fn lay(folder: &Path, name: &str, make: impl Fn(&Path) -> Result<()>) -> Result<()> {
+    let (new, place) = (folder.join(format!(".{name}.new")), folder.join(name));
+    make(&new)?;
+    fs::set_permissions(&new, Permissions::from_mode(0o755))
+        .and_then(|()| fs::rename(&new, &place))
+        .with_context(|| format!("cannot lay out {}", place.display()))
+}
+
+fn copy_of(built: &Path, copy: &Path) -> Result<()> {
+    fs::copy(built, copy).map(drop).with_context(|| format!("cannot copy {}", built.display()))
+}
+
+fn strip(built: &Path, copy: &Path) -> Result<()> {
+    workspace::answer(Command::new("strip").arg("-o").args([copy, built])).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_callers_own_flags_are_kept_beside_the_static_one() {
+        assert_eq!(static_flags(None), "-C target-feature=+crt-static");
+        assert_eq!(static_flags(Some(String::new())), "-C target-feature=+crt-static");
+        assert_eq!(
+            static_flags(Some("-C opt-level=1".into())),
+            "-C opt-level=1 -C target-feature=+crt-static"
+        );
+    }
+}

@@ -1,0 +1,51 @@
+//! What `--help` prints, one text per command, each with an example that works as it stands.
+
+/// `cargo xtask` and `cargo xtask --help`.
+pub(crate) const ALL: &str = "\
+usage: cargo xtask COMMAND
+
+  build   build the release programs and lay them side by side in target/dist/bin
+  demo    build, then let `slurm-pki demo` run a whole exchange with them
+  test    everything that has to hold before a change is taken
+
+cargo xtask COMMAND --help   what it does, its options, an example
+
+exit codes: 0 done, 1 failed, 64 usage
+";
+
+/// `cargo xtask build --help`.
+pub(crate) const BUILD: &str = "\
+usage: cargo xtask build
+
+Builds the seven programs that Slurm runs (release, static) and slurm-pki (release, dynamic), and lays stripped copies of
+mode 0755 in target/dist/bin. The seven with their symbols are in target/dist/unstripped. When this machine lacks
+something that the build needs, it is named with the package to install. CARGO_TARGET_DIR is respected.
+
+example:
+  cargo xtask build && ls -l target/dist/bin
+";
+
+/// `cargo xtask demo --help`.
+pub(crate) const DEMO: &str = "\
+usage: cargo xtask demo [ARGUMENTS OF slurm-pki demo]
+
+`cargo xtask build`, then `slurm-pki demo` on the programs just built: certificates for a few nodes, each program run as
+Slurm runs it. Exits as the demo does: 0 only when every check passed.
+
+example:
+  cargo xtask demo --nodes 'n[1-3]'
+";
+
+/// `cargo xtask test --help`.
+pub(crate) const TEST: &str = "\
+usage: cargo xtask test [--only STEP]... [--no-skips] [--list]
+
+Runs every step, whatever became of the ones before, and ends with a table of them. Exits with 0 only when none failed.
+
+  --only STEP   this step alone, and the build when the step looks at the built programs; may be repeated
+  --no-skips    a step that had to be skipped counts as failed
+  --list        name the steps and stop
+
+example:
+  cargo xtask test --only fmt --only clippy
+";
