@@ -1,0 +1,52 @@
+//! Where the programs under test are.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+/// The seven, as their files are called.
+pub const SEVEN: [&str; 7] = [
+    "get_node_token",
+    "generate_csr",
+    "get_cert_key",
+    "validate_node_token",
+    "sign_csr",
+    "keygen",
+    "certgen",
+];
+
+/// The folder of this workspace.
+#[must_use]
+pub fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
+}
+
+/// One of our built programs: from the folder named by `SLURM_PKI_PROGRAMS`, else from the release
+/// layout, else from the debug build.
+///
+/// # Panics
+/// When nobody has built it.
+#[must_use]
+#[track_caller]
+pub fn program(name: &str) -> PathBuf {
+    let folder = folder();
+    let path = folder.join(name);
+    assert!(path.is_file(), "no {name} in {}: build the programs first: cargo xtask build", folder.display());
+    path
+}
+
+/// One of the reference scripts.
+#[must_use]
+pub fn reference(name: &str) -> PathBuf {
+    workspace().join("tests/reference").join(format!("{name}.sh"))
+}
+
+fn folder() -> PathBuf {
+    if let Some(named) = env::var_os("SLURM_PKI_PROGRAMS") {
+        // Slurm takes absolute paths only.
+        return workspace().join(named);
+    }
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    let target = workspace().join(target);
+    let release = target.join("dist/bin");
+    if release.is_dir() { release } else { target.join("debug") }
+}
