@@ -1,9 +1,10 @@
-//! The one place that writes to the terminal.
+//! The one place that writes to the terminal. A reader that went away (`| head`) is no failure of ours.
+
+use std::io::{self, Write};
 
 /// One line of what was asked for.
-#[expect(clippy::print_stdout, reason = "this is the module that prints")]
 pub(crate) fn line(text: &str) {
-    println!("{text}");
+    let _ = writeln!(io::stdout(), "{text}");
 }
 
 /// The reason why something failed, with the program's name in front.
@@ -12,7 +13,6 @@ pub(crate) fn error(what: &str) {
 }
 
 /// One line beside the answer, on stderr.
-#[expect(clippy::print_stderr, reason = "this is the module that prints")]
 pub(crate) fn complaint(text: &str) {
-    eprintln!("{text}");
+    let _ = writeln!(io::stderr(), "{text}");
 }
