@@ -97,6 +97,13 @@ impl Certificate {
         &self.leaf
     }
 
+    /// SHA-256 of its SubjectPublicKeyInfo, lower-case hex.
+    #[must_use]
+    pub fn spki_sha256(&self) -> String {
+        let digest = ring::digest::digest(&ring::digest::SHA256, &self.leaf.facts().spki);
+        data_encoding::HEXLOWER.encode(digest.as_ref())
+    }
+
     /// Leaf first, then the chain: what is printed.
     #[must_use]
     pub fn to_pem(&self) -> &str {

@@ -1,0 +1,47 @@
+//! `sign_csr_script`: judges the request that slurmctld passes on, and prints a certificate.
+
+use std::process::ExitCode;
+
+use contract::{Error, Output};
+use pki::csr::Csr;
+use pki::explain::Explain;
+use pki::policy::Authorisation;
+use site::clock;
+use site::config::{ConfigFile, ControllerConfig};
+use site::ledger::{Entry, Ledger};
+use site::signer::{self, Signer};
+use site::store::Store;
+
+const PROGRAM: &str = "sign_csr";
+
+fn main() -> ExitCode {
+    contract::run(PROGRAM, |arguments| {
+        let request = arguments.one("certificate signing request")?;
+        let config = ControllerConfig::read(&ConfigFile::load()?)?;
+        let ledger = Ledger::of(&config);
+        let now = clock::now();
+        let refuse = |node: &[u8], reason: &dyn Explain| {
+            ledger.refused(PROGRAM, node, &reason.to_string(), now);
+            Error::new(&reason.to_string(), &reason.hint())
+        };
+        let csr = Csr::parse(request).map_err(|e| refuse(b"(unknown)", &e))?;
+        let node = csr.name();
+        let store = Store::of(&config)?;
+        let standing = store.standing(node)?;
+        let certificates = signer::ca_certificates(&config)?;
+        let plan = signer::policy(&config, &certificates)
+            .decide(&csr, &standing, now)
+            .map_err(|e| refuse(node.as_str().as_bytes(), &e))?;
+        // Only now, for an accepted request, is the CA key looked at.
+        let certificate = Signer::open(&config, certificates)?.sign(&plan, now)?;
+        ledger.record(PROGRAM, &Entry::of(&certificate, &plan, now))?;
+        match plan.authorisation() {
+            Authorisation::Record(id) => store.mark(node, id, true, now)?,
+            Authorisation::Unbound(ids) => {
+                ids.iter().try_for_each(|id| store.mark(node, id, false, now))?;
+            }
+            Authorisation::ListLine | Authorisation::Admin => {}
+        }
+        Ok(Output::Public(certificate.to_pem().to_owned()))
+    })
+}

@@ -1,0 +1,18 @@
+//! Slurm's script contract (contract.md 1.3 and 1.4): argv in, one answer out, one error out.
+//!
+//! Slurm merges stderr into the answer and judges by exit status, so success is silent, the answer is
+//! written once and whole, and a failure is two lines that land in slurmctld.log. This crate knows no
+//! ASN.1.
+
+mod arguments;
+mod conceal;
+mod error;
+mod output;
+mod run;
+mod stdin;
+
+pub use arguments::Arguments;
+pub use error::Error;
+pub use output::Output;
+pub use run::run;
+pub use stdin::read_stdin;

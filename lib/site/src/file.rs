@@ -1,0 +1,357 @@
+//! Files that are checked when opened, and written whole or not at all.
+//!
+//! The seven programs never look users up (a static program must not load NSS: design decision 1), so
+//! they accept root and their own effective uid as owners, and nobody else.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use pki::secret::Secret;
+use rustix::fs::OFlags;
+
+use crate::error::{Error, shown_path};
+use crate::random;
+
+/// What others may do with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Nobody else may read it; its group may (a key that root owns and SlurmUser's group reads).
+    Secret,
+    /// Everybody may read it, nobody else may change it.
+    Intact,
+}
+
+impl Keep {
+    /// The permission bits that must not be set.
+    fn forbidden(self) -> u32 {
+        match self {
+            Self::Secret => 0o037,
+            Self::Intact => 0o022,
+        }
+    }
+}
+
+/// Reads a file of at most `limit` bytes after checking type, owner and mode on the open handle.
+/// Symlinks are followed.
+///
+/// # Errors
+/// When it cannot be read, is longer, or others could have read or changed it.
+pub fn read(path: &Path, keep: Keep, limit: usize) -> Result<Secret, Error> {
+    let mut file = open(path)?;
+    let metadata = file.metadata().map_err(Error::read(path))?;
+    check(path, &metadata, keep)?;
+    check_folder(path)?;
+    // One buffer, large enough from the start: growing would leave unwiped copies behind.
+    let mut bytes = Vec::with_capacity(limit.min(usize::try_from(metadata.len()).unwrap_or(limit)) + 1);
+    let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    let done = (&mut file).take(bound).read_to_end(&mut bytes);
+    let bytes = Secret::new(bytes);
+    done.map_err(Error::read(path))?;
+    if bytes.expose().len() > limit {
+        return Err(Error::TooLong { path: path.to_owned(), limit });
+    }
+    Ok(bytes)
+}
+
+/// As [`read`]; `None` when there is no such file.
+///
+/// # Errors
+/// As [`read`], a missing file excepted.
+pub fn read_if_there(path: &Path, keep: Keep, limit: usize) -> Result<Option<Secret>, Error> {
+    match read(path, keep, limit) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(e) if e.is_not_found() => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// `O_NONBLOCK`, so that a FIFO in the file's place cannot hold us for five seconds.
+fn open(path: &Path) -> Result<File, Error> {
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)
+        .map_err(Error::read(path))
+}
+
+fn check(path: &Path, metadata: &fs::Metadata, keep: Keep) -> Result<(), Error> {
+    let loose = |why: String, fix: String| Err(Error::Loose { path: path.to_owned(), why, fix });
+    let shown = shown_path(path);
+    let own = rustix::process::geteuid().as_raw();
+    if !metadata.is_file() {
+        return loose("it is not a regular file".into(), format!("put a file at {shown}"));
+    }
+    if metadata.uid() != 0 && metadata.uid() != own {
+        return loose(
+            format!("it belongs to uid {}, not to root or to uid {own}, who runs this", metadata.uid()),
+            format!("chown {own} {shown}"),
+        );
+    }
+    let mode = metadata.mode() & 0o7777;
+    if mode & keep.forbidden() != 0 {
+        let (why, fix) = match keep {
+            Keep::Secret => ("others can read or change it", format!("chmod go= {shown}")),
+            Keep::Intact => ("others can change it", format!("chmod go-w {shown}")),
+        };
+        return loose(format!("{why} (mode {mode:04o})"), fix);
+    }
+    Ok(())
+}
+
+/// A folder that others may write to lets them exchange the file; its owner is not judged.
+fn check_folder(path: &Path) -> Result<(), Error> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => return Ok(()),
+    };
+    let mode = fs::metadata(folder).map_err(Error::read(folder))?.mode() & 0o7777;
+    if mode & 0o022 != 0 && mode & 0o1000 == 0 {
+        return Err(Error::Loose {
+            path: path.to_owned(),
+            why: format!("others can exchange it: its folder has mode {mode:04o}"),
+            fix: format!("chmod go-w {}", shown_path(folder)),
+        });
+    }
+    Ok(())
+}
+
+/// A file to be: its final mode from the first byte on, its owner before anyone can open it.
+#[derive(Clone, Copy, Debug)]
+pub struct NewFile<'a> {
+    /// Where.
+    pub path: &'a Path,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner and group; `None`: whoever runs this.
+    pub owner: Option<Owner>,
+    /// Whether it must survive a power failure (it always survives a kill).
+    pub durable: bool,
+}
+
+/// A file's owner and group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+}
+
+impl Owner {
+    /// The owner of an existing file or folder, when we are root and could give files away: what root
+    /// writes into SlurmUser's folders must stay SlurmUser's. `None` for everybody else.
+    #[must_use]
+    pub fn of_folder(folder: &Path) -> Option<Self> {
+        if !rustix::process::geteuid().is_root() {
+            return None;
+        }
+        let metadata = fs::metadata(folder).ok()?;
+        Some(Self { uid: metadata.uid(), gid: metadata.gid() })
+    }
+}
+
+impl<'a> NewFile<'a> {
+    /// A durable file of ours.
+    #[must_use]
+    pub fn new(path: &'a Path, mode: u32) -> Self {
+        Self { path, mode, owner: None, durable: true }
+    }
+
+    /// The same with an owner.
+    #[must_use]
+    pub fn owned_by(self, owner: Option<Owner>) -> Self {
+        Self { owner, ..self }
+    }
+
+    /// The same, not synced: for files that can be made again.
+    #[must_use]
+    pub fn not_synced(self) -> Self {
+        Self { durable: false, ..self }
+    }
+
+    /// Puts the file in place of whatever is there: new file, sync, rename, sync of the folder. A kill
+    /// at any instant leaves the old file or the new one.
+    ///
+    /// # Errors
+    /// When any step fails; then the old file is still there.
+    pub fn replace(self, bytes: &[u8]) -> Result<(), Error> {
+        let written = self.write_beside(bytes)?;
+        fs::rename(&written.0, self.path).map_err(Error::write(self.path))?;
+        written.is_gone();
+        self.sync_folder()
+    }
+
+    /// Makes the file, whole at its first appearance; `false` when one is there already.
+    ///
+    /// # Errors
+    /// When any step fails; then there is no new file.
+    pub fn create(self, bytes: &[u8]) -> Result<bool, Error> {
+        let written = self.write_beside(bytes)?;
+        // link(2) fails where a file is, symlinks included: O_EXCL for a file that is already whole.
+        match fs::hard_link(&written.0, self.path) {
+            Ok(()) => {
+                drop(written);
+                self.sync_folder()?;
+                Ok(true)
+            }
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(e) => Err(Error::write(self.path)(e)),
+        }
+    }
+
+    fn write_beside(&self, bytes: &[u8]) -> Result<Beside, Error> {
+        let beside = Beside(self.name_beside()?);
+        let failed = || Error::write(self.path);
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(self.mode)
+            .open(&beside.0)
+            .map_err(failed())?;
+        // The umask may have taken bits away.
+        file.set_permissions(fs::Permissions::from_mode(self.mode)).map_err(failed())?;
+        if let Some(Owner { uid, gid }) = self.owner {
+            std::os::unix::fs::fchown(&file, Some(uid), Some(gid)).map_err(failed())?;
+        }
+        file.write_all(bytes).map_err(failed())?;
+        if self.durable {
+            file.sync_all().map_err(failed())?;
+        }
+        Ok(beside)
+    }
+
+    /// `.NAME.PID.RANDOM.tmp` in the same folder. The pid says whether its writer is still there.
+    fn name_beside(&self) -> Result<PathBuf, Error> {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let random = u32::from_ne_bytes(random::bytes()?);
+        Ok(self.path.with_file_name(format!(".{name}.{}.{random:08x}.tmp", std::process::id())))
+    }
+
+    fn sync_folder(&self) -> Result<(), Error> {
+        if !self.durable {
+            return Ok(());
+        }
+        let folder = match self.path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::write(folder))
+    }
+}
+
+/// A file that is not in its place yet, and is removed if it never gets there.
+struct Beside(PathBuf);
+
+impl Beside {
+    /// It was renamed: nothing is left to remove.
+    fn is_gone(mut self) {
+        self.0 = PathBuf::new();
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        if !self.0.as_os_str().is_empty() {
+            let _ = fs::remove_file(&self.0);
+        }
+    }
+}
+
+/// Whether `name` is what [`NewFile`] leaves behind for `target` when it is killed, and its writer is
+/// gone.
+pub(crate) fn is_leftover_of(name: &str, target: &str) -> bool {
+    let writer = || {
+        let rest = name.strip_prefix('.')?.strip_prefix(target)?.strip_prefix('.')?;
+        rest.strip_suffix(".tmp")?.split('.').next()?.parse().ok()
+    };
+    writer().is_some_and(crate::node_keys::is_gone)
+}
+
+/// Makes a folder (and those above it) with `mode` where it is missing.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn make_folder(path: &Path, mode: u32, owner: Option<Owner>) -> Result<(), Error> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(above) = path.parent()
+        && !above.as_os_str().is_empty()
+    {
+        make_folder(above, 0o755, None)?;
+    }
+    match fs::DirBuilder::new().mode(mode).create(path) {
+        Ok(()) => {}
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        Err(e) => return Err(Error::write(path)(e)),
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(Error::write(path))?;
+    if let Some(Owner { uid, gid }) = owner {
+        std::os::unix::fs::chown(path, Some(uid), Some(gid)).map_err(Error::write(path))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir().unwrap()
+    }
+
+    #[test]
+    fn a_replaced_file_has_its_final_mode_and_leaves_nothing_beside() {
+        let folder = folder();
+        let path = folder.path().join("key");
+        fs::write(&path, "old").unwrap();
+        NewFile::new(&path, 0o600).replace(b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn create_never_touches_what_is_there_not_even_a_dangling_link() {
+        let folder = folder();
+        let path = folder.path().join("key");
+        std::os::unix::fs::symlink("/nowhere", &path).unwrap();
+        assert!(!NewFile::new(&path, 0o600).create(b"new").unwrap());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_secret_that_others_can_read_is_not_used() {
+        let folder = folder();
+        let path = folder.path().join("key");
+        for (mode, used) in [(0o400, true), (0o600, true), (0o640, true), (0o644, false), (0o620, false)] {
+            fs::write(&path, "x").unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(read(&path, Keep::Secret, 9).is_ok(), used, "{mode:o}");
+            fs::remove_file(&path).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_file_in_a_folder_that_others_can_write_to_is_not_used() {
+        let folder = folder();
+        let path = folder.path().join("conf");
+        fs::write(&path, "x").unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(matches!(read(&path, Keep::Intact, 9), Err(Error::Loose { .. })));
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+        assert!(read(&path, Keep::Intact, 9).is_ok());
+    }
+
+    #[test]
+    fn a_longer_file_and_a_fifo_are_not_used() {
+        let folder = folder();
+        let path = folder.path().join("f");
+        fs::write(&path, "1234567890").unwrap();
+        assert!(matches!(read(&path, Keep::Intact, 9), Err(Error::TooLong { .. })));
+        assert!(matches!(read(Path::new("/dev/null"), Keep::Intact, 9), Err(Error::Loose { .. })));
+    }
+}

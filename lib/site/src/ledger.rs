@@ -1,0 +1,358 @@
+//! The ledger: issued means recorded.
+//!
+//! One JSON line per certificate, appended with one write under a lock on a separate file, synced after
+//! the lock is released and before the certificate is printed. One file per controller host, so that no
+//! two hosts append to one; readers merge. Refusals go to a file of their own whose failure never
+//! matters: a flood of refusals must not stop renewals.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use pki::certificate::Certificate;
+use pki::name::NodeName;
+use pki::policy::Plan;
+use pki::record::RecordId;
+use pki::time::UnixTime;
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+
+use crate::config::ControllerConfig;
+use crate::error::Error;
+use crate::file::{NewFile, Owner};
+use crate::host;
+use crate::syslog;
+
+const FILE_MODE: u32 = 0o600;
+
+/// How long the lock is waited for: far below Slurm's five seconds.
+const MAX_WAIT: Duration = Duration::from_secs(2);
+
+/// Size at which the file of refusals is put aside, and the one before it forgotten.
+const MAX_REFUSED: u64 = 1024 * 1024;
+
+/// One certificate, as the ledger has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Format version: 1.
+    pub v: u32,
+    /// When it was issued.
+    pub time: UnixTime,
+    /// The node, or the daemon (slurmctld, slurmdbd, slurmrestd).
+    pub node: String,
+    /// Serial number, lower-case hex.
+    pub serial: String,
+    /// SHA-256 of the SubjectPublicKeyInfo, lower-case hex.
+    pub spki_sha256: String,
+    /// First second of its life.
+    pub not_before: UnixTime,
+    /// Last second of its life.
+    pub not_after: UnixTime,
+    /// Subject of the issuing certificate.
+    pub issuer: String,
+    /// The record that bound the request; `None` when unbound, bound by a list line, or an admin's.
+    pub record: Option<RecordId>,
+}
+
+impl Entry {
+    /// What is to be recorded of a certificate.
+    #[must_use]
+    pub fn of(certificate: &Certificate, plan: &Plan, now: UnixTime) -> Self {
+        let facts = certificate.leaf().facts();
+        Self {
+            v: 1,
+            time: now,
+            node: plan.common_name().to_owned(),
+            serial: facts.serial.clone(),
+            spki_sha256: certificate.spki_sha256(),
+            not_before: facts.not_before,
+            not_after: facts.not_after,
+            issuer: facts.issuer.clone(),
+            record: plan.record().cloned(),
+        }
+    }
+
+    fn to_line(&self) -> String {
+        // Strings and numbers: serde_json has no way to fail on these.
+        serde_json::to_string(self).map(|json| json + "\n").unwrap_or_default()
+    }
+}
+
+/// The ledger of a site, written by this host.
+#[derive(Debug)]
+pub struct Ledger {
+    folder: PathBuf,
+    host: String,
+    required: bool,
+}
+
+impl Ledger {
+    /// The ledger that the config names.
+    #[must_use]
+    pub fn of(config: &ControllerConfig) -> Self {
+        Self { folder: config.ledger.clone(), host: host::for_file_name(), required: config.ledger_required }
+    }
+
+    /// Records a certificate, durably, before anyone sees it.
+    ///
+    /// # Errors
+    /// When it cannot be recorded and `ledger_required` holds: then the certificate must not get out.
+    pub fn record(&self, program: &str, entry: &Entry) -> Result<(), Error> {
+        match self.append(entry) {
+            Ok(()) => {
+                self.remember_last(entry);
+                Ok(())
+            }
+            Err(e) if self.required => Err(e),
+            Err(e) => {
+                syslog::warn(program, &format!("issued without a ledger line for {}: {e}", entry.node));
+                Ok(())
+            }
+        }
+    }
+
+    fn append(&self, entry: &Entry) -> Result<(), Error> {
+        let lock = self.lock()?;
+        let path = self.issued_path();
+        let mut file = self.open_for_append(&path)?;
+        let failed = || Error::write(&path);
+        let length = file.metadata().map_err(failed())?.len();
+        let mut line = entry.to_line();
+        if length > 0 && !ends_with_newline(&mut file).map_err(failed())? {
+            // A line that a full disk or a crash cut short: closed, so that ours stays whole.
+            line.insert(0, '\n');
+        }
+        if let Err(e) = file.write_all(line.as_bytes()) {
+            // Half a line says nothing; what was whole before stays so.
+            let _ = file.set_len(length);
+            return Err(failed()(e));
+        }
+        drop(lock);
+        // Many sign_csr at once share the device's sync instead of queueing for it under the lock.
+        file.sync_data().map_err(failed())?;
+        if length == 0 {
+            // The first line: its file's name must survive too.
+            File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(failed())?;
+        }
+        Ok(())
+    }
+
+    /// Waits at most two seconds for the lock. It lies on a file of its own, so that the ledger can be
+    /// rotated while others wait.
+    fn lock(&self) -> Result<File, Error> {
+        let path = self.folder.join(format!("issued.{}.lock", self.host));
+        let lock = self.open_for_append(&path)?;
+        let begun = Instant::now();
+        let mut pause = Duration::from_micros(100);
+        loop {
+            match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(lock),
+                Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {}
+                Err(e) => return Err(Error::write(&path)(e.into())),
+            }
+            if begun.elapsed() >= MAX_WAIT {
+                return Err(Error::Busy { path });
+            }
+            sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(5));
+        }
+    }
+
+    fn open_for_append(&self, path: &Path) -> Result<File, Error> {
+        let file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(FILE_MODE)
+            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
+            .open(path)
+            .map_err(Error::write(path))?;
+        // What root makes here by hand must not keep SlurmUser out.
+        if let Some(Owner { uid, gid }) = Owner::of_folder(&self.folder) {
+            std::os::unix::fs::fchown(&file, Some(uid), Some(gid)).map_err(Error::write(path))?;
+        }
+        Ok(file)
+    }
+
+    /// `last/<node>.json`: status without a scan. Renamed into place, not synced; rebuilt when lost.
+    fn remember_last(&self, entry: &Entry) {
+        let folder = self.folder.join("last");
+        let owner = Owner::of_folder(&self.folder);
+        if NodeName::parse(entry.node.as_bytes()).is_ok()
+            && crate::file::make_folder(&folder, 0o700, owner).is_ok()
+        {
+            let path = folder.join(format!("{}.json", entry.node));
+            let file = NewFile::new(&path, FILE_MODE).owned_by(owner).not_synced();
+            let _ = file.replace(entry.to_line().as_bytes());
+        }
+    }
+
+    fn issued_path(&self) -> PathBuf {
+        self.folder.join(format!("issued.{}.jsonl", self.host))
+    }
+
+    /// Notes a refusal in syslog and in `refused.<host>.jsonl`. `node` is whatever the other side
+    /// called itself.
+    pub fn refused(&self, program: &str, node: &[u8], reason: &str, now: UnixTime) {
+        let shown = node.get(..64).unwrap_or(node).escape_ascii().to_string();
+        syslog::warn(program, &format!("node {shown}: {reason}"));
+        let _ = self.append_refusal(program, &shown, reason, now);
+    }
+
+    fn append_refusal(&self, program: &str, node: &str, reason: &str, now: UnixTime) -> Result<(), Error> {
+        let path = self.folder.join(format!("refused.{}.jsonl", self.host));
+        let mut file = self.open_for_append(&path)?;
+        if file.metadata().map_err(Error::write(&path))?.len() >= MAX_REFUSED {
+            let aside = self.folder.join(format!("refused.{}.1.jsonl", self.host));
+            fs::rename(&path, &aside).map_err(Error::write(&path))?;
+            file = self.open_for_append(&path)?;
+        }
+        let refusal = Refusal { v: 1, time: now, program, node, reason };
+        let line = serde_json::to_string(&refusal).unwrap_or_default() + "\n";
+        file.write_all(line.as_bytes()).map_err(Error::write(&path))
+    }
+
+    /// Every entry that matches, of all hosts, oldest first within each host's file; rotated files
+    /// (`issued.<host>.jsonl.1` and so on) before the current one. Torn lines are skipped.
+    ///
+    /// # Errors
+    /// When the folder or a file cannot be read.
+    pub fn entries(&self, mut wanted: impl FnMut(&Entry) -> bool) -> Result<Vec<Entry>, Error> {
+        let mut found = Vec::new();
+        for path in self.issued_files()? {
+            let file = File::open(&path).map_err(Error::read(&path))?;
+            for line in BufReader::new(file).split(b'\n') {
+                let line = line.map_err(Error::read(&path))?;
+                if let Ok(entry) = serde_json::from_slice::<Entry>(&line)
+                    && wanted(&entry)
+                {
+                    found.push(entry);
+                }
+            }
+        }
+        found.sort_by_key(|entry| entry.time);
+        Ok(found)
+    }
+
+    /// The last certificate of a node, without a scan where `last/` knows it.
+    ///
+    /// # Errors
+    /// When neither `last/` nor the ledger can be read.
+    pub fn last(&self, node: &str) -> Result<Option<Entry>, Error> {
+        let path = self.folder.join("last").join(format!("{node}.json"));
+        let known = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        match known {
+            Some(entry) => Ok(Some(entry)),
+            None => Ok(self.entries(|entry| entry.node == node)?.pop()),
+        }
+    }
+
+    fn issued_files(&self) -> Result<Vec<PathBuf>, Error> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.folder).map_err(Error::read(&self.folder))? {
+            let entry = entry.map_err(Error::read(&self.folder))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with("issued.") && name.contains(".jsonl") {
+                files.push(entry.path());
+            }
+        }
+        files.sort();
+        files.reverse();
+        Ok(files)
+    }
+}
+
+#[derive(Serialize)]
+struct Refusal<'a> {
+    v: u32,
+    time: UnixTime,
+    program: &'a str,
+    node: &'a str,
+    reason: &'a str,
+}
+
+fn ends_with_newline(file: &mut File) -> std::io::Result<bool> {
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ledger(folder: &Path) -> Ledger {
+        Ledger { folder: folder.to_owned(), host: "h1".into(), required: true }
+    }
+
+    fn entry(node: &str, time: i64) -> Entry {
+        Entry {
+            v: 1,
+            time: UnixTime(time),
+            node: node.into(),
+            serial: "40".into(),
+            spki_sha256: "00".into(),
+            not_before: UnixTime(time),
+            not_after: UnixTime(time + 60),
+            issuer: "CN=ca".into(),
+            record: None,
+        }
+    }
+
+    #[test]
+    fn what_was_recorded_is_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = ledger(folder.path());
+        ledger.record("sign_csr", &entry("n1", 5)).unwrap();
+        ledger.record("sign_csr", &entry("n2", 6)).unwrap();
+        assert_eq!(ledger.entries(|_| true).unwrap(), [entry("n1", 5), entry("n2", 6)]);
+        assert_eq!(ledger.last("n1").unwrap(), Some(entry("n1", 5)));
+    }
+
+    #[test]
+    fn the_line_is_the_published_one() {
+        assert_eq!(
+            entry("n1", 5).to_line(),
+            "{\"v\":1,\"time\":5,\"node\":\"n1\",\"serial\":\"40\",\"spki_sha256\":\"00\",\
+             \"not_before\":5,\"not_after\":65,\"issuer\":\"CN=ca\",\"record\":null}\n"
+        );
+    }
+
+    #[test]
+    fn a_torn_last_line_is_closed_and_hurts_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = ledger(folder.path());
+        ledger.record("sign_csr", &entry("n1", 5)).unwrap();
+        let path = folder.path().join("issued.h1.jsonl");
+        let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all(b"{\"v\":1,\"time\":6,\"no").unwrap();
+        ledger.record("sign_csr", &entry("n2", 7)).unwrap();
+        assert_eq!(ledger.entries(|_| true).unwrap(), [entry("n1", 5), entry("n2", 7)]);
+    }
+
+    #[test]
+    fn a_lost_last_file_is_answered_from_the_ledger() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = ledger(folder.path());
+        ledger.record("sign_csr", &entry("n1", 5)).unwrap();
+        fs::write(folder.path().join("last/n1.json"), "{").unwrap();
+        assert_eq!(ledger.last("n1").unwrap(), Some(entry("n1", 5)));
+    }
+
+    #[test]
+    fn refusals_are_capped() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = ledger(folder.path());
+        let reason = "x".repeat(64 * 1024);
+        for _ in 0..40 {
+            ledger.append_refusal("sign_csr", "n1", &reason, UnixTime(0)).unwrap();
+        }
+        let size: u64 =
+            fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().metadata().unwrap().len()).sum();
+        assert!(size < 3 * MAX_REFUSED, "{size}");
+    }
+}

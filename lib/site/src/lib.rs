@@ -1,0 +1,24 @@
+//! The site on disk: config, checked files, node keys, token store, ledger.
+//!
+//! Everything that touches a file, the clock or the environment stands here; what the bytes mean is
+//! decided in [`pki`]. The modules stand in the order in which they use each other.
+
+pub mod error;
+
+pub mod clock;
+pub mod file;
+pub mod host;
+pub mod random;
+pub mod syslog;
+
+pub mod config;
+
+pub mod node;
+pub mod node_keys;
+
+pub mod ledger;
+pub mod signer;
+pub mod store;
+pub mod token_list;
+
+pub use error::Error;

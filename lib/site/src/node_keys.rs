@@ -1,0 +1,225 @@
+//! A node's private keys: born here, read by nobody but `get_cert_key`.
+//!
+//! With `renew_key` every request has a fresh key, kept as `<key_dir>/<name>.<parent pid>.key`: the
+//! parent is the daemon, the same for generate_csr and get_cert_key (contract.md 3.5). Two daemons on
+//! one host, or a hand-run generate_csr in between, so never change the answer; a key that does not
+//! match the certificate would crash the daemon.
+
+use std::fs;
+use std::os::unix::process::parent_id;
+use std::path::{Path, PathBuf};
+
+use pki::key::{MAX_KEY_PEM, PrivateKey};
+use pki::name::NodeName;
+use pki::secret::Secret;
+use rustix::process::{Pid, test_kill_process};
+
+use crate::config::NodeConfig;
+use crate::error::Error;
+use crate::file::{self, Keep, NewFile};
+
+const KEY_MODE: u32 = 0o600;
+
+/// The key for a new request of `name`, already where [`answer`] finds it.
+///
+/// # Errors
+/// When the key cannot be made, kept or used.
+pub fn for_request(name: &NodeName, config: &NodeConfig) -> Result<PrivateKey, Error> {
+    if config.renew_key { fresh(name, config) } else { lasting(name, config) }
+}
+
+/// The key of the calling daemon's latest request.
+///
+/// # Errors
+/// When there is none that is surely its own.
+pub fn answer(name: &NodeName, config: &NodeConfig) -> Result<Secret, Error> {
+    let path = if config.renew_key {
+        find_fresh(name, &key_dir(config)?, parent_id())?
+    } else {
+        config.key_file.path(name)
+    };
+    Ok(read(&path)?.to_pem())
+}
+
+fn fresh(name: &NodeName, config: &NodeConfig) -> Result<PrivateKey, Error> {
+    let folder = key_dir(config)?;
+    file::make_folder(&folder, 0o700, None)?;
+    sweep(name, &folder)?;
+    let key = make(config)?;
+    let path = folder.join(file_name(name, parent_id()));
+    NewFile::new(&path, KEY_MODE).replace(key.to_pem().expose())?;
+    Ok(key)
+}
+
+/// The one key of `renew_key = false`: made once, whole at its first appearance, then used as it lies
+/// there. Of two that start at once both use the one that was first.
+fn lasting(name: &NodeName, config: &NodeConfig) -> Result<PrivateKey, Error> {
+    let path = config.key_file.path(name);
+    if !path.exists() {
+        let key = make(config)?;
+        if NewFile::new(&path, KEY_MODE).create(key.to_pem().expose())? {
+            return Ok(key);
+        }
+    }
+    read(&path)
+}
+
+fn make(config: &NodeConfig) -> Result<PrivateKey, Error> {
+    PrivateKey::generate(config.key_type).map_err(|e| Error::Missing {
+        what: format!("cannot make a key: {e}"),
+        hint: pki::explain::Explain::hint(&e),
+    })
+}
+
+fn read(path: &Path) -> Result<PrivateKey, Error> {
+    let pem = file::read(path, Keep::Secret, MAX_KEY_PEM)?;
+    PrivateKey::from_pem(pem.expose()).map_err(Error::contents(path))
+}
+
+/// `key_dir`, or by the user: root has one in /run, others the folder that systemd gave them.
+fn key_dir(config: &NodeConfig) -> Result<PathBuf, Error> {
+    if let Some(folder) = &config.key_dir {
+        return Ok(folder.clone());
+    }
+    if rustix::process::geteuid().is_root() {
+        return Ok("/run/slurm-pki/node".into());
+    }
+    let runtime = std::env::var("RUNTIME_DIRECTORY").unwrap_or_default();
+    match runtime.split(':').next() {
+        Some(first) if first.starts_with('/') => Ok(Path::new(first).join("pki")),
+        _ => Err(Error::Missing {
+            what: "no folder for node keys: key_dir is not set, and neither is RUNTIME_DIRECTORY".into(),
+            hint: "set key_dir in [node], or RuntimeDirectory= in the daemon's systemd unit".into(),
+        }),
+    }
+}
+
+fn file_name(name: &NodeName, pid: u32) -> String {
+    format!("{name}.{pid}.key")
+}
+
+/// The file of our own parent; else, with a wrapper script in between, the only one whose process is
+/// gone. Never one of a living process, never a guess between two.
+fn find_fresh(name: &NodeName, folder: &Path, parent: u32) -> Result<PathBuf, Error> {
+    let own = folder.join(file_name(name, parent));
+    if own.exists() {
+        return Ok(own);
+    }
+    let mut orphans = pids_with_a_key(name, folder)?;
+    orphans.retain(|pid| is_gone(*pid));
+    match orphans.as_slice() {
+        [pid] => Ok(folder.join(file_name(name, *pid))),
+        [] => Err(Error::Missing {
+            what: format!("no key of this daemon for node {name} in {}", crate::error::shown_path(folder)),
+            hint: "generate_csr must run first, from the same daemon; both must read the same config".into(),
+        }),
+        many => Err(Error::Missing {
+            what: format!(
+                "{} keys of ended processes for node {name}: none is surely the right one",
+                many.len()
+            ),
+            hint: "the next request clears them away; call generate_csr and get_cert_key without a wrapper"
+                .into(),
+        }),
+    }
+}
+
+fn pids_with_a_key(name: &NodeName, folder: &Path) -> Result<Vec<u32>, Error> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(Error::read(folder)(e)),
+    };
+    let mut pids = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(Error::read(folder))?;
+        let file = entry.file_name();
+        let pid = file.to_str().and_then(|file| {
+            let (owner, pid) = file.strip_suffix(".key")?.rsplit_once('.')?;
+            if owner == name.as_str() { pid.parse::<u32>().ok() } else { None }
+        });
+        pids.extend(pid);
+    }
+    Ok(pids)
+}
+
+/// Removes the keys (and half-written files) of this name whose processes are gone.
+fn sweep(name: &NodeName, folder: &Path) -> Result<(), Error> {
+    let target = format!("{name}.");
+    for entry in fs::read_dir(folder).map_err(Error::read(folder))? {
+        let entry = entry.map_err(Error::read(folder))?;
+        let file = entry.file_name();
+        let Some(file) = file.to_str() else { continue };
+        let leftover = file.starts_with(&format!(".{target}")) && is_leftover(file, name);
+        let orphan = file
+            .strip_suffix(".key")
+            .and_then(|file| file.rsplit_once('.'))
+            .is_some_and(|(owner, pid)| owner == name.as_str() && pid.parse().is_ok_and(is_gone));
+        if leftover || orphan {
+            // Another generate_csr of the same name may be sweeping too.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+    Ok(())
+}
+
+/// `.NAME.PARENT.key.WRITER.RANDOM.tmp`, its writer gone.
+fn is_leftover(file: &str, name: &NodeName) -> bool {
+    let parent = || file.strip_prefix('.')?.strip_prefix(name.as_str())?.strip_prefix('.')?.split('.').next();
+    parent().is_some_and(|parent| file::is_leftover_of(file, &format!("{name}.{parent}.key")))
+}
+
+/// Whether no process has this id (kill(2) with signal 0; one that we may not signal is there).
+pub(crate) fn is_gone(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_none_or(|pid| test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A pid that no process has: above the kernel's largest.
+    const GONE: u32 = 0x7fff_fff0;
+
+    fn name(text: &str) -> NodeName {
+        NodeName::parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn the_own_parents_key_comes_first_whatever_else_lies_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |pid: u32| fs::write(folder.path().join(file_name(&name("n1"), pid)), "k").unwrap();
+        put(77);
+        put(GONE);
+        put(1);
+        let found = find_fresh(&name("n1"), folder.path(), 77).unwrap();
+        assert_eq!(found, folder.path().join("n1.77.key"));
+    }
+
+    #[test]
+    fn without_one_the_only_orphan_answers_and_two_are_too_many() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |file: &str| fs::write(folder.path().join(file), "k").unwrap();
+        put(&format!("n1.{GONE}.key"));
+        put("n1.1.key");
+        put(&format!("n1.x.{GONE}.key"));
+        let found = find_fresh(&name("n1"), folder.path(), 77).unwrap();
+        assert_eq!(found, folder.path().join(format!("n1.{GONE}.key")));
+        put(&format!("n1.{}.key", GONE - 1));
+        assert!(find_fresh(&name("n1"), folder.path(), 77).is_err());
+        assert!(find_fresh(&name("n2"), folder.path(), 77).is_err());
+    }
+
+    #[test]
+    fn a_sweep_takes_orphans_and_leftovers_of_this_name_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |file: &str| fs::write(folder.path().join(file), "k").unwrap();
+        let kept = [format!("n1.{}.key", std::process::id()), format!("n10.{GONE}.key"), "n1.1.key".into()];
+        let swept = [format!("n1.{GONE}.key"), format!(".n1.{GONE}.key.{GONE}.00000000.tmp")];
+        kept.iter().chain(&swept).for_each(|file| put(file));
+        sweep(&name("n1"), folder.path()).unwrap();
+        assert!(kept.iter().all(|file| folder.path().join(file).exists()));
+        assert!(!swept.iter().any(|file| folder.path().join(file).exists()));
+    }
+}

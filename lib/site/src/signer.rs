@@ -1,0 +1,110 @@
+//! Who signs: one type, so that whatever asks for a signature need not know where the key is.
+
+use std::path::Path;
+
+use pki::ca::{CaCertificates, CaError, LocalCa};
+use pki::certificate::Certificate;
+use pki::key::{MAX_KEY_PEM, PrivateKey};
+use pki::loads_in_s2n::{MAX_BUNDLE_PEM, MAX_CHAIN_PEM};
+use pki::policy::{Plan, Policy};
+use pki::profile::Serial;
+use pki::time::UnixTime;
+
+use crate::config::{ControllerConfig, Place};
+use crate::error::Error;
+use crate::file::{self, Keep};
+use crate::random;
+
+/// What every host trusts and what is sent after a leaf, from the site's files.
+///
+/// # Errors
+/// When they cannot be read or used.
+pub fn ca_certificates(config: &ControllerConfig) -> Result<CaCertificates, Error> {
+    let anchors = file::read(&config.ca_cert, Keep::Intact, MAX_BUNDLE_PEM)?;
+    let chain = file::read_if_there(&config.ca_chain, Keep::Intact, MAX_CHAIN_PEM)?;
+    CaCertificates::from_pem(anchors.expose(), chain.as_ref().map(pki::secret::Secret::expose)).map_err(|e| {
+        let path = if matches!(e, CaError::Chain(_)) { &config.ca_chain } else { &config.ca_cert };
+        Error::contents(path)(e)
+    })
+}
+
+/// The site's policy, for requests judged against these CA certificates.
+#[must_use]
+pub fn policy(config: &ControllerConfig, certificates: &CaCertificates) -> Policy {
+    Policy {
+        bind: config.bind,
+        max_request_age: config.max_request_age,
+        windows: config.windows,
+        allowed_keys: config.allowed_keys.clone(),
+        validity: config.validity,
+        backdate: config.backdate,
+        subject: config.subject.clone(),
+        san: config.san.clone(),
+        ca_names: certificates.common_names(),
+    }
+}
+
+/// The signer that the config names. Made only after a request was accepted: a refused one never sees
+/// the CA key.
+#[derive(Debug)]
+pub enum Signer {
+    /// The CA key is a file of this host.
+    Local(Box<LocalCa>),
+}
+
+impl Signer {
+    /// Opens the signer.
+    ///
+    /// # Errors
+    /// When the CA key cannot be used, or does not belong to the certificates.
+    pub fn open(config: &ControllerConfig, certificates: CaCertificates) -> Result<Self, Error> {
+        match config.signer {
+            Place::Local => {
+                let key = ca_key(&config.ca_key)?;
+                let ca = LocalCa::new(certificates, key).map_err(Error::contents(&config.ca_key))?;
+                Ok(Self::Local(Box::new(ca)))
+            }
+            Place::Vault => Err(no_vault("signer")),
+        }
+    }
+
+    /// Signs a plan. What comes back was read back.
+    ///
+    /// # Errors
+    /// When the CA cannot sign now, or what it made is not what was planned.
+    pub fn sign(&self, plan: &Plan, now: UnixTime) -> Result<Certificate, Error> {
+        let serial = Serial::new(random::bytes()?);
+        match self {
+            Self::Local(ca) => ca.issue(plan, serial, now).map_err(|e| Error::Contents {
+                path: "CA".into(),
+                why: e.to_string(),
+                hint: pki::explain::Explain::hint(&e),
+            }),
+        }
+    }
+
+    /// The subject of the certificate that signs: the ledger's `issuer`.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        match self {
+            Self::Local(ca) => &ca.issuer().facts().subject,
+        }
+    }
+}
+
+/// Reads a CA's private key.
+///
+/// # Errors
+/// When others could have read it, or it is not a key that we take.
+pub fn ca_key(path: &Path) -> Result<PrivateKey, Error> {
+    let pem = file::read(path, Keep::Secret, MAX_KEY_PEM)?;
+    PrivateKey::from_pem(pem.expose()).map_err(Error::contents(path))
+}
+
+/// `signer` or `store` set to "vault" where only files are known.
+pub(crate) fn no_vault(key: &str) -> Error {
+    Error::Missing {
+        what: format!("{key} = \"vault\" needs slurm-pki-signer, which this version does not have"),
+        hint: format!("set {key} = \"local\" in [controller]"),
+    }
+}

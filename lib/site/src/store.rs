@@ -1,0 +1,275 @@
+//! The store: one small file of records per node in a folder, and the marks beside them.
+//!
+//! The file system is the index: one open, no scan, at a million nodes as at ten.
+
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use pki::name::NodeName;
+use pki::record::{MAX_RECORD_FILE, Record, RecordFile, RecordId};
+use pki::standing::{Held, Mark, Standing};
+use pki::time::UnixTime;
+use rustix::fs::{FlockOperation, flock};
+
+use crate::clock;
+use crate::config::{ControllerConfig, Place};
+use crate::error::Error;
+use crate::file::{self, Keep, NewFile, Owner};
+use crate::token_list;
+
+const FILE_MODE: u32 = 0o600;
+
+/// Longest mark: two numbers.
+const MAX_MARK: usize = 64;
+
+/// The records of all nodes, and the list for those without any.
+#[derive(Debug)]
+pub struct Store {
+    folder: PathBuf,
+    list: Option<PathBuf>,
+}
+
+/// Held while an admin changes records: no two changes at once.
+#[derive(Debug)]
+pub struct Locked {
+    _lock: File,
+}
+
+impl Store {
+    /// The store that the config names.
+    ///
+    /// # Errors
+    /// When it is in Vault, which this program does not reach.
+    pub fn of(config: &ControllerConfig) -> Result<Self, Error> {
+        match config.store {
+            Place::Local => Ok(Self { folder: config.tokens.clone(), list: config.token_list.clone() }),
+            Place::Vault => Err(crate::signer::no_vault("store")),
+        }
+    }
+
+    /// The folder of the records.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where a node stands. Its own records alone judge it; a node without any falls back on the token
+    /// list, except a reserved name, which no list enrols.
+    ///
+    /// # Errors
+    /// When records or list cannot be used.
+    pub fn standing(&self, name: &NodeName) -> Result<Standing, Error> {
+        if let Some(file) = self.records(name)? {
+            let held = file.records.into_iter().map(|record| {
+                let mark = self.mark_of(name, &record.id)?;
+                Ok(Held { record, mark })
+            });
+            return held.collect::<Result<_, Error>>().map(Standing::Recorded);
+        }
+        match &self.list {
+            Some(list) if !name.is_reserved() => {
+                let lines = token_list::applying_to(name, list)?;
+                Ok(if lines.is_empty() { Standing::Unknown } else { Standing::Listed(lines) })
+            }
+            _ => {
+                self.must_be_there()?;
+                Ok(Standing::Unknown)
+            }
+        }
+    }
+
+    /// A node's records; `None` when it has none.
+    ///
+    /// # Errors
+    /// When the file cannot be used.
+    pub fn records(&self, name: &NodeName) -> Result<Option<RecordFile>, Error> {
+        let path = self.path_of(name);
+        match file::read_if_there(&path, Keep::Intact, MAX_RECORD_FILE)? {
+            Some(text) => RecordFile::parse(text.expose()).map(Some).map_err(Error::contents(&path)),
+            None => Ok(None),
+        }
+    }
+
+    /// The mark of a record, if a certificate was ever issued under it.
+    ///
+    /// # Errors
+    /// When the mark is there but cannot be used.
+    pub fn mark_of(&self, name: &NodeName, id: &RecordId) -> Result<Option<Mark>, Error> {
+        let path = self.mark_path(name, id);
+        let Some(text) = file::read_if_there(&path, Keep::Intact, MAX_MARK)? else { return Ok(None) };
+        let modified = || fs::metadata(&path).and_then(|m| m.modified()).map_err(Error::read(&path));
+        match Mark::parse(text.expose(), clock::of(modified()?)) {
+            Some(mark) => Ok(Some(mark)),
+            None => Err(Error::Contents {
+                why: "it is not a time".into(),
+                hint: "remove it: the record then counts as never used".into(),
+                path,
+            }),
+        }
+    }
+
+    /// Marks a record as used at `now`, once; a first bound certificate is noted beside an earlier
+    /// unbound one.
+    ///
+    /// # Errors
+    /// When the mark cannot be written.
+    pub fn mark(&self, name: &NodeName, id: &RecordId, bound: bool, now: UnixTime) -> Result<(), Error> {
+        let path = self.mark_path(name, id);
+        let file = NewFile::new(&path, FILE_MODE).owned_by(Owner::of_folder(&self.folder));
+        let first = Mark { issued: now, bound: bound.then_some(now) };
+        match self.mark_of(name, id)? {
+            None if file.create(first.to_text().as_bytes())? => Ok(()),
+            Some(Mark { issued, bound: None }) if bound => {
+                file.replace(Mark { issued, bound: Some(now) }.to_text().as_bytes())
+            }
+            Some(_) => Ok(()),
+            // Another sign_csr was first; its mark may still lack what ours knows.
+            None => match self.mark_of(name, id)? {
+                Some(Mark { issued, bound: None }) if bound => {
+                    file.replace(Mark { issued, bound: Some(now) }.to_text().as_bytes())
+                }
+                _ => Ok(()),
+            },
+        }
+    }
+
+    /// Waits for the right to change records: `<folder>/.lock`.
+    ///
+    /// # Errors
+    /// When the folder or the lock cannot be opened.
+    pub fn lock(&self) -> Result<Locked, Error> {
+        let path = self.folder.join(".lock");
+        let lock = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(FILE_MODE)
+            .open(&path)
+            .map_err(Error::write(&path))?;
+        if let Some(Owner { uid, gid }) = Owner::of_folder(&self.folder) {
+            std::os::unix::fs::fchown(&lock, Some(uid), Some(gid)).map_err(Error::write(&path))?;
+        }
+        flock(&lock, FlockOperation::LockExclusive).map_err(|e| Error::write(&path)(e.into()))?;
+        Ok(Locked { _lock: lock })
+    }
+
+    /// Writes a node's records. What is written is read back first: a store file that the programs
+    /// could not read would keep the node out.
+    ///
+    /// # Errors
+    /// When it cannot be written; the old records then still stand.
+    pub fn write(&self, _lock: &Locked, name: &NodeName, records: &RecordFile) -> Result<(), Error> {
+        let path = self.path_of(name);
+        let json = records.to_json();
+        RecordFile::parse(json.as_bytes()).map_err(Error::contents(&path))?;
+        NewFile::new(&path, FILE_MODE).owned_by(Owner::of_folder(&self.folder)).replace(json.as_bytes())
+    }
+
+    /// Adds a record to a node, newest last.
+    ///
+    /// # Errors
+    /// When the node's file cannot be read or written.
+    pub fn add(&self, lock: &Locked, name: &NodeName, record: Record) -> Result<(), Error> {
+        let mut file = self.records(name)?.unwrap_or_else(|| RecordFile::new(Vec::new()));
+        file.records.push(record);
+        self.write(lock, name, &file)
+    }
+
+    /// The names of all nodes with records, sorted.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn names(&self) -> Result<Vec<NodeName>, Error> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.folder).map_err(Error::read(&self.folder))? {
+            let entry = entry.map_err(Error::read(&self.folder))?;
+            let name = entry.file_name();
+            let name = name.to_str().and_then(|file| file.strip_suffix(".json"));
+            names.extend(name.and_then(|name| NodeName::parse(name.as_bytes()).ok()));
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// A missing folder is a site that was never set up, not a cluster without nodes.
+    fn must_be_there(&self) -> Result<(), Error> {
+        match fs::metadata(&self.folder) {
+            Ok(folder) if folder.is_dir() => Ok(()),
+            Ok(_) => Err(Error::read(&self.folder)(std::io::ErrorKind::NotADirectory.into())),
+            Err(e) => Err(Error::read(&self.folder)(e)),
+        }
+    }
+
+    fn path_of(&self, name: &NodeName) -> PathBuf {
+        self.folder.join(format!("{name}.json"))
+    }
+
+    fn mark_path(&self, name: &NodeName, id: &RecordId) -> PathBuf {
+        self.folder.join(format!("{name}.{id}.used"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use pki::standing::Windows;
+    use pki::token::NodeSecret;
+
+    use super::*;
+
+    const NOW: UnixTime = UnixTime(1_700_000_000);
+    const WINDOWS: Windows =
+        Windows { replay: Duration::from_secs(3600), grace: Duration::from_secs(86_400) };
+
+    fn store(list: Option<&str>) -> (tempfile::TempDir, Store) {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = folder.path().join("tokens");
+        fs::create_dir(&tokens).unwrap();
+        let path = folder.path().join("list");
+        if let Some(text) = list {
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        let list = list.map(|_| path);
+        (folder, Store { folder: tokens, list })
+    }
+
+    fn name(text: &str) -> NodeName {
+        NodeName::parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_removed_node_does_not_fall_back_on_a_bare_token() {
+        let (_folder, store) = store(Some("tok\n"));
+        let mut record = Record::of(&NodeSecret::new([1; 32]), RecordId::new([1; 8]), NOW);
+        record.withdrawn = Some(NOW);
+        store.add(&store.lock().unwrap(), &name("n1"), record).unwrap();
+        assert!(!store.standing(&name("n1")).unwrap().is_enrolled(NOW, &WINDOWS));
+        assert!(store.standing(&name("n2")).unwrap().is_enrolled(NOW, &WINDOWS));
+        assert!(!store.standing(&name("slurmctld")).unwrap().is_enrolled(NOW, &WINDOWS));
+    }
+
+    #[test]
+    fn the_first_mark_stays_and_the_first_bound_one_is_noted_beside_it() {
+        let (_folder, store) = store(None);
+        let id = RecordId::new([1; 8]);
+        let at = |seconds| UnixTime(seconds);
+        store.mark(&name("n1"), &id, false, at(5)).unwrap();
+        store.mark(&name("n1"), &id, false, at(6)).unwrap();
+        assert_eq!(store.mark_of(&name("n1"), &id).unwrap(), Some(Mark { issued: at(5), bound: None }));
+        store.mark(&name("n1"), &id, true, at(7)).unwrap();
+        store.mark(&name("n1"), &id, true, at(8)).unwrap();
+        assert_eq!(
+            store.mark_of(&name("n1"), &id).unwrap(),
+            Some(Mark { issued: at(5), bound: Some(at(7)) })
+        );
+    }
+
+    #[test]
+    fn a_missing_folder_is_an_error_not_an_unknown_node() {
+        let store = Store { folder: "/nowhere/tokens".into(), list: None };
+        assert!(store.standing(&name("n1")).is_err());
+    }
+}
