@@ -180,7 +180,7 @@ impl<'a> NewFile<'a> {
     pub fn replace(self, bytes: &[u8]) -> Result<(), Error> {
         let written = self.write_beside(bytes)?;
         fs::rename(&written.0, self.path).map_err(Error::write(self.path))?;
-        written.is_gone();
+        written.forget();
         self.sync_folder()
     }
 
@@ -247,7 +247,7 @@ struct Beside(PathBuf);
 
 impl Beside {
     /// It was renamed: nothing is left to remove.
-    fn is_gone(mut self) {
+    fn forget(mut self) {
         self.0 = PathBuf::new();
     }
 }

@@ -6,6 +6,8 @@
 
 mod client;
 mod controller;
+mod daemons;
+mod known;
 mod node;
 mod template;
 
@@ -17,6 +19,7 @@ use serde::de::DeserializeOwned;
 
 pub use client::ClientConfig;
 pub use controller::{ControllerConfig, Place};
+pub use daemons::{Daemon, DaemonConfig};
 pub use node::NodeConfig;
 pub use template::Template;
 
@@ -127,6 +130,17 @@ impl ConfigFile {
     pub fn section<T: DeserializeOwned>(&self, name: &str) -> Result<T, Error> {
         let section = self.table.get(name).cloned();
         self.read(section.unwrap_or_else(|| toml::Value::Table(toml::Table::new())), name)
+    }
+
+    /// `[section.name]`; `None` when it is not there.
+    fn subsection(&self, section: &str, name: &str) -> Result<Option<toml::Value>, Error> {
+        match self.table.get(section).map(|section| section.get(name)) {
+            Some(Some(table)) if !table.is_table() => {
+                Err(self.refuse(format!("{section}.{name} is not a section")))
+            }
+            Some(table) => Ok(table.cloned()),
+            None => Ok(None),
+        }
     }
 
     fn read<T: DeserializeOwned>(&self, value: toml::Value, section: &str) -> Result<T, Error> {

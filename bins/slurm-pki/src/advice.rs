@@ -1,0 +1,39 @@
+//! Errors that say what to do, on their way through `anyhow`.
+
+use std::fmt;
+
+use pki::explain::Explain;
+
+/// What happened, and what to do.
+#[derive(Debug)]
+pub(crate) struct Advice {
+    pub(crate) what: String,
+    pub(crate) hint: String,
+}
+
+impl Advice {
+    /// An error of the admin command itself.
+    pub(crate) fn new(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { what: what.into(), hint: hint.into() }
+    }
+}
+
+impl fmt::Display for Advice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl std::error::Error for Advice {}
+
+/// `result.advise()?`: an error of ours keeps its hint.
+pub(crate) trait Advise<T> {
+    /// Turns an error that explains itself into one that `anyhow` carries.
+    fn advise(self) -> anyhow::Result<T>;
+}
+
+impl<T, E: Explain> Advise<T> for Result<T, E> {
+    fn advise(self) -> anyhow::Result<T> {
+        self.map_err(|e| Advice::new(e.to_string(), e.hint()).into())
+    }
+}

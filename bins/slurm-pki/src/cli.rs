@@ -1,0 +1,60 @@
+//! The command line: names, options and worked examples. What the commands do stands in their files.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Certificates, node tokens and keys for a Slurm cluster.
+#[derive(Debug, Parser)]
+#[command(
+    name = "slurm-pki",
+    version,
+    propagate_version = true,
+    after_help = "Exit codes: 0 done, 1 failed, 64 wrong usage.\n\n\
+        Examples:\n  \
+        slurm-pki demo                          watch a whole exchange in a scratch folder\n  \
+        slurm-pki init --cluster c1             CA, daemon certificates, token store\n  \
+        slurm-pki node add n[001-128]           enrol nodes\n  \
+        slurm-pki node bundle n[001-128] --out /root/bundles\n  \
+        slurm-pki conf show                     the lines for slurm.conf"
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Global {
+    /// Config file; else $SLURM_PKI_CONF, else /etc/slurm/slurm-pki.toml
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print results as JSON, with the name and version of their schema
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Say what would be done, and change nothing
+    #[arg(long, global = true)]
+    pub(crate) dry_run: bool,
+    /// Answer every question with yes
+    #[arg(long, short = 'y', global = true)]
+    pub(crate) yes: bool,
+    /// Say nothing but errors, warnings and results
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {}
+
+impl Cli {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Whatever went wrong, with what to do.
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let _global = &self.global;
+        match self.command {}
+    }
+}

@@ -1,0 +1,103 @@
+//! The one place that talks to the person: results on stdout, everything else on stderr.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the module that prints")]
+
+use std::io::{IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use crate::advice::Advice;
+use crate::cli::Global;
+
+/// More than a screenful of nodes gets a progress bar.
+const SCREENFUL: usize = 50;
+
+/// Two lines, as the seven have them: what happened, and what to do.
+pub(crate) fn error(error: &anyhow::Error) {
+    let whole = error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    eprintln!("slurm-pki: error: {}", printable(&whole));
+    let hint = error.chain().find_map(|cause| cause.downcast_ref::<Advice>());
+    if let Some(advice) = hint {
+        eprintln!("slurm-pki: hint: {}", printable(&advice.hint));
+    }
+}
+
+/// A result, for a person or a pipe. A closed pipe (`| head`) is not an error.
+pub(crate) fn line(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// What was done, unless `--quiet`.
+pub(crate) fn done(global: &Global, text: &str) {
+    if !global.quiet {
+        eprintln!("{text}");
+    }
+}
+
+/// What the person should know even with `--quiet`.
+pub(crate) fn warning(text: &str) {
+    eprintln!("slurm-pki: warning: {}", printable(text));
+}
+
+/// A result as JSON; `schema` names its form and version (`slurm-pki.node.list.v1`).
+pub(crate) fn json(schema: &str, data: &impl Serialize) -> anyhow::Result<()> {
+    #[derive(Serialize)]
+    struct Document<'a, T> {
+        schema: &'a str,
+        data: &'a T,
+    }
+    line(&serde_json::to_string_pretty(&Document { schema, data })?);
+    Ok(())
+}
+
+/// Whether to colour what goes to stdout: only on a terminal, and not with NO_COLOR.
+pub(crate) fn colours() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty())
+}
+
+/// A progress bar over `steps`, on a terminal's stderr only, and only for long work.
+pub(crate) fn progress(global: &Global, steps: usize, what: &str) -> ProgressBar {
+    if global.quiet || steps <= SCREENFUL || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::with_draw_target(u64::try_from(steps).ok(), ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}") {
+        bar.set_style(style);
+    }
+    bar.set_message(what.to_owned());
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+/// Asks before something that cannot be undone. Without a terminal there is no prompt: `--yes` or
+/// nothing.
+///
+/// # Errors
+/// When the answer is not yes, or there is nobody to ask.
+pub(crate) fn confirm(global: &Global, question: &str) -> anyhow::Result<()> {
+    if global.yes {
+        return Ok(());
+    }
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        return Err(
+            Advice::new(format!("{question} Nobody is there to ask"), "say --yes if it is meant").into()
+        );
+    }
+    eprint!("{question} [y/N] ");
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    if matches!(answer.trim(), "y" | "Y" | "yes") {
+        Ok(())
+    } else {
+        Err(Advice::new("nothing was changed", "answer y, or say --yes").into())
+    }
+}
+
+/// Names that others chose must not move a terminal's cursor.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() })
+        .collect()
+}

@@ -1,0 +1,95 @@
+//! Every section and key there is: the admin command refuses what is not here, so that a misspelt key
+//! is found by a person and not by a daemon.
+
+use super::{ClientConfig, ControllerConfig, NodeConfig};
+use super::{ConfigFile, Daemon, DaemonConfig};
+use crate::error::{Error, quoted};
+
+/// Sections that this version knows of but gives no meaning yet are checked by their keys' names.
+const OTHER_SECTIONS: [(&str, &[&str]); 6] = [
+    (
+        "vault",
+        &[
+            "address",
+            "namespace",
+            "ca_cert",
+            "auth",
+            "token_file",
+            "role_id_file",
+            "secret_id_file",
+            "cert",
+            "key",
+            "pki_mount",
+            "role",
+            "kv_mount",
+            "kv_path",
+            "kv_field",
+            "kv_plain",
+            "deadline",
+        ],
+    ),
+    ("fleet", &["copy", "run", "sackd", "restd", "dbd", "also"]),
+    ("keys", &["auth_key", "jwt_key", "jwks", "jwks_url"]),
+    ("hooks", &["dir", "timeout"]),
+    ("check", &["warn", "critical"]),
+    ("metrics", &["textfile"]),
+];
+
+impl ConfigFile {
+    /// Refuses unknown sections, and unknown keys in any section.
+    ///
+    /// # Errors
+    /// The first one that is unknown, or a value without a meaning.
+    pub fn refuse_unknown(&self) -> Result<(), Error> {
+        self.top_level()?;
+        NodeConfig::read(self)?;
+        ClientConfig::read(self)?;
+        let controller = ControllerConfig::read(self)?;
+        for daemon in Daemon::ALL {
+            DaemonConfig::read(self, &controller, daemon)?;
+        }
+        for (name, keys) in self.sections() {
+            let known: Vec<&str> = match name {
+                "node" | "controller" | "client" => continue,
+                "daemons" => Daemon::ALL.iter().map(|daemon| daemon.short()).collect(),
+                _ => match OTHER_SECTIONS.iter().find(|(section, _)| *section == name) {
+                    Some((_, keys)) => keys.to_vec(),
+                    None => return Err(self.refuse(format!("unknown section [{}]", quoted(name)))),
+                },
+            };
+            if let Some(key) = keys.keys().find(|key| !known.contains(&key.as_str())) {
+                return Err(self.refuse(format!("[{name}] unknown key {}", quoted(key))));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn an_unknown_section_or_key_is_named() {
+        for (text, named) in [
+            ("[nodes]\n", "nodes"),
+            ("[vault]\naddres = \"x\"\n", "addres"),
+            ("[daemons.ctl]\n", "ctl"),
+            ("[daemons.ctld]\ncrt = \"/x\"\n", "crt"),
+            ("[node]\ncolour = 1\n", "colour"),
+        ] {
+            let config = ConfigFile::parse(Path::new("t"), text.as_bytes()).unwrap();
+            let error = config.refuse_unknown().unwrap_err().to_string();
+            assert!(error.contains(named), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_known_ones_pass() {
+        let text =
+            "[vault]\naddress = \"https://v\"\n[daemons.ctld]\nvalidity = \"90d\"\n[hooks]\ndir = \"/x\"\n";
+        ConfigFile::parse(Path::new("t"), text.as_bytes()).unwrap().refuse_unknown().unwrap();
+    }
+}
