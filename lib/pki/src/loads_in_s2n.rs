@@ -7,6 +7,9 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use pkcs8::der::Decode as _;
+use sec1::EcPrivateKey;
+
 use crate::armor::{self, PemError};
 use crate::explain::Explain;
 use crate::key::{KeyError, PrivateKey, PublicKey};
@@ -35,6 +38,8 @@ pub enum Unloadable {
     Pem(PemError),
     /// `--` in text outside the blocks: s2n takes it for the start of one.
     Dashes,
+    /// A NUL byte: Slurm's C string ends there, and what follows is lost.
+    Nul,
     /// Text after the last block of a bundle.
     TrailingText,
     /// A bundle of exactly so many bytes, a multiple of the page size.
@@ -47,12 +52,20 @@ pub enum Unloadable {
     Order,
     /// The private key is not one that s2n reads.
     Key(KeyError),
+    /// A key that is whole, in a file that s2n cannot read: see [`own_pair`].
+    KeyFile,
     /// Key and leaf do not belong together.
     Pair,
     /// A CN that reads as an IP address, with no name beside it.
     IpName,
     /// A CN longer than 254 bytes, or an empty DNS name.
     BadName,
+    /// A leaf with its issuer's name: OpenSSL takes it for self-signed.
+    SelfIssued,
+    /// A critical extension that TLS libraries do not know.
+    CriticalExtension(String),
+    /// A CA on the way may not certify this name.
+    NameConstraints,
     /// No way from the leaf to a trusted certificate.
     Untrusted,
     /// A certificate on the way is outside its life at this time.
@@ -68,15 +81,22 @@ impl fmt::Display for Unloadable {
         match self {
             Self::Pem(e) => e.fmt(f),
             Self::Dashes => f.write_str("\"--\" in the text around the PEM blocks"),
+            Self::Nul => f.write_str("a NUL byte in it"),
             Self::TrailingText => f.write_str("text after the last certificate"),
             Self::PageSize(size) => write!(f, "its size of {size} bytes is a multiple of the page size"),
             Self::Certificate(e) => e.fmt(f),
             Self::TooMany(n) => write!(f, "{n} certificates, where at most {MAX_DEPTH} are taken"),
             Self::Order => f.write_str("the certificates are not a leaf followed by its issuers"),
             Self::Key(e) => e.fmt(f),
+            Self::KeyFile => f.write_str("the private key is in a form that s2n does not read"),
             Self::Pair => f.write_str("the private key does not belong to the certificate"),
             Self::IpName => f.write_str("its common name is an IP address"),
             Self::BadName => f.write_str("a common name of over 254 bytes, or an empty DNS name"),
+            Self::SelfIssued => f.write_str("the certificate carries the name of its own issuer"),
+            Self::CriticalExtension(subject) => {
+                write!(f, "{subject} has a critical extension that TLS libraries do not know")
+            }
+            Self::NameConstraints => f.write_str("its names are outside the CA's name constraints"),
             Self::Untrusted => f.write_str("no chain of signatures leads to a certificate in ca_cert"),
             Self::OutsideLife(subject) => write!(f, "{subject} is expired or not yet valid"),
             Self::Purpose => f.write_str("its usages do not allow both server and client"),
@@ -93,18 +113,25 @@ impl Explain for Unloadable {
             Self::Pem(e) => e.hint(),
             Self::Certificate(e) => e.hint(),
             Self::Key(e) => e.hint(),
-            Self::Dashes | Self::TrailingText => {
+            Self::Dashes | Self::Nul | Self::TrailingText => {
                 "keep only the lines from -----BEGIN to -----END of each certificate".into()
             }
             Self::PageSize(_) => "add one newline at its end".into(),
             Self::Order => "put the leaf first, then its issuer, then the issuer's issuer".into(),
+            Self::KeyFile => "write it anew with: openssl pkey -in KEY -out NEW".into(),
             Self::Pair => "find the key that was made with this certificate, or issue a new pair".into(),
             Self::OutsideLife(_) => "check the clock; renew what is expired".into(),
             Self::Untrusted => "put the root of this chain into ca_cert: slurm-pki ca show".into(),
             Self::TooMany(_) => "leave out roots and what does not belong to the chain".into(),
-            Self::IpName | Self::BadName | Self::Purpose | Self::WeakSignature(_) => {
-                "issue it anew: slurm-pki cert issue".into()
+            Self::NameConstraints => {
+                "use a CA without name constraints on these names, or names that it may certify".into()
             }
+            Self::IpName
+            | Self::BadName
+            | Self::Purpose
+            | Self::SelfIssued
+            | Self::CriticalExtension(_)
+            | Self::WeakSignature(_) => "issue it anew: slurm-pki cert issue".into(),
         }
     }
 }
@@ -114,7 +141,7 @@ impl Explain for Unloadable {
 /// # Errors
 /// The first rule that it breaks.
 pub fn own_chain(pem: &[u8]) -> Result<Vec<X509>, Unloadable> {
-    no_dashes_around(pem)?;
+    only_blocks_and_plain_text(pem)?;
     let chain = X509::all_from_pem(pem, MAX_CHAIN_PEM).map_err(|e| match e {
         X509Error::Pem(e) => Unloadable::Pem(e),
         e => Unloadable::Certificate(e),
@@ -138,18 +165,32 @@ pub fn own_chain(pem: &[u8]) -> Result<Vec<X509>, Unloadable> {
     Ok(chain)
 }
 
-/// A certificate file and its key file as a daemon loads them together.
+/// A certificate file and its key file as a daemon loads them together. In the key file s2n wants one
+/// key and nothing before it, but `EC PARAMETERS` before a SEC1 key, and a SEC1 key has to name its curve.
 ///
 /// # Errors
 /// The first rule that they break.
 pub fn own_pair(chain_pem: &[u8], key_pem: &[u8]) -> Result<Vec<X509>, Unloadable> {
     let chain = own_chain(chain_pem)?;
-    no_dashes_around(key_pem)?;
-    let public = PrivateKey::from_pem(key_pem).and_then(|key| key.public()).map_err(Unloadable::Key)?;
+    let public = key_file(key_pem)?.public().map_err(Unloadable::Key)?;
     match chain.first() {
         Some(leaf) if leaf.facts().spki == public.spki() => Ok(chain),
         _ => Err(Unloadable::Pair),
     }
+}
+
+fn key_file(pem: &[u8]) -> Result<PrivateKey, Unloadable> {
+    only_blocks_and_plain_text(pem)?;
+    let key = PrivateKey::from_pem(pem).map_err(Unloadable::Key)?;
+    let blocks = armor::blocks(pem, crate::key::MAX_KEY_PEM).map_err(Unloadable::Pem)?;
+    let labels: Vec<&str> = blocks.iter().map(|block| block.label.as_str()).collect();
+    let readable = match (labels.as_slice(), blocks.last()) {
+        (["EC PRIVATE KEY"] | ["EC PARAMETERS", "EC PRIVATE KEY"], Some(sec1)) => {
+            EcPrivateKey::from_der(sec1.der.expose()).is_ok_and(|key| key.parameters.is_some())
+        }
+        (labels, _) => labels.len() == 1,
+    };
+    if readable { Ok(key) } else { Err(Unloadable::KeyFile) }
 }
 
 /// A file of trusted certificates as every daemon and client loads it.
@@ -157,12 +198,12 @@ pub fn own_pair(chain_pem: &[u8], key_pem: &[u8]) -> Result<Vec<X509>, Unloadabl
 /// # Errors
 /// The first rule that it breaks.
 pub fn trust_bundle(pem: &[u8]) -> Result<Vec<X509>, Unloadable> {
-    no_dashes_around(pem)?;
+    only_blocks_and_plain_text(pem)?;
     let bundle = X509::all_from_pem(pem, MAX_BUNDLE_PEM).map_err(|e| match e {
         X509Error::Pem(e) => Unloadable::Pem(e),
         e => Unloadable::Certificate(e),
     })?;
-    if !pem.trim_ascii_end().ends_with(b"-----END CERTIFICATE-----") {
+    if !trim_end(pem).ends_with(b"-----END CERTIFICATE-----") {
         return Err(Unloadable::TrailingText);
     }
     if pem.len().is_multiple_of(PAGE) {
@@ -178,19 +219,37 @@ pub fn trust_bundle(pem: &[u8]) -> Result<Vec<X509>, Unloadable> {
 pub fn accepted_by_peers(chain: &[X509], anchors: &[X509], now: UnixTime) -> Result<(), Unloadable> {
     let leaf = chain.first().ok_or(Unloadable::Untrusted)?;
     for sent in chain {
+        let facts = sent.facts();
         if !sent.is_valid_at(now) {
-            return Err(Unloadable::OutsideLife(sent.facts().subject.clone()));
+            return Err(Unloadable::OutsideLife(facts.subject.clone()));
         }
-        if sent.facts().weak_signature && !sent.is_self_issued() {
-            return Err(Unloadable::WeakSignature(sent.facts().subject.clone()));
+        if facts.weak_signature && !sent.is_self_issued() {
+            return Err(Unloadable::WeakSignature(facts.subject.clone()));
+        }
+        if facts.unknown_critical {
+            return Err(Unloadable::CriticalExtension(facts.subject.clone()));
+        }
+        // An anchor is exempt; every other CA has to serve both purposes, or name none.
+        if facts.extended_key_usage.is_some_and(|both| both != (true, true)) && !anchors.contains(sent) {
+            return Err(Unloadable::Purpose);
         }
     }
-    let facts = leaf.facts();
-    let signs = facts.key_usage.is_none_or(|(signs, _)| signs);
-    if !signs || facts.extended_key_usage.is_some_and(|both| both != (true, true)) {
-        return Err(Unloadable::Purpose);
+    serves_both_ways(leaf)?;
+    if leaf.is_self_issued() && !anchors.contains(leaf) && !leaf.is_issued_by(leaf) {
+        return Err(Unloadable::SelfIssued);
     }
     reaches_an_anchor(leaf, chain, anchors, now)
+}
+
+fn serves_both_ways(leaf: &X509) -> Result<(), Unloadable> {
+    let facts = leaf.facts();
+    let signs = facts.key_usage.is_none_or(|(signs, _)| signs);
+    let named = [facts.extended_key_usage, facts.netscape_type];
+    if signs && named.iter().flatten().all(|both| *both == (true, true)) {
+        Ok(())
+    } else {
+        Err(Unloadable::Purpose)
+    }
 }
 
 /// Climbs from the leaf, one issuer at a time, until a trusted certificate is reached (any trusted
@@ -208,6 +267,8 @@ fn reaches_an_anchor(leaf: &X509, chain: &[X509], anchors: &[X509], now: UnixTim
                 facts.ca
                     && facts.key_usage.is_none_or(|(_, cert_sign)| cert_sign)
                     && facts.path_len.is_none_or(|most| most as usize >= depth)
+                    && !facts.unknown_critical
+                    && ca.permits(leaf)
                     && ca.is_valid_at(now)
                     && certificate.is_issued_by(ca)
             };
@@ -220,6 +281,9 @@ fn reaches_an_anchor(leaf: &X509, chain: &[X509], anchors: &[X509], now: UnixTim
             break;
         }
         below = above;
+    }
+    if anchors.iter().chain(chain.iter().skip(1)).any(|ca| !ca.permits(leaf)) {
+        return Err(Unloadable::NameConstraints);
     }
     match anchors.iter().find(|anchor| !anchor.is_valid_at(now)) {
         Some(anchor) if leaf.is_issued_by(anchor) => {
@@ -247,19 +311,29 @@ fn leaf_name(leaf: &X509) -> Result<(), Unloadable> {
     Ok(())
 }
 
-/// Text around the blocks is skipped by s2n unless it contains `--` (contract.md 3.2).
-fn no_dashes_around(pem: &[u8]) -> Result<(), Unloadable> {
-    let mut inside = false;
-    for line in pem.split(|byte| *byte == b'\n') {
-        if line.starts_with(b"-----BEGIN ") {
-            inside = true;
-        } else if line.starts_with(b"-----END ") {
-            inside = false;
-        } else if !inside && line.windows(2).any(|pair| pair == b"--") {
-            return Err(Unloadable::Dashes);
-        }
+/// Text around the blocks is skipped by s2n unless it contains `--` (contract.md 3.2). A line that opens
+/// or closes a block has nothing else on it: readers differ on what they make of more.
+fn only_blocks_and_plain_text(pem: &[u8]) -> Result<(), Unloadable> {
+    if pem.contains(&0) {
+        return Err(Unloadable::Nul);
     }
-    Ok(())
+    let is_plain = |line: &[u8]| !line.windows(2).any(|pair| pair == b"--");
+    let mut lines = pem.split(|byte| *byte == b'\n').map(trim_end);
+    if lines.all(|line| is_marker(line) || is_plain(line)) { Ok(()) } else { Err(Unloadable::Dashes) }
+}
+
+fn is_marker(line: &[u8]) -> bool {
+    let rest = line.strip_prefix(b"-----BEGIN ").or_else(|| line.strip_prefix(b"-----END "));
+    let label = rest.and_then(|rest| rest.strip_suffix(b"-----"));
+    label.is_some_and(|label| !label.contains(&b'-'))
+}
+
+/// Without the white space that s2n skips; a form feed is none to it.
+fn trim_end(mut text: &[u8]) -> &[u8] {
+    while let [rest @ .., b' ' | b'\t' | b'\r' | b'\n'] = text {
+        text = rest;
+    }
+    text
 }
 
 /// Puts one newline after a bundle whose size is a multiple of the page size, so that it loads.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::extensions::{GeneralName, GeneralSubtree, ParsedExtension, X509Extension};
 use x509_parser::oid_registry::{
     OID_PKCS1_RSASSAPSS, OID_PKCS1_SHA256WITHRSA, OID_PKCS1_SHA384WITHRSA, OID_PKCS1_SHA512WITHRSA,
     OID_SIG_ECDSA_WITH_SHA256, OID_SIG_ECDSA_WITH_SHA384, OID_SIG_ECDSA_WITH_SHA512,
@@ -53,8 +53,31 @@ pub struct Facts {
     pub key_usage: Option<(bool, bool)>,
     /// extendedKeyUsage, where present: serverAuth and clientAuth.
     pub extended_key_usage: Option<(bool, bool)>,
+    /// nsCertType, where present: SSL server and SSL client. OpenSSL still heeds it.
+    pub netscape_type: Option<(bool, bool)>,
     /// Whether its signature is one that Slurm's TLS policy refuses (SHA-1, Ed25519: contract.md 3.3).
     pub weak_signature: bool,
+    /// A critical extension that OpenSSL does not know: it refuses the certificate for that.
+    pub unknown_critical: bool,
+    /// nameConstraints, where present.
+    pub name_constraints: Option<NameConstraints>,
+    /// subjectKeyIdentifier, where present.
+    pub subject_key_id: Option<Vec<u8>>,
+    /// keyIdentifier of the authorityKeyIdentifier, where present.
+    pub authority_key_id: Option<Vec<u8>>,
+    /// Serial number in the authorityKeyIdentifier, lower-case hex, where present.
+    pub authority_serial: Option<String>,
+}
+
+/// Which DNS names may stand below a CA (RFC 5280 §4.2.1.10).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NameConstraints {
+    /// Where not empty: a name must lie in one of these.
+    pub permitted: Vec<String>,
+    /// A name must lie in none of these.
+    pub excluded: Vec<String>,
+    /// Whether there are constraints on names of other kinds, which we do not judge.
+    pub others: bool,
 }
 
 /// Why a certificate cannot be read.
@@ -138,10 +161,11 @@ impl X509 {
         &self.facts
     }
 
-    /// Issuer name equal to subject name: what s2n calls self-signed (contract.md 3.4).
+    /// Issuer name equal to subject name, but for the case of letters: what s2n calls self-signed
+    /// (contract.md 3.4).
     #[must_use]
     pub fn is_self_issued(&self) -> bool {
-        self.subject == self.issuer
+        self.subject.eq_ignore_ascii_case(&self.issuer)
     }
 
     /// Whether the two carry the same subject, byte for byte.
@@ -150,10 +174,10 @@ impl X509 {
         self.subject == other.subject
     }
 
-    /// Whether `issuer`'s name and key are the ones that signed this certificate.
+    /// Whether `issuer`'s name, key identifier and key are the ones that signed this certificate.
     #[must_use]
     pub fn is_issued_by(&self, issuer: &Self) -> bool {
-        if self.issuer != issuer.subject {
+        if self.issuer != issuer.subject || !self.points_to(issuer) {
             return false;
         }
         let (Ok((_, this)), Ok((_, above))) =
@@ -164,10 +188,41 @@ impl X509 {
         this.verify_signature(Some(above.public_key())).is_ok()
     }
 
-    /// Whether `now` lies within its life.
+    /// Where the authorityKeyIdentifier contradicts a certificate, OpenSSL never takes that one for the
+    /// issuer, whatever its key (RFC 5280 §4.2.1.1).
+    fn points_to(&self, issuer: &Self) -> bool {
+        let (below, above) = (&self.facts, &issuer.facts);
+        let same_key = match (&below.authority_key_id, &above.subject_key_id) {
+            (Some(wanted), Some(is)) => wanted == is,
+            _ => true,
+        };
+        same_key && below.authority_serial.as_ref().is_none_or(|wanted| *wanted == above.serial)
+    }
+
+    /// Whether `now` lies within its life. The last second is out already: OpenSSL calls a certificate
+    /// expired in the very second of its notAfter, where RFC 5280 §4.1.2.5 still counts it in.
     #[must_use]
     pub fn is_valid_at(&self, now: UnixTime) -> bool {
-        self.facts.not_before <= now && now <= self.facts.not_after
+        self.facts.not_before <= now && now < self.facts.not_after
+    }
+
+    /// Whether the name constraints of this CA let `leaf` stand below it. Names are its dNSNames, or
+    /// its CN where it has none; constraints on names of other kinds are answered with no.
+    #[must_use]
+    pub fn permits(&self, leaf: &Self) -> bool {
+        let Some(constraints) = &self.facts.name_constraints else { return true };
+        let dns = leaf.facts.dns.as_deref().unwrap_or_default();
+        let names: Vec<&[u8]> = match dns {
+            [] => leaf.facts.common_names.iter().map(Vec::as_slice).collect(),
+            dns => dns.iter().map(String::as_bytes).collect(),
+        };
+        let lies_in =
+            |name: &[u8], bases: &[String]| bases.iter().any(|base| is_below(name, base.as_bytes()));
+        !constraints.others
+            && names.iter().all(|name| {
+                (constraints.permitted.is_empty() || lies_in(name, &constraints.permitted))
+                    && !lies_in(name, &constraints.excluded)
+            })
     }
 }
 
@@ -197,36 +252,99 @@ impl Facts {
             other_names: false,
             key_usage: None,
             extended_key_usage: None,
+            netscape_type: None,
             weak_signature: is_weak(&parsed.signature_algorithm),
+            unknown_critical: parsed.extensions().iter().any(|e| e.critical && !is_known(e)),
+            name_constraints: None,
+            subject_key_id: None,
+            authority_key_id: None,
+            authority_serial: None,
         };
+        // One that comes twice makes OpenSSL refuse the certificate.
+        parsed.extensions_map().map_err(|_| X509Error::Extension)?;
         for extension in parsed.extensions() {
-            match extension.parsed_extension() {
-                ParsedExtension::BasicConstraints(basic) => {
-                    facts.ca = basic.ca;
-                    facts.path_len = basic.path_len_constraint;
-                }
-                ParsedExtension::KeyUsage(usage) => {
-                    facts.key_usage = Some((usage.digital_signature(), usage.key_cert_sign()));
-                }
-                ParsedExtension::ExtendedKeyUsage(usage) => {
-                    facts.extended_key_usage =
-                        Some((usage.any || usage.server_auth, usage.any || usage.client_auth));
-                }
-                ParsedExtension::SubjectAlternativeName(san) => {
-                    let names = facts.dns.get_or_insert_default();
-                    for name in &san.general_names {
-                        match name {
-                            GeneralName::DNSName(dns) => names.push((*dns).to_owned()),
-                            _ => facts.other_names = true,
-                        }
-                    }
-                }
-                ParsedExtension::ParseError { .. } => return Err(X509Error::Extension),
-                _ => {}
-            }
+            facts.add(extension)?;
         }
         Ok(facts)
     }
+
+    fn add(&mut self, extension: &X509Extension<'_>) -> Result<(), X509Error> {
+        match extension.parsed_extension() {
+            ParsedExtension::BasicConstraints(basic) => {
+                self.ca = basic.ca;
+                self.path_len = basic.path_len_constraint;
+            }
+            ParsedExtension::KeyUsage(usage) => {
+                self.key_usage = Some((usage.digital_signature(), usage.key_cert_sign()));
+            }
+            // anyExtendedKeyUsage is not counted: OpenSSL wants the purpose itself to be named.
+            ParsedExtension::ExtendedKeyUsage(usage) => {
+                self.extended_key_usage = Some((usage.server_auth, usage.client_auth));
+            }
+            ParsedExtension::NSCertType(usage) => {
+                self.netscape_type = Some((usage.ssl_server(), usage.ssl_client()));
+            }
+            ParsedExtension::SubjectAlternativeName(san) => {
+                let names = self.dns.get_or_insert_default();
+                for name in &san.general_names {
+                    match name {
+                        GeneralName::DNSName(dns) => names.push((*dns).to_owned()),
+                        _ => self.other_names = true,
+                    }
+                }
+            }
+            ParsedExtension::NameConstraints(constraints) => {
+                let found = self.name_constraints.get_or_insert_default();
+                for subtree in constraints.permitted_subtrees.iter().flatten() {
+                    found.others |= add_dns(&mut found.permitted, subtree).is_none();
+                }
+                for subtree in constraints.excluded_subtrees.iter().flatten() {
+                    found.others |= add_dns(&mut found.excluded, subtree).is_none();
+                }
+            }
+            ParsedExtension::SubjectKeyIdentifier(id) => self.subject_key_id = Some(id.0.to_vec()),
+            ParsedExtension::AuthorityKeyIdentifier(above) => {
+                self.authority_key_id = above.key_identifier.as_ref().map(|id| id.0.to_vec());
+                self.authority_serial =
+                    above.authority_cert_serial.map(|n| data_encoding::HEXLOWER.encode(strip_zero(n)));
+            }
+            ParsedExtension::ParseError { .. } => return Err(X509Error::Extension),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn add_dns(names: &mut Vec<String>, subtree: &GeneralSubtree<'_>) -> Option<()> {
+    match subtree.base {
+        GeneralName::DNSName(dns) => names.push(dns.to_owned()),
+        _ => return None,
+    }
+    Some(())
+}
+
+/// Whether a DNS name is `base` or below it.
+fn is_below(name: &[u8], base: &[u8]) -> bool {
+    let Some(at) = name.len().checked_sub(base.len()) else { return false };
+    let (front, end) = name.split_at(at);
+    let at_a_dot = base.is_empty() || base.starts_with(b".") || front.is_empty() || front.ends_with(b".");
+    at_a_dot && end.eq_ignore_ascii_case(base)
+}
+
+/// The extensions that both OpenSSL and AWS-LC, the libraries s2n is built on, take as critical.
+fn is_known(extension: &X509Extension<'_>) -> bool {
+    matches!(
+        extension.parsed_extension(),
+        ParsedExtension::BasicConstraints(_)
+            | ParsedExtension::KeyUsage(_)
+            | ParsedExtension::ExtendedKeyUsage(_)
+            | ParsedExtension::SubjectAlternativeName(_)
+            | ParsedExtension::NameConstraints(_)
+            | ParsedExtension::CertificatePolicies(_)
+            | ParsedExtension::PolicyConstraints(_)
+            | ParsedExtension::PolicyMappings(_)
+            | ParsedExtension::InhibitAnyPolicy(_)
+    )
 }
 
 fn shown_name(name: &x509_parser::x509::X509Name<'_>) -> String {
