@@ -56,6 +56,7 @@ pub(crate) fn test(options: &TestOptions) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
     let mut report = Report::default();
     for step in steps {
+        terminal::line(&format!("\n== {} ==", step.name));
         let line = take(step, &workspace, &report);
         report.add(line);
     }
@@ -81,7 +82,6 @@ fn needed(steps: &[&Step]) -> Vec<Tool> {
 }
 
 fn take(step: &Step, workspace: &Workspace, before: &Report) -> Line {
-    terminal::line(&format!("\n== {} ==", step.name));
     let start = Instant::now();
     let verdict = if step.after_build && before.failed(BUILD) {
         Verdict::NotRun("the build failed".into())
