@@ -97,7 +97,8 @@ fn format(workspace: &Workspace) -> Result<Verdict> {
 }
 
 fn lint(workspace: &Workspace) -> Result<Verdict> {
-    let arguments = ["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    let arguments =
+        ["clippy", "--locked", "--workspace", "--all-targets", "--keep-going", "--", "-D", "warnings"];
     run(workspace.cargo().args(arguments))?;
     Ok(Verdict::Passed)
 }
