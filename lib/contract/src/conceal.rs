@@ -1,8 +1,8 @@
 //! Arguments hold tokens and keys, and every local user can read /proc/PID/cmdline.
 
 use std::ffi::OsString;
-use std::fs::{self, OpenOptions};
-use std::io::{Seek as _, SeekFrom, Write as _};
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
@@ -21,10 +21,15 @@ pub(crate) fn conceal() {
 /// `None` when any of it is not as expected; then nothing was written.
 fn wipe_arguments() -> Option<()> {
     let own_name: OsString = std::env::args_os().next()?;
-    let stat = fs::read("/proc/self/stat").ok()?;
-    let (start, end) = argument_area(&stat)?;
+    // The whole of stat comes with one read; std's fs::read would ask five times.
+    let mut stat = [0; 1024];
+    let length = File::open("/proc/self/stat").ok()?.read(&mut stat).ok()?;
+    let (start, end) = argument_area(stat.get(..length)?)?;
     let from = start.checked_add(u64::try_from(own_name.as_bytes().len()).ok()?)?.checked_add(1)?;
     let length = usize::try_from(end.checked_sub(from)?).ok()?;
+    if length == 0 {
+        return Some(());
+    }
     let mut memory = OpenOptions::new().write(true).open("/proc/self/mem").ok()?;
     memory.seek(SeekFrom::Start(from)).ok()?;
     memory.write_all(&vec![0; length]).ok()

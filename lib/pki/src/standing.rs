@@ -23,22 +23,25 @@ pub struct Mark {
 }
 
 impl Mark {
-    /// Reads a mark; `modified` is the file's time of last change, which serves where the file is
-    /// empty (a foreign or crashed writer). `None` when it is neither empty nor a mark.
+    /// Reads a mark; `None` when the text is not one.
     #[must_use]
-    pub fn parse(text: &[u8], modified: UnixTime) -> Option<Self> {
+    pub fn parse(text: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(text).ok()?;
         let mut words = text.split_ascii_whitespace();
-        let Some(first) = words.next() else {
-            return Some(Self { issued: modified, bound: Some(modified) });
-        };
-        let issued = UnixTime(first.parse().ok()?);
+        let issued = UnixTime(words.next()?.parse().ok()?);
         let bound = match words.next() {
             None => Some(issued),
             Some("-") => None,
             Some(time) => Some(UnixTime(time.parse().ok()?)),
         };
         words.next().is_none().then_some(Self { issued, bound })
+    }
+
+    /// What an empty mark means, last changed at `modified`: issued and bound then. Nothing of ours
+    /// leaves one behind, and the strictest reading harms nobody.
+    #[must_use]
+    pub fn of_empty_file(modified: UnixTime) -> Self {
+        Self { issued: modified, bound: Some(modified) }
     }
 
     /// The text of the mark, with a newline.
@@ -318,15 +321,17 @@ mod tests {
     }
 
     #[test]
-    fn marks_are_read_back_and_an_empty_one_counts_from_its_change() {
+    fn marks_are_read_back_and_other_texts_are_none() {
         for mark in [
             Mark { issued: UnixTime(5), bound: Some(UnixTime(5)) },
             Mark { issued: UnixTime(5), bound: Some(UnixTime(9)) },
             Mark { issued: UnixTime(5), bound: None },
         ] {
-            assert_eq!(Mark::parse(mark.to_text().as_bytes(), NOW), Some(mark));
+            assert_eq!(Mark::parse(mark.to_text().as_bytes()), Some(mark));
         }
-        assert_eq!(Mark::parse(b"", NOW), bound_at(NOW));
-        assert_eq!(Mark::parse(b"soon", NOW), None);
+        assert_eq!(Mark::of_empty_file(NOW), bound_at(NOW).unwrap());
+        for text in ["", "soon", "5 6 7", "5 then"] {
+            assert_eq!(Mark::parse(text.as_bytes()), None, "{text}");
+        }
     }
 }

@@ -67,6 +67,33 @@ pub fn read_if_there(path: &Path, keep: Keep, limit: usize) -> Result<Option<Sec
     }
 }
 
+/// Opens a file of ours to append to, making it with `mode` where it is missing; type, owner and mode
+/// are checked on the handle. Symlinks are not followed. What root makes here by hand goes to the
+/// folder's owner, or SlurmUser would be kept out.
+///
+/// # Errors
+/// When it cannot be opened, or others could have changed it.
+pub fn open_to_append(path: &Path, mode: u32) -> Result<File, Error> {
+    let file = OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .mode(mode)
+        .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
+        .open(path)
+        .map_err(Error::write(path))?;
+    if let Some(Owner { uid, gid }) = path.parent().and_then(Owner::of_folder) {
+        let metadata = file.metadata().map_err(Error::write(path))?;
+        if (metadata.uid(), metadata.gid()) != (uid, gid) {
+            std::os::unix::fs::fchown(&file, Some(uid), Some(gid)).map_err(Error::write(path))?;
+        }
+        return Ok(file);
+    }
+    check(path, &file.metadata().map_err(Error::write(path))?, Keep::Intact)?;
+    check_folder(path)?;
+    Ok(file)
+}
+
 /// `O_NONBLOCK`, so that a FIFO in the file's place cannot hold us for five seconds.
 fn open(path: &Path) -> Result<File, Error> {
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
@@ -84,7 +111,7 @@ fn check(path: &Path, metadata: &fs::Metadata, keep: Keep) -> Result<(), Error> 
     if !metadata.is_file() {
         return loose("it is not a regular file".into(), format!("put a file at {shown}"));
     }
-    if metadata.uid() != 0 && metadata.uid() != own {
+    if !crate::trust::is_trusted(metadata.uid()) {
         return loose(
             format!("it belongs to uid {}, not to root or to uid {own}, who runs this", metadata.uid()),
             format!("chown {own} {shown}"),
@@ -290,7 +317,8 @@ pub fn make_folder(path: &Path, mode: u32, owner: Option<Owner>) -> Result<(), E
     }
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(Error::write(path))?;
     if let Some(Owner { uid, gid }) = owner {
-        std::os::unix::fs::chown(path, Some(uid), Some(gid)).map_err(Error::write(path))?;
+        // Where the folder above is somebody else's, a link may stand here by now: never given away.
+        std::os::unix::fs::lchown(path, Some(uid), Some(gid)).map_err(Error::write(path))?;
     }
     Ok(())
 }

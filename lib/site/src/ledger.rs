@@ -5,10 +5,9 @@
 //! two hosts append to one; readers merge. Refusals go to a file of their own whose failure never
 //! matters: a flood of refusals must not stop renewals.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -22,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::ControllerConfig;
 use crate::error::Error;
-use crate::file::{NewFile, Owner};
+use crate::file::{self, NewFile, Owner};
 use crate::host;
 use crate::syslog;
 
@@ -117,7 +116,7 @@ impl Ledger {
     fn append(&self, entry: &Entry) -> Result<(), Error> {
         let lock = self.lock()?;
         let path = self.issued_path();
-        let mut file = self.open_for_append(&path)?;
+        let mut file = file::open_to_append(&path, FILE_MODE)?;
         let failed = || Error::write(&path);
         let length = file.metadata().map_err(failed())?.len();
         let mut line = entry.to_line();
@@ -144,7 +143,7 @@ impl Ledger {
     /// rotated while others wait.
     fn lock(&self) -> Result<File, Error> {
         let path = self.folder.join(format!("issued.{}.lock", self.host));
-        let lock = self.open_for_append(&path)?;
+        let lock = file::open_to_append(&path, FILE_MODE)?;
         let begun = Instant::now();
         let mut pause = Duration::from_micros(100);
         loop {
@@ -161,28 +160,11 @@ impl Ledger {
         }
     }
 
-    fn open_for_append(&self, path: &Path) -> Result<File, Error> {
-        let file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .mode(FILE_MODE)
-            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
-            .open(path)
-            .map_err(Error::write(path))?;
-        // What root makes here by hand must not keep SlurmUser out.
-        if let Some(Owner { uid, gid }) = Owner::of_folder(&self.folder) {
-            std::os::unix::fs::fchown(&file, Some(uid), Some(gid)).map_err(Error::write(path))?;
-        }
-        Ok(file)
-    }
-
     /// `last/<node>.json`: status without a scan. Renamed into place, not synced; rebuilt when lost.
     fn remember_last(&self, entry: &Entry) {
         let folder = self.folder.join("last");
         let owner = Owner::of_folder(&self.folder);
-        if NodeName::parse(entry.node.as_bytes()).is_ok()
-            && crate::file::make_folder(&folder, 0o700, owner).is_ok()
+        if NodeName::parse(entry.node.as_bytes()).is_ok() && file::make_folder(&folder, 0o700, owner).is_ok()
         {
             let path = folder.join(format!("{}.json", entry.node));
             let file = NewFile::new(&path, FILE_MODE).owned_by(owner).not_synced();
@@ -204,11 +186,11 @@ impl Ledger {
 
     fn append_refusal(&self, program: &str, node: &str, reason: &str, now: UnixTime) -> Result<(), Error> {
         let path = self.folder.join(format!("refused.{}.jsonl", self.host));
-        let mut file = self.open_for_append(&path)?;
+        let mut file = file::open_to_append(&path, FILE_MODE)?;
         if file.metadata().map_err(Error::write(&path))?.len() >= MAX_REFUSED {
             let aside = self.folder.join(format!("refused.{}.1.jsonl", self.host));
             fs::rename(&path, &aside).map_err(Error::write(&path))?;
-            file = self.open_for_append(&path)?;
+            file = file::open_to_append(&path, FILE_MODE)?;
         }
         let refusal = Refusal { v: 1, time: now, program, node, reason };
         let line = serde_json::to_string(&refusal).unwrap_or_default() + "\n";
@@ -283,6 +265,9 @@ fn ends_with_newline(file: &mut File) -> std::io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::OpenOptions;
+    use std::path::Path;
+
     use super::*;
 
     fn ledger(folder: &Path) -> Ledger {

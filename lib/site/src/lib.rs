@@ -10,6 +10,7 @@ pub mod file;
 pub mod host;
 pub mod random;
 pub mod syslog;
+pub mod trust;
 
 pub mod config;
 

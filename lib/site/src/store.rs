@@ -2,8 +2,7 @@
 //!
 //! The file system is the index: one open, no scan, at a million nodes as at ten.
 
-use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use pki::name::NodeName;
@@ -98,8 +97,15 @@ impl Store {
     pub fn mark_of(&self, name: &NodeName, id: &RecordId) -> Result<Option<Mark>, Error> {
         let path = self.mark_path(name, id);
         let Some(text) = file::read_if_there(&path, Keep::Intact, MAX_MARK)? else { return Ok(None) };
-        let modified = || fs::metadata(&path).and_then(|m| m.modified()).map_err(Error::read(&path));
-        match Mark::parse(text.expose(), clock::of(modified()?)) {
+        let mark = match text.expose() {
+            // A foreign or crashed writer: the time of the file itself counts.
+            [] => {
+                let modified = fs::metadata(&path).and_then(|m| m.modified()).map_err(Error::read(&path))?;
+                Some(Mark::of_empty_file(clock::of(modified)))
+            }
+            text => Mark::parse(text),
+        };
+        match mark {
             Some(mark) => Ok(Some(mark)),
             None => Err(Error::Contents {
                 why: "it is not a time".into(),
@@ -140,15 +146,7 @@ impl Store {
     /// When the folder or the lock cannot be opened.
     pub fn lock(&self) -> Result<Locked, Error> {
         let path = self.folder.join(".lock");
-        let lock = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(FILE_MODE)
-            .open(&path)
-            .map_err(Error::write(&path))?;
-        if let Some(Owner { uid, gid }) = Owner::of_folder(&self.folder) {
-            std::os::unix::fs::fchown(&lock, Some(uid), Some(gid)).map_err(Error::write(&path))?;
-        }
+        let lock = file::open_to_append(&path, FILE_MODE)?;
         flock(&lock, FlockOperation::LockExclusive).map_err(|e| Error::write(&path)(e.into()))?;
         Ok(Locked { _lock: lock })
     }

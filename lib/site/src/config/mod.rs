@@ -145,7 +145,7 @@ impl ConfigFile {
 
     fn read<T: DeserializeOwned>(&self, value: toml::Value, section: &str) -> Result<T, Error> {
         let place = if section.is_empty() { String::new() } else { format!("[{section}] ") };
-        value.try_into().map_err(|e: toml::de::Error| self.refuse(place + &one_line(e.message())))
+        value.try_into().map_err(|e: toml::de::Error| self.refuse(place + &one_line(&e.to_string())))
     }
 
     /// A value that does not mean anything.
