@@ -337,3 +337,149 @@ impl Policy {
         Ok(binder.record.map_or(Authorisation::ListLine, Authorisation::Record))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::csr;
+    use crate::key::PrivateKey;
+    use crate::record::Record;
+    use crate::standing::{Held, Mark};
+    use crate::token::NodeSecret;
+
+    const NOW: UnixTime = UnixTime(1_700_000_000);
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    fn policy(bind: Bind) -> Policy {
+        Policy {
+            bind,
+            max_request_age: 7 * DAY,
+            windows: Windows { replay: Duration::from_secs(3600), grace: 14 * DAY },
+            allowed_keys: vec![KeyKind::P256],
+            validity: 7 * DAY,
+            backdate: Duration::from_secs(300),
+            subject: vec![(SubjectAttribute::O, "Site".into())],
+            san: vec!["%n".into(), "%n.cluster.example".into()],
+            ca_names: vec![b"Site CA".to_vec()],
+        }
+    }
+
+    fn name(text: &str) -> NodeName {
+        NodeName::parse(text.as_bytes()).unwrap()
+    }
+
+    fn secret(n: u8) -> NodeSecret {
+        NodeSecret::new([n; 32])
+    }
+
+    fn recorded(n: u8) -> Standing {
+        let record = Record::of(&secret(n), RecordId::new([n; 8]), NOW);
+        Standing::Recorded(vec![Held { record, mark: None }])
+    }
+
+    /// A request for `node`, bound by secret `by` at `made`, or not at all.
+    fn request(node: &str, by: Option<u8>, made: UnixTime) -> Csr {
+        let key = PrivateKey::generate(KeyKind::P256).unwrap();
+        let spki = key.public().unwrap();
+        let binding = by.map(|n| secret(n).binding_key().bind(&name(node), made, spki.spki()));
+        Csr::parse(csr::write(&key, &name(node), binding.as_ref()).unwrap().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_bound_request_of_an_enrolled_node_gets_what_the_profile_says() {
+        let csr = request("n1", Some(1), NOW);
+        let plan = policy(Bind::Required).decide(&csr, &recorded(1), NOW).unwrap();
+        assert_eq!(plan.common_name(), "n1");
+        assert_eq!(plan.dns, ["n1", "n1.cluster.example"]);
+        assert_eq!((plan.not_before, plan.not_after), (UnixTime(NOW.0 - 300), NOW.plus(7 * DAY)));
+        assert_eq!(plan.authorisation(), &Authorisation::Record(RecordId::new([1; 8])));
+    }
+
+    #[test]
+    fn another_nodes_secret_binds_nothing() {
+        for bind in [Bind::Required, Bind::Warn] {
+            let refusal = policy(bind).decide(&request("n1", Some(2), NOW), &recorded(1), NOW).unwrap_err();
+            assert_eq!(refusal, Refusal::WrongBinding(name("n1")));
+        }
+    }
+
+    #[test]
+    fn a_request_without_a_binding_is_refused_let_through_or_held_to_its_past() {
+        let csr = request("n1", None, NOW);
+        let decide = |bind, standing: &Standing| policy(bind).decide(&csr, standing, NOW);
+        assert_eq!(decide(Bind::Required, &recorded(1)).unwrap_err(), Refusal::Unbound(name("n1")));
+        let marked = Authorisation::Unbound(vec![RecordId::new([1; 8])]);
+        assert_eq!(decide(Bind::Warn, &recorded(1)).unwrap().authorisation(), &marked);
+        let Standing::Recorded(mut held) = recorded(1) else { unreachable!() };
+        held[0].mark = Some(Mark { issued: NOW, bound: Some(NOW) });
+        let known = Standing::Recorded(held);
+        assert_eq!(decide(Bind::Warn, &known).unwrap_err(), Refusal::UnboundNow(name("n1")));
+        assert!(decide(Bind::Off, &known).is_ok());
+    }
+
+    #[test]
+    fn a_removed_or_unknown_node_gets_nothing_in_any_mode() {
+        let Standing::Recorded(mut held) = recorded(1) else { unreachable!() };
+        held[0].record.withdrawn = Some(NOW);
+        let removed = Standing::Recorded(held);
+        for bind in [Bind::Required, Bind::Warn, Bind::Off] {
+            for by in [None, Some(1)] {
+                let csr = request("n1", by, NOW);
+                let decide = |standing: &Standing| policy(bind).decide(&csr, standing, NOW).unwrap_err();
+                assert_eq!(decide(&removed), Refusal::Removed(name("n1")));
+                assert_eq!(decide(&Standing::Unknown), Refusal::NotEnrolled(name("n1")));
+            }
+        }
+    }
+
+    #[test]
+    fn age_is_bounded_on_both_sides() {
+        let decide = |made| policy(Bind::Required).decide(&request("n1", Some(1), made), &recorded(1), NOW);
+        assert!(decide(NOW.minus(7 * DAY)).is_ok());
+        let old = UnixTime(NOW.minus(7 * DAY).0 - 1);
+        assert_eq!(decide(old).unwrap_err(), Refusal::TooOld(old));
+        assert!(decide(NOW.plus(DAY)).is_ok());
+        let ahead = UnixTime(NOW.plus(DAY).0 + 1);
+        assert_eq!(decide(ahead).unwrap_err(), Refusal::FromTheFuture(ahead));
+    }
+
+    #[test]
+    fn a_reserved_name_is_refused_whoever_binds_it() {
+        for reserved in ["slurmctld", "SlurmDBD", "localhost"] {
+            let csr = request(reserved, Some(1), NOW);
+            let refusal = policy(Bind::Off).decide(&csr, &recorded(1), NOW).unwrap_err();
+            assert_eq!(refusal, Refusal::ReservedName(name(reserved)));
+        }
+    }
+
+    #[test]
+    fn the_rehearsal_node_needs_a_record_and_a_binding_in_any_mode() {
+        let rehearsal = crate::name::REHEARSAL;
+        let decide =
+            |by, standing: &Standing| policy(Bind::Off).decide(&request(rehearsal, by, NOW), standing, NOW);
+        assert!(decide(Some(1), &recorded(1)).is_ok());
+        assert_eq!(decide(None, &recorded(1)).unwrap_err(), Refusal::Unbound(name(rehearsal)));
+        let listed = Standing::Listed(vec![NodeSecret::foreign(b"tok").unwrap()]);
+        assert_eq!(decide(Some(1), &listed).unwrap_err(), Refusal::ReservedName(name(rehearsal)));
+    }
+
+    #[test]
+    fn a_list_line_binds_too() {
+        let line = NodeSecret::foreign(b"tok").unwrap();
+        let key = PrivateKey::generate(KeyKind::P256).unwrap();
+        let spki = key.public().unwrap();
+        let binding = line.binding_key().bind(&name("n1"), NOW, spki.spki());
+        let csr = Csr::parse(csr::write(&key, &name("n1"), Some(&binding)).unwrap().as_bytes()).unwrap();
+        let standing = Standing::Listed(vec![NodeSecret::foreign(b"other").unwrap(), line]);
+        let plan = policy(Bind::Required).decide(&csr, &standing, NOW).unwrap();
+        assert_eq!(plan.authorisation(), &Authorisation::ListLine);
+    }
+
+    #[test]
+    fn a_kind_of_key_that_is_not_allowed_is_refused() {
+        let key = PrivateKey::generate(KeyKind::P384).unwrap();
+        let csr = Csr::parse(csr::write(&key, &name("n1"), None).unwrap().as_bytes()).unwrap();
+        let refusal = policy(Bind::Off).decide(&csr, &recorded(1), NOW).unwrap_err();
+        assert_eq!(refusal, Refusal::KeyKind(KeyKind::P384));
+    }
+}
