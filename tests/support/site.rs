@@ -50,19 +50,19 @@ impl Site {
     #[must_use]
     pub fn new() -> Self {
         let day = Duration::from_secs(24 * 3600);
-        Self::with_ca_life(now().minus(day), now().plus(3650 * day))
+        Self::with_ca(CA_NAME, now().minus(day), now().plus(3650 * day))
     }
 
-    /// The same with a CA of another life.
+    /// The same with a CA of another name and life.
     #[must_use]
-    pub fn with_ca_life(begins: UnixTime, ends: UnixTime) -> Self {
+    pub fn with_ca(name: &str, begins: UnixTime, ends: UnixTime) -> Self {
         let mut site = Self::empty();
         site.make_folders(&["state/ca", "state/tokens", "state/ledger", "node"]);
         site.set("", "state_dir", site.path_text("state"));
         site.set("node", "token_file", site.path_text("node/%n_token.txt"));
         site.set("node", "key_dir", site.path_text("node/keys"));
         site.set("controller", "ca_cert", site.path_text("ca_cert.pem"));
-        site.install_ca("ca_cert.pem", "state/ca/ca_key.pem", begins, ends);
+        site.install_ca(name, "ca_cert.pem", "state/ca/ca_key.pem", begins, ends);
         site.write_config();
         site
     }
@@ -81,7 +81,8 @@ impl Site {
         site.set("controller", "ca_key", site.path_text("root_key.pem"));
         site.set("controller", "token_list", site.path_text("node_token_list.txt"));
         let day = Duration::from_secs(24 * 3600);
-        site.install_ca("root_cert.pem", "root_key.pem", now().minus(day), now().plus(3650 * day));
+        let (begins, ends) = (now().minus(day), now().plus(3650 * day));
+        site.install_ca(CA_NAME, "root_cert.pem", "root_key.pem", begins, ends);
         site.write("node_token_list.txt", b"", 0o600);
         site.write_config();
         site
@@ -101,8 +102,8 @@ impl Site {
         }
     }
 
-    fn install_ca(&self, cert: &str, key: &str, begins: UnixTime, ends: UnixTime) {
-        let (cert_pem, key_pem) = new_ca(CA_NAME, begins, ends);
+    fn install_ca(&self, name: &str, cert: &str, key: &str, begins: UnixTime, ends: UnixTime) {
+        let (cert_pem, key_pem) = new_ca(name, begins, ends);
         self.write(cert, cert_pem.as_bytes(), 0o644);
         self.write(key, &key_pem, 0o400);
     }
@@ -241,9 +242,7 @@ impl Site {
         for (path, contents) in files_below(self.folder.path()) {
             let contents = String::from_utf8_lossy(&contents).into_owned();
             if path.to_string_lossy().contains("key") && contents.contains("PRIVATE KEY") {
-                texts.extend(
-                    contents.lines().filter(|l| l.len() > 20 && !l.contains("--")).map(str::to_owned),
-                );
+                texts.extend(key_lines(&contents));
             }
         }
         texts
@@ -254,6 +253,11 @@ impl Default for Site {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// The lines of a private key that are the key itself.
+pub fn key_lines(pem: &str) -> impl Iterator<Item = String> + '_ {
+    pem.lines().filter(|line| line.len() > 20 && !line.contains("--")).map(str::to_owned)
 }
 
 /// A new root: its certificate and its key, PEM.
