@@ -229,7 +229,8 @@ impl<'a> NewFile<'a> {
         }
     }
 
-    fn write_beside(&self, bytes: &[u8]) -> Result<Beside, Error> {
+    /// The file whole, under a name of its own in the same folder.
+    pub(crate) fn write_beside(&self, bytes: &[u8]) -> Result<Beside, Error> {
         let beside = Beside(self.name_beside()?);
         let failed = || Error::write(self.path);
         let mut file = OpenOptions::new()
@@ -270,11 +271,17 @@ impl<'a> NewFile<'a> {
 }
 
 /// A file that is not in its place yet, and is removed if it never gets there.
-struct Beside(PathBuf);
+#[derive(Debug)]
+pub(crate) struct Beside(PathBuf);
 
 impl Beside {
+    /// Where it is for now.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// It was renamed: nothing is left to remove.
-    fn forget(mut self) {
+    pub(crate) fn forget(mut self) {
         self.0 = PathBuf::new();
     }
 }

@@ -224,12 +224,18 @@ impl Ledger {
     /// # Errors
     /// When neither `last/` nor the ledger can be read.
     pub fn last(&self, node: &str) -> Result<Option<Entry>, Error> {
-        let path = self.folder.join("last").join(format!("{node}.json"));
-        let known = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok());
-        match known {
+        match self.last_known(node) {
             Some(entry) => Ok(Some(entry)),
             None => Ok(self.entries(|entry| entry.node == node)?.pop()),
         }
+    }
+
+    /// What `last/` has of a node; for whoever asks about many nodes and reads the ledger once for those
+    /// that are missing here.
+    #[must_use]
+    pub fn last_known(&self, node: &str) -> Option<Entry> {
+        let path = self.folder.join("last").join(format!("{node}.json"));
+        serde_json::from_slice(&fs::read(path).ok()?).ok()
     }
 
     fn issued_files(&self) -> Result<Vec<PathBuf>, Error> {

@@ -11,6 +11,7 @@ use pki::standing::{Held, Mark, Standing};
 use pki::time::UnixTime;
 use rustix::fs::{FlockOperation, flock};
 
+use crate::batch::{self, Batch};
 use crate::clock;
 use crate::config::{ControllerConfig, Place};
 use crate::error::Error;
@@ -59,12 +60,8 @@ impl Store {
     /// # Errors
     /// When records or list cannot be used.
     pub fn standing(&self, name: &NodeName) -> Result<Standing, Error> {
-        if let Some(file) = self.records(name)? {
-            let held = file.records.into_iter().map(|record| {
-                let mark = self.mark_of(name, &record.id)?;
-                Ok(Held { record, mark })
-            });
-            return held.collect::<Result<_, Error>>().map(Standing::Recorded);
+        if let Some(held) = self.held(name)? {
+            return Ok(Standing::Recorded(held));
         }
         match &self.list {
             Some(list) if !name.is_reserved() => {
@@ -161,6 +158,47 @@ impl Store {
         let json = records.to_json();
         RecordFile::parse(json.as_bytes()).map_err(Error::contents(&path))?;
         NewFile::new(&path, FILE_MODE).owned_by(Owner::of_folder(&self.folder)).replace(json.as_bytes())
+    }
+
+    /// Writes the records of many nodes: [`write`](Self::write) without a sync for each. `each` is called
+    /// once per node.
+    ///
+    /// # Errors
+    /// When one cannot be written; of the others some may be new, each of them whole.
+    pub fn write_many(
+        &self,
+        _lock: &Locked,
+        nodes: &[(NodeName, RecordFile)],
+        each: impl FnMut(),
+    ) -> Result<(), Error> {
+        let mut batch = Batch::new(&self.folder, FILE_MODE, Owner::of_folder(&self.folder));
+        for (name, records) in nodes {
+            let json = records.to_json();
+            RecordFile::parse(json.as_bytes()).map_err(Error::contents(&self.path_of(name)))?;
+            batch.add(&format!("{name}.json"), json.as_bytes())?;
+        }
+        batch.commit(each)
+    }
+
+    /// Removes what killed admin commands left half written beside the records.
+    ///
+    /// # Errors
+    /// When the folder cannot be read, or a file in it not be removed.
+    pub fn sweep(&self, _lock: &Locked) -> Result<(), Error> {
+        batch::sweep(&self.folder, ".json")
+    }
+
+    /// A node's records with their marks, oldest first; `None` when it has none.
+    ///
+    /// # Errors
+    /// When they cannot be used.
+    pub fn held(&self, name: &NodeName) -> Result<Option<Vec<Held>>, Error> {
+        let Some(file) = self.records(name)? else { return Ok(None) };
+        let held = file.records.into_iter().map(|record| {
+            let mark = self.mark_of(name, &record.id)?;
+            Ok(Held { record, mark })
+        });
+        held.collect::<Result<_, Error>>().map(Some)
     }
 
     /// Adds a record to a node, newest last.
