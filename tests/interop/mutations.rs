@@ -34,6 +34,9 @@ const INSERTED: [&str; 20] = [
     "Proc-Type: 4,CLEAR\n\n",
 ];
 
+/// Some hundred damaged copies of each good set of files.
+const CASES: u32 = 10_000;
+
 /// One blow to a text of PEM blocks.
 #[derive(Clone, Debug)]
 enum Blow {
@@ -111,15 +114,16 @@ fn on_blocks(text: &mut Vec<u8>, change: impl FnOnce(&mut Vec<(String, Vec<u8>)>
     }
 }
 
-/// A thousand damaged copies of each good set of files. The files are made once for all of them.
+/// The files are made once for all of them.
 fn holds_for_damaged(part: fn(&Files) -> &str, holds: fn(&Files, &[u8]) -> Result<(), TestCaseError>) {
     let good: Vec<Files> = GOOD.iter().map(|(_, make)| make()).collect();
-    let config = Config { cases: 1000 * 18, failure_persistence: None, ..Config::default() };
+    let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
     proptest!(config, |(n in any::<Index>(), blows in prop::collection::vec(blow(), 1..3))| {
         let files = &good[n.index(good.len())];
         let mut text = part(files).as_bytes().to_vec();
         blows.iter().for_each(|blow| strike(&mut text, blow));
-        holds(files, &text)?;
+        let shown = || format!("was:\n{}\nis:\n{}", part(files), text.escape_ascii());
+        holds(files, &text).map_err(|e| TestCaseError::fail(format!("{e}\n{}", shown())))?;
     });
 }
 

@@ -139,6 +139,7 @@ pub const BAD: &[Vector] = &[
     ),
     row("eight certificates", eight_certificates, "TooMany", CutOff),
     row("a cross certificate with another key identifier", foreign_key_identifier, "Order", CutOff),
+    row("two roots of one name, and no key identifiers", namesakes, "Namesakes", CutOff),
     row("a name that the root's constraints exclude", excluded_name, "NameConstraints", CutOff),
     row("a name that the root's constraints do not permit", unpermitted_name, "NameConstraints", CutOff),
 ];
@@ -155,6 +156,9 @@ pub const GOOD: &[(&str, fn() -> Files)] = &[
     ("a bundle of whole pages and one newline", padded_bundle),
     ("an intermediate", with_intermediate),
     ("an intermediate and the root sent after the leaf", root_sent),
+    ("an older root of the trusted root's key sent", older_root_sent),
+    ("an expired root before its renewal in the bundle", expired_before_renewal),
+    ("an expired root after its renewal in the bundle", expired_after_renewal),
     ("seven certificates", seven_certificates),
     ("EC PARAMETERS before a SEC1 key", stock_key),
     ("a PKCS#1 key", pkcs1_key),
@@ -560,6 +564,38 @@ fn foreign_key_identifier() -> Files {
     let cross = old.sign(&params, &new.key);
     let (leaf, key) = new.leaf(|_| ());
     files((leaf + &cross, key), &old.pem)
+}
+
+/// The wrong one comes first, and the leaf does not say which it means.
+fn namesakes() -> Files {
+    let files = changed(|leaf| leaf.use_authority_key_identifier_extension = false);
+    Files { trust: Forge::root("Test Root").pem + &files.trust, ..files }
+}
+
+/// The root was made anew over its own key; the old certificate is still sent.
+fn older_root_sent() -> Files {
+    let root = Forge::root("Test Root");
+    let renewed = ca_params("Test Root").self_signed(&root.key).unwrap();
+    let files = files(root.leaf(|_| ()), &certificate_pem(renewed.der()));
+    Files { chain: files.chain + &root.pem, ..files }
+}
+
+fn renewal() -> (Files, String) {
+    let root = Forge::root("Test Root");
+    let mut params = ca_params("Test Root");
+    expired(&mut params);
+    let old = params.self_signed(&root.key).unwrap();
+    (files(root.leaf(|_| ()), &root.pem), certificate_pem(old.der()))
+}
+
+fn expired_before_renewal() -> Files {
+    let (files, old) = renewal();
+    Files { trust: old + &files.trust, ..files }
+}
+
+fn expired_after_renewal() -> Files {
+    let (files, old) = renewal();
+    Files { trust: files.trust + &old, ..files }
 }
 
 fn constrained(permitted: &[&str], excluded: &[&str]) -> Files {

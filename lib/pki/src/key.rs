@@ -17,6 +17,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::armor::{self, PemError};
 use crate::explain::Explain;
+use crate::rsa;
 use crate::secret::Secret;
 
 /// Longest key file that is read. A 4096-bit RSA key takes 3.3 KB; text may stand before it.
@@ -154,7 +155,10 @@ impl PrivateKey {
                 let curve = info.algorithm.parameters_oid().map_err(|_| KeyError::Unsupported)?;
                 Self::from_sec1(info.private_key.as_bytes(), Some(curve))
             }
-            RSA_ENCRYPTION => Self::from_pkcs1(info.private_key.as_bytes()),
+            // RFC 8017, appendix A.1: the parameters are NULL; OpenSSL refuses anything else.
+            RSA_ENCRYPTION if info.algorithm.parameters.is_some_and(AnyRef::is_null) => {
+                Self::from_pkcs1(info.private_key.as_bytes())
+            }
             _ => Err(KeyError::Unsupported),
         }
     }
@@ -196,6 +200,9 @@ impl PrivateKey {
     fn from_pkcs1(der: &[u8]) -> Result<Self, KeyError> {
         let algorithm = AlgorithmIdentifierRef { oid: RSA_ENCRYPTION, parameters: Some(AnyRef::from(Null)) };
         let key = Self::from_parts(KeyKind::Rsa, algorithm, der)?;
+        if !rsa::is_whole(der) {
+            return Err(KeyError::Malformed);
+        }
         // ring takes 2047-bit moduli for 2048; the public half is judged by the same rule as a CSR's.
         key.public().map(|_| key)
     }

@@ -29,3 +29,6 @@ pub mod loads_in_s2n;
 pub mod policy;
 pub mod profile;
 pub mod x509;
+
+mod rsa;
+mod shape;

@@ -66,6 +66,8 @@ pub enum Unloadable {
     CriticalExtension(String),
     /// A CA on the way may not certify this name.
     NameConstraints,
+    /// Two CA certificates that OpenSSL cannot tell apart, and only one of them is the issuer.
+    Namesakes(String),
     /// No way from the leaf to a trusted certificate.
     Untrusted,
     /// A certificate on the way is outside its life at this time.
@@ -96,6 +98,9 @@ impl fmt::Display for Unloadable {
             Self::CriticalExtension(subject) => {
                 write!(f, "{subject} has a critical extension that TLS libraries do not know")
             }
+            Self::Namesakes(subject) => {
+                write!(f, "peers cannot tell which of two certificates of {subject} to take")
+            }
             Self::NameConstraints => f.write_str("its names are outside the CA's name constraints"),
             Self::Untrusted => f.write_str("no chain of signatures leads to a certificate in ca_cert"),
             Self::OutsideLife(subject) => write!(f, "{subject} is expired or not yet valid"),
@@ -123,6 +128,7 @@ impl Explain for Unloadable {
             Self::OutsideLife(_) => "check the clock; renew what is expired".into(),
             Self::Untrusted => "put the root of this chain into ca_cert: slurm-pki ca show".into(),
             Self::TooMany(_) => "leave out roots and what does not belong to the chain".into(),
+            Self::Namesakes(_) => "take the wrong or older one out of ca_cert and ca_chain".into(),
             Self::NameConstraints => {
                 "use a CA without name constraints on these names, or names that it may certify".into()
             }
@@ -160,7 +166,9 @@ pub fn own_chain(pem: &[u8]) -> Result<Vec<X509>, Unloadable> {
     if leaf.facts().ca && chain.len() > 1 {
         return Err(Unloadable::Order);
     }
-    PublicKey::from_spki(&leaf.facts().spki).map_err(Unloadable::Key)?;
+    for one in &chain {
+        PublicKey::from_spki(&one.facts().spki).map_err(Unloadable::Key)?;
+    }
     leaf_name(leaf)?;
     Ok(chain)
 }
@@ -261,6 +269,14 @@ fn reaches_an_anchor(leaf: &X509, chain: &[X509], anchors: &[X509], now: UnixTim
         for certificate in &below {
             if anchors.iter().any(|anchor| anchor == *certificate) && certificate.is_valid_at(now) {
                 return Ok(());
+            }
+            // OpenSSL takes the first that the names fit, and never goes back for another.
+            let mut named =
+                anchors.iter().chain(chain.iter().skip(1)).filter(|ca| certificate.names_as_issuer(ca));
+            if let Some(wrong) = named.find(|ca| !certificate.is_issued_by(ca)) {
+                let alone = !anchors.iter().chain(chain).any(|ca| certificate.is_issued_by(ca));
+                let subject = wrong.facts().subject.clone();
+                return Err(if alone { Unloadable::Untrusted } else { Unloadable::Namesakes(subject) });
             }
             let fits = |ca: &&X509| {
                 let facts = ca.facts();

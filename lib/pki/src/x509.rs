@@ -13,6 +13,8 @@ use x509_parser::x509::AlgorithmIdentifier;
 
 use crate::armor::{self, PemError};
 use crate::explain::Explain;
+use crate::key::PublicKey;
+use crate::shape;
 use crate::time::UnixTime;
 
 /// A certificate, parsed.
@@ -114,7 +116,7 @@ impl X509 {
     /// When it is not one certificate, or has an extension that we judge but cannot read.
     pub fn from_der(der: &[u8]) -> Result<Self, X509Error> {
         let (rest, parsed) = X509Certificate::from_der(der).map_err(|_| X509Error::Der)?;
-        if !rest.is_empty() {
+        if !rest.is_empty() || !shape::is_strict(der) {
             return Err(X509Error::Der);
         }
         Ok(Self {
@@ -174,10 +176,11 @@ impl X509 {
         self.subject == other.subject
     }
 
-    /// Whether `issuer`'s name, key identifier and key are the ones that signed this certificate.
+    /// Whether `issuer`'s name, key identifier and key are the ones that signed this certificate. No for
+    /// a key of a kind that we do not take.
     #[must_use]
     pub fn is_issued_by(&self, issuer: &Self) -> bool {
-        if self.issuer != issuer.subject || !self.points_to(issuer) {
+        if !self.names_as_issuer(issuer) {
             return false;
         }
         let (Ok((_, this)), Ok((_, above))) =
@@ -185,18 +188,23 @@ impl X509 {
         else {
             return false;
         };
-        this.verify_signature(Some(above.public_key())).is_ok()
+        // The signature check looks at the key's bits alone, not at what it says it is.
+        PublicKey::from_spki(&issuer.facts.spki).is_ok()
+            && this.verify_signature(Some(above.public_key())).is_ok()
     }
 
-    /// Where the authorityKeyIdentifier contradicts a certificate, OpenSSL never takes that one for the
-    /// issuer, whatever its key (RFC 5280 §4.2.1.1).
-    fn points_to(&self, issuer: &Self) -> bool {
+    /// Whether OpenSSL takes `issuer` for the issuer before it has looked at the signature: by its name,
+    /// and by its key identifier where there is one (RFC 5280 §4.2.1.1).
+    #[must_use]
+    pub fn names_as_issuer(&self, issuer: &Self) -> bool {
         let (below, above) = (&self.facts, &issuer.facts);
         let same_key = match (&below.authority_key_id, &above.subject_key_id) {
             (Some(wanted), Some(is)) => wanted == is,
             _ => true,
         };
-        same_key && below.authority_serial.as_ref().is_none_or(|wanted| *wanted == above.serial)
+        self.issuer == issuer.subject
+            && same_key
+            && below.authority_serial.as_ref().is_none_or(|wanted| *wanted == above.serial)
     }
 
     /// Whether `now` lies within its life. The last second is out already: OpenSSL calls a certificate
