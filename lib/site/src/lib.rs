@@ -5,6 +5,7 @@
 
 pub mod error;
 
+pub mod batch;
 pub mod clock;
 pub mod file;
 pub mod host;
