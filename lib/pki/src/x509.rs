@@ -157,6 +157,13 @@ impl X509 {
         armor::public("CERTIFICATE", &self.der)
     }
 
+    /// SHA-256 of its DER, lower-case hex: what people compare.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let digest = ring::digest::digest(&ring::digest::SHA256, &self.der);
+        data_encoding::HEXLOWER.encode(digest.as_ref())
+    }
+
     /// What it says.
     #[must_use]
     pub fn facts(&self) -> &Facts {
