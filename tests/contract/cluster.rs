@@ -13,27 +13,34 @@ use support::slurm::{Run, Slurm};
 #[derive(Clone, Debug)]
 pub(crate) struct LineUp {
     ours: BTreeSet<&'static str>,
+    schedmds_layout: bool,
 }
 
 impl LineUp {
     /// All seven are ours.
     pub(crate) fn ours() -> Self {
-        Self { ours: SEVEN.into() }
+        Self { ours: SEVEN.into(), schedmds_layout: false }
+    }
+
+    /// All seven are ours, among the files of a site that had other scripts before.
+    pub(crate) fn ours_on_schedmds_layout() -> Self {
+        Self { ours: SEVEN.into(), schedmds_layout: true }
     }
 
     /// None is.
     pub(crate) fn reference() -> Self {
-        Self { ours: BTreeSet::new() }
+        Self { ours: BTreeSet::new(), schedmds_layout: true }
     }
 
     /// One of ours among the reference scripts.
     pub(crate) fn only(program: &'static str) -> Self {
-        Self { ours: [program].into() }
+        Self { ours: [program].into(), schedmds_layout: true }
     }
 
     /// Ours, but for one reference script.
     pub(crate) fn all_but(program: &'static str) -> Self {
-        Self { ours: SEVEN.into_iter().filter(|name| *name != program).collect() }
+        let ours = SEVEN.into_iter().filter(|name| *name != program).collect();
+        Self { ours, schedmds_layout: true }
     }
 
     fn has(&self, program: &str) -> bool {
@@ -44,10 +51,6 @@ impl LineUp {
     #[track_caller]
     pub(crate) fn program(&self, name: &str) -> PathBuf {
         if self.has(name) { programs::program(name) } else { programs::reference(name) }
-    }
-
-    fn is_pure(&self) -> bool {
-        SEVEN.iter().all(|name| self.has(name))
     }
 }
 
@@ -61,28 +64,23 @@ impl Cluster {
     /// A cluster of these nodes. Programs that are not all ours meet on SchedMD's layout, where a token
     /// list and one lasting key per node serve both kinds.
     pub(crate) fn new(line_up: LineUp, nodes: &[&str]) -> Self {
-        if line_up.is_pure() {
+        if !line_up.schedmds_layout {
             let mut site = Site::new();
             for node in nodes {
                 site.enrol(node);
             }
             return Self { site, line_up };
         }
-        let cluster = Self::on_foreign_layout(line_up, nodes);
+        let mut site = Site::foreign();
+        for node in nodes {
+            site.enrol_by_list(node);
+        }
+        let cluster = Self { site, line_up };
         if cluster.line_up.has("sign_csr") && !cluster.line_up.has("generate_csr") {
             // Nobody binds these requests.
             return cluster.with("controller", "bind", "off");
         }
         cluster
-    }
-
-    /// A cluster in SchedMD's layout whatever the programs.
-    pub(crate) fn on_foreign_layout(line_up: LineUp, nodes: &[&str]) -> Self {
-        let mut site = Site::foreign();
-        for node in nodes {
-            site.enrol_by_list(node);
-        }
-        Self { site, line_up }
     }
 
     /// With a config key of ours set.

@@ -14,6 +14,7 @@ macro_rules! line_up {
             the_same_request_is_signed_again,
             a_request_that_was_changed_is_refused,
             a_request_for_a_node_that_is_not_enrolled_is_refused,
+            a_name_that_is_none_stands_for_the_host,
             a_client_command_gets_a_key_and_a_certificate_that_is_its_own_anchor,
             certgen_takes_the_key_on_stdin_too,
             certgen_takes_the_stock_keygens_key,
@@ -35,6 +36,7 @@ macro_rules! line_up {
 }
 
 line_up!(all_seven, LineUp::ours());
+line_up!(all_seven_on_schedmds_layout, LineUp::ours_on_schedmds_layout());
 line_up!(reference_scripts, LineUp::reference());
 line_up!(our_get_node_token_alone, LineUp::only("get_node_token"));
 line_up!(our_generate_csr_alone, LineUp::only("generate_csr"));

@@ -10,6 +10,8 @@
 
 mod cluster;
 mod line_ups;
+mod ours;
 mod pem_text;
 mod slurm_rules;
 mod suite;
+mod versions;

@@ -127,6 +127,20 @@ pub(crate) fn a_request_for_a_node_that_is_not_enrolled_is_refused(line_up: Line
     }
 }
 
+pub(crate) fn a_name_that_is_none_stands_for_the_host(line_up: LineUp) {
+    let host = rustix::system::uname().nodename().to_str().unwrap().to_owned();
+    let cluster = Cluster::new(line_up, &["n1", &host]);
+    let mut sackd = cluster.daemon();
+    // What sackd passes at its renewals is whatever lies on its stack.
+    for name in ["\x01", "", "\u{fffd}/x", &host] {
+        let csr = cluster.run_in(&mut sackd, "generate_csr", &[name]).text();
+        assert_eq!(openssl::subject_of_request(&csr), format!("CN={host}"));
+        let key = cluster.run_in(&mut sackd, "get_cert_key", &[name]).text();
+        assert_eq!(openssl::public_of_key(&key), openssl::public_of_request(&csr));
+        assert!(cluster.run("sign_csr", &[&csr]).answer().is_ok());
+    }
+}
+
 pub(crate) fn a_client_command_gets_a_key_and_a_certificate_that_is_its_own_anchor(line_up: LineUp) {
     let cluster = Cluster::new(line_up, &[]);
     let key = one_key(cluster.run_as_command::<&str>("keygen", &[]).text());
