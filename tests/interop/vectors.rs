@@ -100,7 +100,7 @@ pub const BAD: &[Vector] = &[
     ),
     row("half a certificate at the end of the chain", cut_chain, "Pem", Crashes),
     // What the leaf says.
-    row("a leaf signed with Ed25519", ed25519_signed, "WeakSignature", CutOff),
+    row("a leaf signed with Ed25519, by such a root", ed25519_signed, "Key", CutOff),
     row("a leaf signed with SHA-1", sha1_signed, "WeakSignature", CutOff),
     row("a leaf for servers alone", server_only, "Purpose", CutOff),
     row("a leaf for clients alone", client_only, "Purpose", CutOff),

@@ -307,9 +307,10 @@ impl PublicKey {
                 }
                 KeyKind::Rsa
             }
-            ParsedKey::EC(point) => match (point.data().first(), point.data().len()) {
-                (Some(4), 65) => KeyKind::P256,
-                (Some(4), 97) => KeyKind::P384,
+            // A point that is not on the curve makes OpenSSL refuse the whole certificate.
+            ParsedKey::EC(point) => match (point.data(), point.data().len()) {
+                (point @ [4, ..], 65) if p256::PublicKey::from_sec1_bytes(point).is_ok() => KeyKind::P256,
+                (point @ [4, ..], 97) if p384::PublicKey::from_sec1_bytes(point).is_ok() => KeyKind::P384,
                 _ => return Err(KeyError::Unsupported),
             },
             _ => return Err(KeyError::Unsupported),

@@ -217,6 +217,9 @@ pub fn trust_bundle(pem: &[u8]) -> Result<Vec<X509>, Unloadable> {
     if pem.len().is_multiple_of(PAGE) {
         return Err(Unloadable::PageSize(pem.len()));
     }
+    for one in &bundle {
+        PublicKey::from_spki(&one.facts().spki).map_err(Unloadable::Key)?;
+    }
     Ok(bundle)
 }
 
@@ -260,52 +263,69 @@ fn serves_both_ways(leaf: &X509) -> Result<(), Unloadable> {
     }
 }
 
-/// Climbs from the leaf, one issuer at a time, until a trusted certificate is reached (any trusted
-/// certificate is an end: PARTIAL_CHAIN, contract.md 3.4).
+/// Whether the leaf leads to an anchor; where it does not, why.
 fn reaches_an_anchor(leaf: &X509, chain: &[X509], anchors: &[X509], now: UnixTime) -> Result<(), Unloadable> {
-    let mut below = vec![leaf];
-    for depth in 0..MAX_DEPTH {
-        let mut above = Vec::new();
-        for certificate in &below {
-            if anchors.iter().any(|anchor| anchor == *certificate) && certificate.is_valid_at(now) {
-                return Ok(());
-            }
-            // OpenSSL takes the first that the names fit, and never goes back for another.
-            let mut named =
-                anchors.iter().chain(chain.iter().skip(1)).filter(|ca| certificate.names_as_issuer(ca));
-            if let Some(wrong) = named.find(|ca| !certificate.is_issued_by(ca)) {
-                let alone = !anchors.iter().chain(chain).any(|ca| certificate.is_issued_by(ca));
-                let subject = wrong.facts().subject.clone();
-                return Err(if alone { Unloadable::Untrusted } else { Unloadable::Namesakes(subject) });
-            }
-            let fits = |ca: &&X509| {
-                let facts = ca.facts();
-                facts.ca
-                    && facts.key_usage.is_none_or(|(_, cert_sign)| cert_sign)
-                    && facts.path_len.is_none_or(|most| most as usize >= depth)
-                    && !facts.unknown_critical
-                    && ca.permits(leaf)
-                    && ca.is_valid_at(now)
-                    && certificate.is_issued_by(ca)
-            };
-            if anchors.iter().any(|anchor| fits(&anchor)) {
-                return Ok(());
-            }
-            above.extend(chain.iter().skip(1).filter(fits));
+    let sent = chain.get(1..).unwrap_or_default();
+    let way = Way { leaf, sent, anchors, now };
+    way.climb(leaf, 0).map_err(|why| match why {
+        Unloadable::Untrusted if anchors.iter().chain(sent).any(|ca| !ca.permits(leaf)) => {
+            Unloadable::NameConstraints
         }
-        if above.is_empty() {
-            break;
+        Unloadable::Untrusted => way.expired_anchor().unwrap_or(why),
+        why => why,
+    })
+}
+
+/// The way up, as OpenSSL goes it: it takes the first certificate that the names fit, trusted ones
+/// before sent ones, valid ones before others, and never goes back for another. So wherever there is a
+/// choice, each has to be right.
+struct Way<'a> {
+    leaf: &'a X509,
+    sent: &'a [X509],
+    anchors: &'a [X509],
+    now: UnixTime,
+}
+
+impl Way<'_> {
+    /// From a certificate with `depth` CA certificates below it to a trusted one (any trusted certificate
+    /// is an end: PARTIAL_CHAIN, contract.md 3.4).
+    fn climb(&self, from: &X509, depth: usize) -> Result<(), Unloadable> {
+        if self.anchors.contains(from) && from.is_valid_at(self.now) {
+            return Ok(());
         }
-        below = above;
+        if depth == MAX_DEPTH {
+            return Err(Unloadable::Untrusted);
+        }
+        let named = self.anchors.iter().chain(self.sent).filter(|ca| *ca != from && from.names_as_issuer(ca));
+        let (sound, wrong): (Vec<_>, Vec<_>) = named.partition(|ca| self.may_issue(ca, from, depth));
+        if let (Some(_), Some(wrong)) = (sound.first(), wrong.first()) {
+            return Err(Unloadable::Namesakes(wrong.facts().subject.clone()));
+        }
+        let valid: Vec<_> = sound.into_iter().filter(|ca| ca.is_valid_at(self.now)).collect();
+        if valid.iter().any(|ca| self.anchors.contains(ca)) {
+            return Ok(());
+        }
+        if valid.is_empty() {
+            return Err(Unloadable::Untrusted);
+        }
+        valid.into_iter().try_for_each(|ca| self.climb(ca, depth + 1))
     }
-    if anchors.iter().chain(chain.iter().skip(1)).any(|ca| !ca.permits(leaf)) {
-        return Err(Unloadable::NameConstraints);
+
+    /// All but the dates.
+    fn may_issue(&self, ca: &X509, below: &X509, depth: usize) -> bool {
+        let facts = ca.facts();
+        facts.ca
+            && facts.key_usage.is_none_or(|(_, cert_sign)| cert_sign)
+            && facts.path_len.is_none_or(|most| most as usize >= depth)
+            && !facts.unknown_critical
+            && ca.permits(self.leaf)
+            && below.is_issued_by(ca)
     }
-    match anchors.iter().find(|anchor| !anchor.is_valid_at(now)) {
-        Some(anchor) if leaf.is_issued_by(anchor) => {
-            Err(Unloadable::OutsideLife(anchor.facts().subject.clone()))
-        }
-        _ => Err(Unloadable::Untrusted),
+
+    fn expired_anchor(&self) -> Option<Unloadable> {
+        let over = |anchor: &&X509| !anchor.is_valid_at(self.now) && self.leaf.is_issued_by(anchor);
+        let anchor = self.anchors.iter().find(over)?;
+        Some(Unloadable::OutsideLife(anchor.facts().subject.clone()))
     }
 }
 
