@@ -62,6 +62,14 @@ fn the_sites_own_openssl_signs_our_request_on_the_labs_layout() {
     the_sites_own_openssl_signs_our_request(&LAB);
 }
 
+#[test]
+fn a_program_works_behind_a_link_with_the_scripts_name() {
+    let hosts = Hosts::new(&LAB, &["n1"]);
+    let script = hosts.path("n1", "slurmd_get_node_token.sh");
+    std::os::unix::fs::symlink(program("get_node_token"), &script).unwrap();
+    assert_eq!(hosts.slurm("n1").run(&script, &["n1"]).text(), hosts.token("n1"));
+}
+
 /// All seven are ours: a first certificate, then a renewal, for each node.
 fn nodes_enrol_and_renew(layout: &'static Layout) {
     let hosts = Hosts::new(layout, &["n1", "n2"]);
