@@ -1,6 +1,6 @@
 //! Good files, damaged at random: whatever lib/pki still takes, s2n takes too. The other way round is
 //! allowed.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::indexing_slicing, reason = "tests")]
 
 use interop::handshake::{Side, Tls, handshake, load};
 use interop::making::now;

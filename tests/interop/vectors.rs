@@ -23,6 +23,9 @@ pub struct Files {
     pub trust: String,
 }
 
+/// How files of one kind are made.
+pub type Make = fn() -> Files;
+
 /// What s2n says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum S2n {
@@ -39,14 +42,14 @@ pub struct Vector {
     /// What is wrong.
     pub name: &'static str,
     /// Makes the files.
-    pub make: fn() -> Files,
+    pub make: Make,
     /// The variant of `Unloadable` that names it.
     pub ours: &'static str,
     /// What s2n says.
     pub s2n: S2n,
 }
 
-const fn row(name: &'static str, make: fn() -> Files, ours: &'static str, s2n: S2n) -> Vector {
+const fn row(name: &'static str, make: Make, ours: &'static str, s2n: S2n) -> Vector {
     Vector { name, make, ours, s2n }
 }
 
@@ -79,6 +82,9 @@ pub const BAD: &[Vector] = &[
         Takes("s2n ignores certificates that no path needs; two leaves are a mistake in the making"),
     ),
     row("an RSA key of 1024 bits", rsa_1024, "Key", Takes("the policy has no least RSA size; we want 2048")),
+    row("an RSA key whose private exponent is another", wrong_exponent, "Key", Crashes),
+    row("a leaf with a wrong tag in its subject", wrong_tag, "Certificate", Crashes),
+    row("a leaf with a padded OID", padded_oid, "Certificate", Crashes),
     // The text.
     row("text with -- before the chain", dashes_before_chain, "Dashes", Crashes),
     row("text with -- after the chain", dashes_after_chain, "Dashes", Crashes),
@@ -140,12 +146,13 @@ pub const BAD: &[Vector] = &[
     row("eight certificates", eight_certificates, "TooMany", CutOff),
     row("a cross certificate with another key identifier", foreign_key_identifier, "Order", CutOff),
     row("two roots of one name, and no key identifiers", namesakes, "Namesakes", CutOff),
+    row("a second intermediate of the same key that leads nowhere", dead_end, "Untrusted", CutOff),
     row("a name that the root's constraints exclude", excluded_name, "NameConstraints", CutOff),
     row("a name that the root's constraints do not permit", unpermitted_name, "NameConstraints", CutOff),
 ];
 
 /// What must be taken.
-pub const GOOD: &[(&str, fn() -> Files)] = &[
+pub const GOOD: &[(&str, Make)] = &[
     ("a leaf under a root", plain),
     ("text before and between the blocks, without --", text_around),
     ("text after the chain, without --", text_after_chain),
@@ -269,6 +276,41 @@ fn bytes_after_key() -> Files {
     let blocks = armor::blocks(files.key.as_bytes(), 9999).unwrap();
     let der = [blocks[0].der.expose(), b"more"].concat();
     Files { key: armor::public("PRIVATE KEY", &der), ..files }
+}
+
+fn patched(pem: &str, label: &str, from: &[u8], to: &[u8]) -> String {
+    let mut der = armor::only_block(pem.as_bytes(), &[label], 9999).unwrap().expose().to_vec();
+    let at = der.windows(from.len()).rposition(|window| window == from).unwrap();
+    der.splice(at..at + from.len(), to.iter().copied());
+    armor::public(label, &der)
+}
+
+/// `ring` never looks at it.
+fn wrong_exponent() -> Files {
+    let files = rsa_chain();
+    let der = armor::only_block(files.key.as_bytes(), &["PRIVATE KEY"], 9999).unwrap();
+    let public = [2, 3, 1, 0, 1];
+    let private = der.expose().windows(5).position(|window| window == public).unwrap() + 64;
+    let one = &der.expose()[private..private + 8];
+    let other: Vec<u8> = one.iter().map(|byte| byte ^ 1).collect();
+    Files { key: patched(&files.key, "PRIVATE KEY", one, &other), ..files }
+}
+
+/// The SET around the common name becomes something without a meaning, at its old length.
+fn wrong_tag() -> Files {
+    let files = plain();
+    let set = [0x31, 13, 0x30, 11, 6, 3, 0x55, 4, 3];
+    let params = |leaf: &mut CertificateParams| named(leaf, "n123", &["n123"]);
+    let (chain, key) = Forge::root("Test Root").leaf(params);
+    let broken = patched(&chain, "CERTIFICATE", &set, &[0, 13, 0x30, 11, 6, 3, 0x55, 4, 3]);
+    Files { chain: broken, key, ..files }
+}
+
+/// id-ecPublicKey with a number that begins with a needless 0x80.
+fn padded_oid() -> Files {
+    let files = plain();
+    let (oid, padded) = ([0x86, 0x48, 0xce, 0x3d, 2, 1], [0x80, 0x48, 0xce, 0x3d, 2, 1]);
+    Files { chain: patched(&files.chain, "CERTIFICATE", &oid, &padded), ..files }
 }
 
 fn two_keys() -> Files {
@@ -578,6 +620,16 @@ fn older_root_sent() -> Files {
     let renewed = ca_params("Test Root").self_signed(&root.key).unwrap();
     let files = files(root.leaf(|_| ()), &certificate_pem(renewed.der()));
     Files { chain: files.chain + &root.pem, ..files }
+}
+
+/// Certified by a root that nobody here knows, it comes before the one that the root here knows.
+fn dead_end() -> Files {
+    let (root, stranger) = (Forge::root("Test Root"), Forge::root("Another Root"));
+    let params = ca_params("Test Intermediate");
+    let intermediate = root.below(params.clone());
+    let strange = stranger.sign(&params, &intermediate.key);
+    let (leaf, key) = intermediate.leaf(|_| ());
+    files((leaf + &strange + &intermediate.pem, key), &root.pem)
 }
 
 fn renewal() -> (Files, String) {

@@ -391,3 +391,103 @@ pub fn own_key(key_pem: &[u8]) -> Result<PrivateKey, Unloadable> {
         Err(e) => Err(Unloadable::Pem(e)),
     }
 }
+
+/// The real s2n is asked about all of this, and more, in tests/interop.
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+
+    const NOW: UnixTime = UnixTime(1_700_000_000);
+
+    fn params(name: &str, ca: bool) -> CertificateParams {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        if ca {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        }
+        params
+    }
+
+    fn root(name: &str) -> (X509, KeyPair) {
+        let key = KeyPair::generate().unwrap();
+        let made = params(name, true).self_signed(&key).unwrap();
+        (X509::from_der(made.der()).unwrap(), key)
+    }
+
+    fn leaf(params: &CertificateParams, issuer: &str, key: &KeyPair) -> X509 {
+        let above = self::params(issuer, true);
+        let issuer = Issuer::from_params(&above, key);
+        let made = params.signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap();
+        X509::from_der(made.der()).unwrap()
+    }
+
+    fn verdict(leaf: &X509, anchors: &[X509]) -> Result<(), Unloadable> {
+        accepted_by_peers(std::slice::from_ref(leaf), anchors, NOW)
+    }
+
+    #[test]
+    fn any_extended_key_usage_names_neither_purpose() {
+        let (root, key) = root("root");
+        let mut params = params("n1", false);
+        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::Any];
+        assert_eq!(verdict(&leaf(&params, "root", &key), &[root]), Err(Unloadable::Purpose));
+    }
+
+    #[test]
+    fn the_last_second_of_a_life_is_no_longer_in_it() {
+        let (root, key) = root("root");
+        let mut params = params("n1", false);
+        params.not_after = NOW.to_certificate_time().unwrap();
+        let leaf = leaf(&params, "root", &key);
+        assert!(matches!(verdict(&leaf, &[root]), Err(Unloadable::OutsideLife(_))));
+        assert!(leaf.is_valid_at(UnixTime(NOW.0 - 1)));
+    }
+
+    #[test]
+    fn a_leaf_of_its_issuers_name_is_refused_in_any_case_of_letters() {
+        let (root, key) = root("root");
+        for name in ["root", "ROOT"] {
+            let leaf = leaf(&params(name, false), "root", &key);
+            assert_eq!(verdict(&leaf, std::slice::from_ref(&root)), Err(Unloadable::SelfIssued));
+        }
+    }
+
+    #[test]
+    fn of_two_anchors_that_cannot_be_told_apart_none_is_guessed() {
+        let ((right, key), (wrong, _)) = (root("root"), root("root"));
+        let leaf = leaf(&params("n1", false), "root", &key);
+        assert_eq!(verdict(&leaf, std::slice::from_ref(&right)), Ok(()));
+        let both = [right, wrong];
+        assert!(matches!(verdict(&leaf, &both), Err(Unloadable::Namesakes(_))));
+    }
+
+    #[test]
+    fn lines_that_are_neither_markers_nor_free_of_dashes_are_refused() {
+        let pem = root("root").0.to_pem();
+        for text in [format!("--\n{pem}"), format!("{} --\n", pem.trim_end()), format!(" {pem}")] {
+            assert_eq!(trust_bundle(text.as_bytes()), Err(Unloadable::Dashes), "{text}");
+        }
+        assert_eq!(trust_bundle(format!("{pem}\0").as_bytes()), Err(Unloadable::Nul));
+        assert_eq!(trust_bundle(format!("{pem}\u{c}").as_bytes()), Err(Unloadable::TrailingText));
+        assert!(trust_bundle(format!("our root\n{pem} \n").as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn a_bundle_of_whole_pages_is_refused_until_it_is_padded() {
+        let pem = root("root").0.to_pem();
+        let pages = format!("{pem:\n<PAGE$}");
+        assert_eq!(trust_bundle(pages.as_bytes()), Err(Unloadable::PageSize(PAGE)));
+        assert!(trust_bundle(pad_bundle(pages).as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn a_sec1_key_without_its_curve_is_a_key_but_not_one_for_s2n() {
+        let key = KeyPair::generate().unwrap();
+        let sec1 = key.serialized_der().windows(2).rposition(|pair| pair == [0x30, 0x6b]).unwrap();
+        let pem = armor::public("EC PRIVATE KEY", &key.serialized_der()[sec1..]);
+        assert!(own_key(pem.as_bytes()).is_ok());
+        assert_eq!(key_file(pem.as_bytes()).unwrap_err(), Unloadable::KeyFile);
+    }
+}

@@ -224,3 +224,44 @@ fn is_oid(any: AnyRef<'_>) -> bool {
         && bytes.last().is_some_and(|last| last & 0x80 == 0)
         && !bytes.iter().enumerate().any(|(n, byte)| *byte == 0x80 && starts(n))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn certificate() -> Vec<u8> {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec!["n1".to_owned()]).unwrap();
+        params.self_signed(&key).unwrap().der().to_vec()
+    }
+
+    #[test]
+    fn a_certificate_as_rcgen_writes_it_is_strict() {
+        assert!(is_strict(&certificate()));
+    }
+
+    #[test]
+    fn a_certificate_cut_short_or_prolonged_is_not() {
+        let der = certificate();
+        assert!((0..der.len()).all(|end| !is_strict(&der[..end])));
+        assert!(!is_strict(&[der.as_slice(), &[0]].concat()));
+    }
+
+    #[test]
+    fn numbers_of_an_oid_are_not_padded_and_not_cut() {
+        let is_oid = |bytes| is_oid(AnyRef::new(Tag::ObjectIdentifier, bytes).unwrap());
+        assert!(is_oid(&[0x2a, 0x86, 0x48]));
+        assert!(!is_oid(&[0x2a, 0x80, 0x48]));
+        assert!(!is_oid(&[0x2a, 0x86]));
+        assert!(!is_oid(&[]));
+    }
+
+    #[test]
+    fn a_time_has_seconds_and_a_z() {
+        let is_time = |bytes: &[u8]| is_time(AnyRef::new(Tag::UtcTime, bytes).unwrap());
+        assert!(is_time(b"261122031859Z"));
+        for other in [&b"2611220318Z"[..], b"261122031859+0100", b"26112203185Z", b"2611220318 9Z"] {
+            assert!(!is_time(other));
+        }
+    }
+}

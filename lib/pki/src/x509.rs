@@ -387,3 +387,22 @@ pub(crate) fn is_weak(algorithm: &AlgorithmIdentifier<'_>) -> bool {
     ]
     .contains(&algorithm.algorithm)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::is_below;
+
+    #[test]
+    fn a_dns_constraint_covers_its_name_and_what_is_below_it() {
+        for (name, base, below) in [
+            ("n1.cluster.example", "cluster.example", true),
+            ("Cluster.Example", "cluster.example", true),
+            ("n1.cluster.example", ".cluster.example", true),
+            ("mycluster.example", "cluster.example", false),
+            ("cluster.example", ".cluster.example", false),
+            ("n1", "", true),
+        ] {
+            assert_eq!(is_below(name.as_bytes(), base.as_bytes()), below, "{name} {base}");
+        }
+    }
+}
