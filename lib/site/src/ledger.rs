@@ -119,6 +119,11 @@ impl Ledger {
         let mut file = file::open_to_append(&path, FILE_MODE)?;
         let failed = || Error::write(&path);
         let length = file.metadata().map_err(failed())?.len();
+        if length == 0 {
+            // The new file's name must survive a power failure too, and does so before any line is there
+            // to tell the next program that this was done.
+            File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(failed())?;
+        }
         let mut line = entry.to_line();
         if length > 0 && !ends_with_newline(&mut file).map_err(failed())? {
             // A line that a full disk or a crash cut short: closed, so that ours stays whole.
@@ -131,12 +136,7 @@ impl Ledger {
         }
         drop(lock);
         // Many sign_csr at once share the device's sync instead of queueing for it under the lock.
-        file.sync_data().map_err(failed())?;
-        if length == 0 {
-            // The first line: its file's name must survive too.
-            File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(failed())?;
-        }
-        Ok(())
+        file.sync_data().map_err(failed())
     }
 
     /// Waits at most two seconds for the lock. It lies on a file of its own, so that the ledger can be

@@ -55,6 +55,7 @@ fn fresh(name: &NodeName, config: &NodeConfig) -> Result<PrivateKey, Error> {
 /// there. Of two that start at once both use the one that was first.
 fn lasting(name: &NodeName, config: &NodeConfig) -> Result<PrivateKey, Error> {
     let path = config.key_file.path(name);
+    sweep_leftovers_of(&path);
     if !path.exists() {
         let key = make(config)?;
         if NewFile::new(&path, KEY_MODE).create(key.to_pem().expose())? {
@@ -163,6 +164,19 @@ fn sweep(name: &NodeName, folder: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// Removes half-written keys beside a lasting one, their writers gone: nobody else ever would. One that
+/// cannot be removed is private to its owner, and keeps nobody from a key.
+fn sweep_leftovers_of(path: &Path) {
+    let Some((folder, target)) = path.parent().zip(path.file_name().and_then(|name| name.to_str())) else {
+        return;
+    };
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_name().to_str().is_some_and(|file| file::is_leftover_of(file, target)) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// `.NAME.PARENT.key.WRITER.RANDOM.tmp`, its writer gone.
 fn is_leftover(file: &str, name: &NodeName) -> bool {
     let parent = || file.strip_prefix('.')?.strip_prefix(name.as_str())?.strip_prefix('.')?.split('.').next();
@@ -221,5 +235,22 @@ mod tests {
         sweep(&name("n1"), folder.path()).unwrap();
         assert!(kept.iter().all(|file| folder.path().join(file).exists()));
         assert!(!swept.iter().any(|file| folder.path().join(file).exists()));
+    }
+
+    #[test]
+    fn half_written_lasting_keys_of_ended_programs_are_swept_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |file: &str| fs::write(folder.path().join(file), "k").unwrap();
+        let kept = [
+            "n1.pem".to_owned(),
+            format!(".n1.pem.{}.00000000.tmp", std::process::id()),
+            format!(".n11.pem.{GONE}.00000000.tmp"),
+            format!("n1.pem.{GONE}.00000000.tmp"),
+        ];
+        let swept = format!(".n1.pem.{GONE}.00000000.tmp");
+        kept.iter().chain([&swept]).for_each(|file| put(file));
+        sweep_leftovers_of(&folder.path().join("n1.pem"));
+        assert!(kept.iter().all(|file| folder.path().join(file).exists()));
+        assert!(!folder.path().join(swept).exists());
     }
 }
