@@ -136,6 +136,8 @@ pub(crate) struct CsrSpec {
     pub(crate) subject: BTreeMap<String, String>,
     /// Extensions asked for: OID and DER in hex.
     pub(crate) extensions: Vec<[String; 2]>,
+    /// Attributes of any other kind.
+    pub(crate) attributes: Vec<AttributeSpec>,
     /// Whether it is bound at all.
     pub(crate) bound: bool,
     /// How it is bound.
@@ -169,6 +171,7 @@ impl Default for CsrSpec {
             name_type: StringType::Utf8,
             subject: BTreeMap::new(),
             extensions: Vec::new(),
+            attributes: Vec::new(),
             bound: true,
             binding: BindingSpec::default(),
             openssl_key: None,
@@ -183,6 +186,14 @@ impl Default for CsrSpec {
             copies: 1,
         }
     }
+}
+
+/// An attribute: its OID and its values, each DER in hex.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AttributeSpec {
+    pub(crate) oid: String,
+    pub(crate) values: Vec<String>,
 }
 
 /// A binding. Left alone, it is right.
@@ -306,6 +317,9 @@ pub(crate) struct FileChange {
     pub(crate) path: String,
     pub(crate) remove: bool,
     pub(crate) folder: bool,
+    pub(crate) fifo: bool,
+    /// The file is moved away and a symlink to it put in its place.
+    pub(crate) linked: bool,
     pub(crate) text: Option<String>,
     /// The text, this many times.
     pub(crate) times: Option<usize>,

@@ -92,6 +92,11 @@ fn assembled(spec: &CsrSpec, site: &Site) -> Request {
     for [oid, der] in &spec.extensions {
         request = request.extension(oid, &HEXLOWER.decode(der.as_bytes()).unwrap());
     }
+    for attribute in &spec.attributes {
+        let values: Vec<_> =
+            attribute.values.iter().map(|hex| HEXLOWER.decode(hex.as_bytes()).unwrap()).collect();
+        request = request.raw_attribute(&attribute.oid, &values);
+    }
     if spec.bound {
         let text = binding(spec, &request, site).into_bytes();
         let values = vec![(spec.binding.r#type.tag(), text); spec.binding.values];

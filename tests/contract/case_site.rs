@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
@@ -138,15 +138,24 @@ fn mark(site: &Site, node: &str, record: &Record, when: &str) {
 
 fn change_file(site: &Site, change: &FileChange) {
     let path = site.path(&change.path);
-    if change.remove || change.folder {
+    if change.linked {
+        let target = path.with_extension("target");
+        fs::rename(&path, &target).unwrap();
+        symlink(&target, &path).unwrap();
+    }
+    if change.remove || change.folder || change.fifo {
         let _ = fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path));
     }
     if change.folder {
         fs::create_dir(&path).unwrap();
     }
+    if change.fifo {
+        assert!(Command::new("mkfifo").arg("-m600").arg(&path).status().unwrap().success());
+    }
     if let Some(contents) = new_contents(site, change) {
-        // The mode stays what it was.
-        fs::write(&path, contents).unwrap();
+        // The mode stays what it was; of a new file, what a careless editor leaves.
+        let mode = fs::metadata(&path).map_or(0o644, |old| old.permissions().mode() & 0o7777);
+        site.write(&change.path, &contents, mode);
     }
     if let Some(mode) = &change.mode {
         let mode = u32::from_str_radix(mode, 8).unwrap();

@@ -1,6 +1,9 @@
 //! What our programs do beyond the contract: the daemon's own key, the ledger, arguments that disappear.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::path::Path;
+use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
@@ -8,10 +11,11 @@ use rustix::fs::{FlockOperation, flock};
 use serde_json::Value;
 use support::openssl;
 use support::programs;
-use support::site::{CA_NAME, Site, now};
+use support::site::{CA_NAME, Site, files_below, now};
 use support::slurm::Slurm;
 
 use crate::cluster::{Cluster, LineUp};
+use crate::pem_text::one_block;
 
 fn cluster() -> Cluster {
     Cluster::new(LineUp::ours(), &["n1", "n2"])
@@ -143,7 +147,7 @@ fn the_arguments_disappear_from_the_process_list() {
     let lock = File::open(lock).unwrap();
     flock(&lock, FlockOperation::LockExclusive).unwrap();
     let mut waiting = cluster.site.slurm().command(&programs::program("sign_csr"), &[&csr]);
-    let mut waiting = waiting.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut waiting = waiting.stdout(Stdio::piped()).spawn().unwrap();
     while !is_concealed(waiting.id()) {
         assert!(waiting.try_wait().unwrap().is_none(), "it ended, and its arguments were there all the time");
         thread::yield_now();
@@ -169,13 +173,125 @@ fn a_client_command_needs_no_folder_and_no_user_of_its_own() {
     let root = rustix::process::geteuid().is_root();
     let slurm = Slurm::bare().in_folder("/proc");
     let slurm = if root { slurm.as_user(65534, 65534) } else { slurm };
-    let copy = |name: &str| {
-        let copy = cluster.site.path(name);
-        let cp = std::process::Command::new("cp").arg(programs::program(name)).arg(&copy).status();
-        assert!(cp.unwrap().success());
-        copy
-    };
-    let key = slurm.run::<&str>(&copy("keygen"), &[]).text();
-    let certificate = slurm.run(&copy("certgen"), &[&key]).text();
+    let key = slurm.run::<&str>(&cluster.copy_for_everybody("keygen"), &[]).text();
+    let certificate = slurm.run(&cluster.copy_for_everybody("certgen"), &[&key]).text();
     assert_eq!(openssl::public_of_certificate(&certificate), openssl::public_of_key(&key));
+}
+
+#[test]
+fn thirty_two_signatures_for_one_node_at_once_are_all_recorded_under_one_mark() {
+    let cluster = cluster();
+    let csr = cluster.run("generate_csr", &["n1"]).text();
+    thread::scope(|scope| {
+        let runs: Vec<_> = (0..32).map(|_| scope.spawn(|| cluster.run("sign_csr", &[&csr]).text())).collect();
+        runs.into_iter().for_each(|run| drop(run.join().unwrap()));
+    });
+    let serials: BTreeSet<_> = cluster.site.ledger().iter().map(|line| line["serial"].to_string()).collect();
+    assert_eq!((serials.len(), cluster.site.ledger().len()), (32, 32));
+    let files = files_below(&cluster.site.path("state/tokens"));
+    let marks = files.iter().filter(|(path, _)| path.extension().is_some_and(|end| end == "used"));
+    assert_eq!(marks.count(), 1);
+}
+
+#[test]
+fn a_refusal_is_noted_with_its_program_node_and_reason() {
+    let cluster = cluster();
+    assert!(!cluster.run("validate_node_token", &["n1", "wrong"]).accepted());
+    let files = files_below(&cluster.site.path("state/ledger"));
+    let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
+    let (_, text) = files.iter().find(|(path, _)| name(path).starts_with("refused.")).unwrap();
+    let line: Value = serde_json::from_slice(text).unwrap();
+    assert_eq!((line["program"].as_str(), line["node"].as_str()), (Some("validate_node_token"), Some("n1")));
+    assert!(line["reason"].as_str().unwrap().starts_with("token rejected"));
+}
+
+#[test]
+fn an_answer_that_cannot_be_written_is_a_failure() {
+    let cluster = cluster();
+    let csr = cluster.run("generate_csr", &["n1"]).text();
+    for (program, argument) in [("get_node_token", "n1"), ("generate_csr", "n1"), ("sign_csr", &csr)] {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let mut command = cluster.site.slurm().command(&programs::program(program), &[argument]);
+        let output = command.stdout(full).stderr(Stdio::piped()).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{program}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.starts_with(&format!("{program}: error: cannot write the answer")), "{said}");
+    }
+}
+
+/// Sites put scripts of their own around the programs; then each program's parent is another process, which
+/// has ended when the next one starts.
+#[test]
+fn a_wrapper_script_around_the_node_programs_does_no_harm() {
+    let cluster = cluster();
+    let wrapped = |program: &str| {
+        let program = programs::program(program);
+        let words = ["-c", "\"$0\" \"$@\"; exit $?", program.to_str().unwrap(), "n1"];
+        cluster.site.slurm().run(Path::new("/bin/sh"), &words)
+    };
+    for _ in 0..2 {
+        let csr = wrapped("generate_csr").text();
+        let key = wrapped("get_cert_key").text();
+        assert_eq!(openssl::public_of_key(&key), openssl::public_of_request(&csr));
+    }
+}
+
+#[test]
+fn keys_are_of_the_kind_that_the_config_names() {
+    let mut cluster = cluster();
+    cluster.site.set("node", "key_type", "p384");
+    cluster.site.set("client", "key_type", "p384");
+    cluster.site.write_config();
+    let csr = cluster.run("generate_csr", &["n1"]).text();
+    let key = cluster.run("get_cert_key", &["n1"]).text();
+    let client = cluster.run::<&str>("keygen", &[]).text();
+    for key in [&key, &client] {
+        assert!(openssl::read(&["pkey", "-noout", "-text"], key.as_bytes()).contains("NIST CURVE: P-384"));
+    }
+    let certificate = cluster.run("sign_csr", &[&csr]).text();
+    assert_eq!(openssl::public_of_certificate(&certificate), openssl::public_of_key(&key));
+    assert!(cluster.run("certgen", &[&client]).answer().is_ok());
+}
+
+#[test]
+fn subject_and_names_are_those_of_the_sites_profile() {
+    let mut cluster = cluster();
+    cluster.site.set("controller", "subject.O", "Example University");
+    cluster.site.set("controller", "san", vec!["%n", "%n.cluster.example"]);
+    cluster.site.write_config();
+    let csr = cluster.run("generate_csr", &["n1"]).text();
+    let certificate = cluster.run("sign_csr", &[&csr]).text();
+    assert_eq!(openssl::subject_of_certificate(&certificate), "CN=n1,O=Example University");
+    let text = openssl::certificate_text(&certificate);
+    assert!(text.contains("DNS:n1, DNS:n1.cluster.example\n"), "{text}");
+}
+
+#[test]
+fn an_intermediates_certificate_follows_the_leaf() {
+    let cluster = cluster();
+    let intermediate = cluster.site.sign_with_an_intermediate();
+    let csr = cluster.run("generate_csr", &["n1"]).text();
+    let answer = cluster.run("sign_csr", &[&csr]).text();
+    assert!(answer.ends_with(&intermediate), "{answer}");
+    let leaf = answer.strip_suffix(&intermediate).unwrap().to_owned();
+    let leaf = one_block(leaf, "CERTIFICATE");
+    assert_eq!(openssl::public_of_certificate(&leaf), openssl::public_of_request(&csr));
+    // PARTIAL_CHAIN aside, a peer knows only the root.
+    openssl::verify_chain(&leaf, &intermediate, &cluster.site.anchors(), "sslserver");
+    openssl::verify_chain(&leaf, &intermediate, &cluster.site.anchors(), "sslclient");
+}
+
+#[test]
+fn slurmctlds_programs_run_as_slurm_user() {
+    let cluster = cluster();
+    let (token, csr) = (cluster.site.token("n1"), cluster.run("generate_csr", &["n1"]).text());
+    let copies = ["validate_node_token", "sign_csr"].map(|name| cluster.copy_for_everybody(name));
+    let mut slurmctld = cluster.site.slurm();
+    if rustix::process::geteuid().is_root() {
+        cluster.site.give_to(65534, 65534);
+        slurmctld = slurmctld.as_user(65534, 65534);
+    }
+    assert!(slurmctld.run(&copies[0], &["n1", &token]).accepted());
+    let certificate = one_block(slurmctld.run(&copies[1], &[&csr]).text(), "CERTIFICATE");
+    assert_eq!(openssl::public_of_certificate(&certificate), openssl::public_of_request(&csr));
 }

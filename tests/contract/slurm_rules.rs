@@ -50,7 +50,7 @@ fn a_program_must_be_executable_and_readable_for_its_user() {
     fs::set_permissions(&script, fs::Permissions::from_mode(0o644)).unwrap();
     assert!(!Slurm::bare().run::<&str>(&script, &[]).accepted());
     fs::set_permissions(&script, fs::Permissions::from_mode(0o711)).unwrap();
-    let run = Slurm::bare().as_user(65534, 65534).run::<&str>(&script, &[]);
+    let run = Slurm::bare().as_user(65533, 65533).run::<&str>(&script, &[]);
     assert_eq!(run.end, End::NotRun("can not be executed".into()));
 }
 

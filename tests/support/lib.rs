@@ -7,6 +7,7 @@
     reason = "test code: a broken premise stops the test"
 )]
 
+pub mod bound_request;
 pub mod daemon;
 pub mod der;
 pub mod openssl;
@@ -14,3 +15,4 @@ pub mod programs;
 pub mod request;
 pub mod site;
 pub mod slurm;
+pub mod strace;

@@ -86,15 +86,26 @@ pub fn certificate_text(certificate: &str) -> String {
 /// When openssl refuses it.
 #[track_caller]
 pub fn verify(certificate: &str, anchors: &str, purpose: &str) {
+    verify_chain(certificate, "", anchors, purpose);
+}
+
+/// The same with the intermediates that are sent after the certificate.
+///
+/// # Panics
+/// When openssl refuses it.
+#[track_caller]
+pub fn verify_chain(certificate: &str, chain: &str, anchors: &str, purpose: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("anchors.pem");
-    std::fs::write(&file, anchors).unwrap();
+    let [anchors_file, chain_file] = ["anchors.pem", "chain.pem"].map(|name| folder.path().join(name));
+    std::fs::write(&anchors_file, anchors).unwrap();
+    std::fs::write(&chain_file, chain).unwrap();
     // -CAfile alone would still add the system's own roots.
-    let file = file.to_str().unwrap();
-    let _ = read(
-        &["verify", "-no-CApath", "-no-CAstore", "-purpose", purpose, "-CAfile", file],
-        certificate.as_bytes(),
-    );
+    let mut args = vec!["verify", "-no-CApath", "-no-CAstore", "-purpose", purpose];
+    args.extend(["-CAfile", anchors_file.to_str().unwrap()]);
+    if !chain.is_empty() {
+        args.extend(["-untrusted", chain_file.to_str().unwrap()]);
+    }
+    let _ = read(&args, certificate.as_bytes());
 }
 
 /// A new private key, `openssl genpkey` style: `("RSA", &["rsa_keygen_bits:1024"])`.

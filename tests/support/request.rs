@@ -66,9 +66,15 @@ impl Request {
 
     /// Adds an attribute with these values, each with its own tag.
     #[must_use]
-    pub fn attribute(mut self, oid: &str, values: &[(u8, Vec<u8>)]) -> Self {
+    pub fn attribute(self, oid: &str, values: &[(u8, Vec<u8>)]) -> Self {
         let values: Vec<_> = values.iter().map(|(tag, value)| der::element(*tag, value)).collect();
-        self.attributes.push(der::sequence(&[der::oid(oid), der::set(&values)]));
+        self.raw_attribute(oid, &values)
+    }
+
+    /// Adds an attribute with these values, each DER already.
+    #[must_use]
+    pub fn raw_attribute(mut self, oid: &str, values: &[Vec<u8>]) -> Self {
+        self.attributes.push(der::sequence(&[der::oid(oid), der::set(values)]));
         self
     }
 

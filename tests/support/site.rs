@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use pki::ca::{NewCa, new_root};
+use pki::ca::{CaCertificates, LocalCa, NewCa, new_root};
 use pki::key::{KeyKind, PrivateKey};
 use pki::profile::Serial;
 use pki::record::{Record, RecordFile, RecordId};
@@ -106,6 +106,26 @@ impl Site {
         let (cert_pem, key_pem) = new_ca(name, begins, ends);
         self.write(cert, cert_pem.as_bytes(), 0o644);
         self.write(key, &key_pem, 0o400);
+    }
+
+    /// Puts an intermediate under the root and signs with that; returns its certificate.
+    #[must_use]
+    pub fn sign_with_an_intermediate(&self) -> String {
+        let certificates = CaCertificates::from_pem(self.anchors().as_bytes(), None).unwrap();
+        let root_key = PrivateKey::from_pem(self.read("state/ca/ca_key.pem").as_bytes()).unwrap();
+        let root = LocalCa::new(certificates, root_key).unwrap();
+        let key = PrivateKey::generate(KeyKind::P256).unwrap();
+        let new = NewCa {
+            common_name: "Scratch Cluster Intermediate",
+            subject: &[],
+            serial: Serial::new(random()),
+            validity: Duration::from_secs(3600),
+            backdate: Duration::from_secs(60),
+        };
+        let pem = root.issue_intermediate(&key, &new, now()).unwrap().to_pem();
+        self.write("state/ca/chain.pem", pem.as_bytes(), 0o644);
+        self.write("state/ca/ca_key.pem", key.to_pem().expose(), 0o400);
+        pem
     }
 
     /// A file or folder of the site.
