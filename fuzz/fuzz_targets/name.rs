@@ -7,5 +7,7 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(name) = NodeName::parse(bytes) else { return };
     let text = name.as_str();
     assert_eq!(text.as_bytes(), bytes);
-    assert!(!text.is_empty() && text.len() <= 64 && !text.starts_with(['-', '.']) && !text.contains(['/', '\0']));
+    assert!(
+        !text.is_empty() && text.len() <= 64 && !text.starts_with(['-', '.']) && !text.contains(['/', '\0'])
+    );
 });
