@@ -1,0 +1,59 @@
+//! `slurm-pki node`: who is enrolled, and with which secret.
+//!
+//! A node's secret is made here, waits in `<state_dir>/outgoing` until it is bundled, and then leaves
+//! the controller; the store keeps a record that can do nothing but recognise it.
+
+mod add;
+mod bundle;
+mod enrolment;
+mod import;
+mod list;
+mod outgoing;
+mod refused;
+mod remove;
+mod scontrol;
+mod show;
+mod token;
+mod tree;
+mod view;
+
+use clap::Subcommand;
+
+use crate::cli::Global;
+
+/// Enrol nodes, hand their secrets out, remove them
+#[derive(Debug, Subcommand)]
+pub(crate) enum Node {
+    /// Enrol nodes: a new secret each, which waits to be bundled
+    Add(add::Add),
+    /// Enrol nodes under the tokens that they have already
+    Import(import::Import),
+    /// Every node with its rights and its last certificate
+    List(list::List),
+    /// Everything about one node
+    Show(show::Show),
+    /// Take nodes' rights away
+    Remove(remove::Remove),
+    /// Give enrolled nodes a new secret
+    Token(token::Token),
+    /// Lay out what each node needs on its disk
+    Bundle(bundle::Bundle),
+}
+
+impl Node {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Whatever went wrong, with what to do.
+    pub(crate) fn run(&self, global: &Global) -> anyhow::Result<()> {
+        match self {
+            Self::Add(add) => add.run(global),
+            Self::Import(import) => import.run(global),
+            Self::List(list) => list.run(global),
+            Self::Show(show) => show.run(global),
+            Self::Remove(remove) => remove.run(global),
+            Self::Token(token) => token.run(global),
+            Self::Bundle(bundle) => bundle.run(global),
+        }
+    }
+}
