@@ -1,5 +1,7 @@
 //! The site as an admin sees it: the whole config, Slurm's user and the cluster's name.
 
+use std::path::PathBuf;
+
 use nix::unistd::{Gid, Uid, User};
 use site::config::{ConfigFile, ControllerConfig, TopLevel};
 use site::file::Owner;
@@ -30,9 +32,22 @@ impl Admin {
             None => ConfigFile::load(),
         }
         .advise()?;
+        Self::of(config, SlurmConf::load()?)
+    }
+
+    /// The same for a config that was read, or is about to be written.
+    ///
+    /// # Errors
+    /// When it has an unknown key, or a value without a meaning.
+    pub(crate) fn of(config: ConfigFile, slurm: Option<SlurmConf>) -> anyhow::Result<Self> {
         config.refuse_unknown().advise()?;
         let controller = ControllerConfig::read(&config).advise()?;
-        Ok(Self { config, controller, slurm: SlurmConf::load()? })
+        let admin = Self { config, controller, slurm };
+        // Who cannot be named owns nothing here yet; commands that need SlurmUser say so themselves.
+        if let Ok(owner) = admin.slurm_user() {
+            site::trust::slurm_user(owner.uid);
+        }
+        Ok(admin)
     }
 
     /// The top-level keys.
@@ -51,7 +66,8 @@ impl Admin {
     /// # Errors
     /// When neither config nor slurm.conf names it, or the host does not know it.
     pub(crate) fn slurm_user(&self) -> anyhow::Result<Owner> {
-        let from_slurm = || self.slurm.as_ref()?.get("SlurmUser").map(str::to_owned);
+        // Slurm's own default is root (slurm.conf(5)).
+        let from_slurm = || Some(self.slurm.as_ref()?.get("SlurmUser").unwrap_or("root").to_owned());
         let name = self.top().slurm_user.clone().or_else(from_slurm).ok_or_else(|| {
             Advice::new(
                 "nobody says who SlurmUser is: there is no slurm.conf here",
@@ -63,6 +79,37 @@ impl Admin {
         })?;
         owner_named(&name)
     }
+
+    /// SlurmUser, for a command that makes files which must be SlurmUser's.
+    ///
+    /// # Errors
+    /// As [`slurm_user`](Self::slurm_user), and when the caller is neither root nor SlurmUser.
+    pub(crate) fn slurm_user_to_write_for(&self) -> anyhow::Result<Owner> {
+        let owner = self.slurm_user()?;
+        let uid = caller().uid;
+        if uid == 0 || uid == owner.uid {
+            return Ok(owner);
+        }
+        let name = owner_name(owner);
+        Err(Advice::new(
+            format!("what this makes must belong to {name}, and you cannot give files away"),
+            format!("run it as root, or as {name}"),
+        )
+        .into())
+    }
+}
+
+/// The config file that this command line means, there or not.
+pub(crate) fn config_path(global: &Global) -> PathBuf {
+    let from_environment = || std::env::var_os(site::config::VARIABLE).filter(|name| !name.is_empty());
+    let named = global.config.clone().or_else(|| from_environment().map(PathBuf::from));
+    named.unwrap_or_else(|| site::config::DEFAULT_PATH.into())
+}
+
+/// An owner's name, or number where this host has no name for it.
+pub(crate) fn owner_name(owner: Owner) -> String {
+    let user = User::from_uid(Uid::from_raw(owner.uid)).ok().flatten();
+    user.map_or_else(|| owner.uid.to_string(), |user| user.name)
 }
 
 /// Looks a user up, by name or number.

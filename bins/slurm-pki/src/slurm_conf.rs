@@ -32,7 +32,11 @@ impl SlurmConf {
         Self::load_from(named.as_deref().map_or(Path::new(DEFAULT_PATH), Path::new))
     }
 
-    fn load_from(path: &Path) -> anyhow::Result<Option<Self>> {
+    /// Reads one file of this form (slurmdbd.conf has it too); `None` when there is no such file.
+    ///
+    /// # Errors
+    /// When it is there but cannot be read.
+    pub(crate) fn load_from(path: &Path) -> anyhow::Result<Option<Self>> {
         let mut conf = Self { path: path.to_owned(), values: HashMap::new(), controllers: Vec::new() };
         match fs::read(path) {
             Ok(text) => conf.read(&String::from_utf8_lossy(&text), 0)?,

@@ -1,0 +1,245 @@
+//! Making a CA, or what a killed run left of it unmade: keys before certificates, and never a second
+//! time.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use pki::ca::{CaCertificates, LocalCa, NewCa, new_root};
+use pki::explain::Explain as _;
+use pki::key::PrivateKey;
+use pki::loads_in_s2n::pad_bundle;
+use pki::name::NodeName;
+use pki::policy::{Plan, SubjectAttribute};
+use pki::profile::Serial;
+use pki::time::UnixTime;
+use site::config::Place;
+use site::file::Owner;
+use site::random;
+use site::signer;
+
+use super::subject::{self, Subject};
+use crate::admin::Admin;
+use crate::advice::{Advice, Advise as _};
+use crate::key_type::KeyType;
+use crate::making::Making;
+use crate::moment;
+
+pub(crate) const KEY_MODE: u32 = 0o400;
+pub(crate) const CERTIFICATE_MODE: u32 = 0o644;
+
+/// Room for " root" within the 64 characters of a common name.
+const MAX_NAME: usize = 59;
+
+/// What a new CA is to be.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct CaOptions {
+    /// Make a root and an intermediate; the root's key can then be taken offline
+    #[arg(long)]
+    intermediate: bool,
+    /// Life of the CA, as in 10y or 3650d
+    #[arg(long, value_name = "TIME", default_value = "10y", value_parser = moment::parse_span)]
+    lifetime: Duration,
+    /// Kind of the CA's key
+    #[arg(long, value_name = "TYPE", default_value = "p256")]
+    key_type: KeyType,
+    /// What stands beside the CA's common name; default: `subject` of the config
+    #[arg(long, value_name = "\"O=SITE, C=DE\"", value_parser = subject::parse)]
+    subject: Option<Subject>,
+    /// The CA's common name; default: "CLUSTER Slurm CA"
+    #[arg(long, value_name = "NAME")]
+    common_name: Option<String>,
+}
+
+/// The CA's files, and who makes them.
+struct Maker<'a> {
+    admin: &'a Admin,
+    making: Making<'a>,
+    options: &'a CaOptions,
+    name: String,
+    owner: Owner,
+    now: UnixTime,
+}
+
+/// The key of a root that has an intermediate below it.
+pub(crate) fn root_key_path(admin: &Admin) -> PathBuf {
+    admin.top().state_dir.join("ca/root_key.pem")
+}
+
+/// The CA as it is there, or made where it is missing. With `--dry-run` it is made in memory.
+///
+/// # Errors
+/// When the signer is not here, what is there does not belong together, or a file cannot be made.
+pub(crate) fn complete(
+    admin: &Admin,
+    making: Making<'_>,
+    options: &CaOptions,
+    now: UnixTime,
+) -> anyhow::Result<LocalCa> {
+    if admin.controller.signer != Place::Local {
+        return Err(Advice::new(
+            "the config says that the CA is not in files here (signer)",
+            "set signer = \"local\" in [controller], or make the CA where it is",
+        )
+        .into());
+    }
+    let owner = admin.slurm_user_to_write_for()?;
+    let maker = Maker { admin, making, options, name: common_name(admin, options)?, owner, now };
+    maker.folders()?;
+    maker.complete()
+}
+
+fn common_name(admin: &Admin, options: &CaOptions) -> anyhow::Result<String> {
+    let name = options.common_name.clone().unwrap_or_else(|| format!("{} Slurm CA", admin.cluster()));
+    let reserved = NodeName::parse(name.as_bytes()).is_ok_and(|name| name.is_reserved());
+    if subject::is_name(&name, MAX_NAME) && !reserved {
+        return Ok(name);
+    }
+    Err(Advice::new(
+        format!("{name:?} cannot be the CA's common name"),
+        format!("use 1 to {MAX_NAME} characters with --common-name, and no daemon's name"),
+    )
+    .into())
+}
+
+impl Maker<'_> {
+    fn folders(&self) -> anyhow::Result<()> {
+        let files = &self.admin.controller;
+        let state_dir = &files.top.state_dir;
+        self.making.folder(state_dir, 0o755, self.owner)?;
+        let ca = state_dir.join("ca");
+        // Every user reads ca_cert: a site that keeps it here has the folder open.
+        let mode = if files.ca_cert.starts_with(&ca) { 0o755 } else { 0o700 };
+        self.making.folder(&ca, mode, self.owner)?;
+        match files.ca_cert.parent() {
+            Some(folder) if !folder.exists() => self.making.folder(folder, 0o755, crate::admin::caller()),
+            _ => Ok(()),
+        }
+    }
+
+    fn complete(&self) -> anyhow::Result<LocalCa> {
+        let files = &self.admin.controller;
+        let root_key = root_key_path(self.admin);
+        let half_made = root_key.exists() && !files.ca_chain.exists();
+        if !half_made && files.ca_cert.exists() && files.ca_key.exists() {
+            return self.as_it_is();
+        }
+        if half_made || (self.options.intermediate && !files.ca_cert.exists()) {
+            return self.with_intermediate(&root_key);
+        }
+        if files.ca_cert.exists() {
+            let (cert, key) = (files.ca_cert.display(), files.ca_key.display());
+            return Err(Advice::new(
+                format!("{cert} is there, but its key {key} is not"),
+                "bring that CA in with slurm-pki ca import, or move its certificate away",
+            )
+            .into());
+        }
+        self.root_alone()
+    }
+
+    fn as_it_is(&self) -> anyhow::Result<LocalCa> {
+        let files = &self.admin.controller;
+        let certificates = signer::ca_certificates(files).advise()?;
+        let key = signer::ca_key(&files.ca_key).advise()?;
+        let ca = LocalCa::new(certificates, key).advise()?;
+        for path in [&files.ca_key, &files.ca_cert] {
+            self.making.was_there(path);
+        }
+        if files.ca_chain.exists() {
+            self.making.was_there(&files.ca_chain);
+        }
+        if self.options.intermediate && ca.issuer().is_self_issued() {
+            crate::report::warning("the CA that is there is a root alone; --intermediate changes nothing");
+        }
+        Ok(ca)
+    }
+
+    fn root_alone(&self) -> anyhow::Result<LocalCa> {
+        let files = &self.admin.controller;
+        let key = self.key_at(&files.ca_key)?;
+        let root = new_root(&key, &self.new_ca(&self.name)?, self.now).advise()?;
+        let bundle = pad_bundle(root.to_pem());
+        let certificates = CaCertificates::from_pem(bundle.as_bytes(), None).advise()?;
+        let ca = LocalCa::new(certificates, key).advise()?;
+        try_out(&ca, self.admin, self.now)?;
+        self.making.file(&files.ca_cert, CERTIFICATE_MODE, None, bundle.as_bytes())?;
+        Ok(ca)
+    }
+
+    fn with_intermediate(&self, root_key: &Path) -> anyhow::Result<LocalCa> {
+        let files = &self.admin.controller;
+        let key = self.key_at(root_key)?;
+        let certificates = if files.ca_cert.exists() {
+            self.making.was_there(&files.ca_cert);
+            signer::ca_certificates(files).advise()?
+        } else {
+            let name = format!("{} root", self.name);
+            let root = new_root(&key, &self.new_ca(&name)?, self.now).advise()?;
+            let bundle = pad_bundle(root.to_pem());
+            let certificates = CaCertificates::from_pem(bundle.as_bytes(), None).advise()?;
+            self.making.file(&files.ca_cert, CERTIFICATE_MODE, None, bundle.as_bytes())?;
+            certificates
+        };
+        let root = LocalCa::new(certificates.clone(), key).advise()?;
+        let key = self.key_at(&files.ca_key)?;
+        let intermediate = root.issue_intermediate(&key, &self.new_ca(&self.name)?, self.now).advise()?;
+        let chain = intermediate.to_pem();
+        let certificates = CaCertificates { chain: vec![intermediate], ..certificates };
+        let ca = LocalCa::new(certificates, key).advise()?;
+        try_out(&ca, self.admin, self.now)?;
+        self.making.file(&files.ca_chain, CERTIFICATE_MODE, Some(self.owner), chain.as_bytes())?;
+        Ok(ca)
+    }
+
+    /// The key that is there, else a new one. A certificate that is still missing is made for it.
+    fn key_at(&self, path: &Path) -> anyhow::Result<PrivateKey> {
+        if path.exists() {
+            self.making.was_there(path);
+            return signer::ca_key(path).advise();
+        }
+        let key = PrivateKey::generate(self.options.key_type.into()).advise()?;
+        if self.making.file(path, KEY_MODE, Some(self.owner), key.to_pem().expose())? {
+            return Ok(key);
+        }
+        signer::ca_key(path).advise()
+    }
+
+    fn new_ca<'n>(&'n self, name: &'n str) -> anyhow::Result<NewCa<'n>> {
+        let subject: &[(SubjectAttribute, String)] = match &self.options.subject {
+            Some(given) => &given.0,
+            None => &self.admin.controller.subject,
+        };
+        Ok(NewCa {
+            common_name: name,
+            subject,
+            serial: Serial::new(random::bytes().advise()?),
+            validity: self.options.lifetime,
+            backdate: self.admin.controller.backdate,
+        })
+    }
+}
+
+/// Issues a certificate nobody will ever see, so that a CA whose certificates peers would refuse is
+/// found out before it is installed.
+///
+/// # Errors
+/// Why a node could not use what this CA issues.
+pub(crate) fn try_out(ca: &LocalCa, admin: &Admin, now: UnixTime) -> anyhow::Result<()> {
+    const NAME: &str = "slurm-pki-trial";
+    let files = &admin.controller;
+    let key = PrivateKey::generate(pki::key::KeyKind::P256).advise()?;
+    let plan = Plan::for_daemon(
+        NAME,
+        vec![NAME.into()],
+        key.public().advise()?,
+        &files.subject,
+        files.validity,
+        files.backdate,
+        now,
+    );
+    let issued = ca.issue(&plan, Serial::new(random::bytes().advise()?), now);
+    let issued = issued.map_err(|e| Advice::new(format!("this CA cannot serve Slurm: {e}"), e.hint()))?;
+    let pair = (issued.to_pem().as_bytes(), key.to_pem());
+    pki::loads_in_s2n::own_pair(pair.0, pair.1.expose()).advise().map(drop)
+}

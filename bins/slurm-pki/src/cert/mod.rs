@@ -1,0 +1,41 @@
+//! `slurm-pki cert`: certificates of Slurm's daemons, by an admin's own decision.
+
+mod daemon_pair;
+mod host_names;
+mod issue;
+mod static_pairs;
+
+use clap::{Args, Subcommand};
+
+use crate::cli::Global;
+
+pub(crate) use daemon_pair::{DaemonPair, issue_and_install};
+pub(crate) use host_names::host_names;
+
+/// Certificates of Slurm's daemons
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    slurm-pki cert issue ctld\n  \
+    slurm-pki cert issue dbd --host db1.example.org\n  \
+    slurm-pki cert issue slurmd n[001-128] --out /root/pairs")]
+pub(crate) struct Cert {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Issue(issue::Issue),
+}
+
+impl Cert {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Whatever went wrong, with what to do.
+    pub(crate) fn run(&self, global: &Global) -> anyhow::Result<()> {
+        match &self.command {
+            Command::Issue(issue) => issue.run(global),
+        }
+    }
+}
