@@ -46,7 +46,20 @@ pub(crate) struct Global {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    #[command(subcommand)]
+    Node(crate::node::Node),
+    #[command(subcommand)]
+    Ledger(crate::ledger::LedgerCommand),
+    Init(crate::init::Init),
+    Ca(crate::ca::Ca),
+    Cert(crate::cert::Cert),
+    Conf(crate::conf::Conf),
+    /// Watch a whole certmgr and certgen exchange in a scratch folder
+    Demo(crate::demo::Demo),
+    /// Try what slurmd and slurmctld would get now, with the live config
+    Rehearse(crate::rehearse::Rehearse),
+}
 
 impl Cli {
     /// Runs the command.
@@ -54,7 +67,16 @@ impl Cli {
     /// # Errors
     /// Whatever went wrong, with what to do.
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        let _global = &self.global;
-        match self.command {}
+        let global = &self.global;
+        match self.command {
+            Command::Node(node) => node.run(global),
+            Command::Ledger(ledger) => ledger.run(global),
+            Command::Init(init) => init.run(global),
+            Command::Ca(ca) => ca.run(global),
+            Command::Cert(cert) => cert.run(global),
+            Command::Conf(conf) => conf.run(global),
+            Command::Demo(demo) => demo.run(global),
+            Command::Rehearse(rehearse) => rehearse.run(global),
+        }
     }
 }

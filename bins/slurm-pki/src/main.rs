@@ -5,9 +5,28 @@
 
 mod admin;
 mod advice;
+mod ca;
+mod cert;
+mod checks;
 mod cli;
+mod conf;
+mod daemon_files;
+mod dated_copy;
+mod demo;
+mod handshake;
+mod hostlist;
+mod init;
+mod key_type;
+mod ledger;
+mod making;
+mod moment;
+mod node;
+mod point;
+mod programs;
+mod rehearse;
 mod report;
 mod slurm_conf;
+mod slurm_run;
 
 use std::process::ExitCode;
 

@@ -31,6 +31,13 @@ impl Node {
         Self::find_on(&host::full(), given, config)
     }
 
+    /// The names that Slurm's argument may mean on this host, in the order in which [`find`](Self::find)
+    /// looks for their token files.
+    #[must_use]
+    pub fn names_here(given: &[u8]) -> Vec<NodeName> {
+        candidates(given, &host::full())
+    }
+
     fn find_on(host: &[u8], given: &[u8], config: &NodeConfig) -> Result<Self, Error> {
         let names = candidates(given, host);
         for name in &names {
