@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::thread;
@@ -294,4 +295,44 @@ fn slurmctlds_programs_run_as_slurm_user() {
     assert!(slurmctld.run(&copies[0], &["n1", &token]).accepted());
     let certificate = one_block(slurmctld.run(&copies[1], &[&csr]).text(), "CERTIFICATE");
     assert_eq!(openssl::public_of_certificate(&certificate), openssl::public_of_request(&csr));
+}
+
+#[test]
+fn thirty_two_first_requests_at_once_agree_on_one_lasting_key() {
+    let cluster = Cluster::new(LineUp::ours_on_schedmds_layout(), &["n1"]);
+    let keys: BTreeSet<_> = thread::scope(|scope| {
+        let one = || openssl::public_of_request(&cluster.run("generate_csr", &["n1"]).text());
+        let runs: Vec<_> = (0..32).map(|_| scope.spawn(one)).collect();
+        runs.into_iter().map(|run| run.join().unwrap()).collect()
+    });
+    let kept = openssl::public_of_key(&cluster.run("get_cert_key", &["n1"]).text());
+    assert_eq!(keys, BTreeSet::from([kept]));
+}
+
+#[test]
+fn what_the_programs_write_is_closed_to_others_whatever_the_umask() {
+    for umask in ["0000", "0077"] {
+        let cluster = cluster();
+        // exec: the program's parent stays this process.
+        let order = format!("umask {umask}; exec \"$0\" \"$@\"");
+        let run = |program: &str, argument: &str| {
+            let program = programs::program(program);
+            let words = ["-c", &order, program.to_str().unwrap(), argument];
+            cluster.site.slurm().run(Path::new("/bin/sh"), &words).text()
+        };
+        let csr = run("generate_csr", "n1");
+        let _ = run("sign_csr", &csr);
+        let _ = run("get_cert_key", "n1");
+        for folder in ["node/keys", "state/ledger", "state/tokens"] {
+            let files = files_below(&cluster.site.path(folder));
+            assert!(files.len() > 1 || folder == "node/keys", "{folder}: {}", files.len());
+            for (path, _) in files {
+                let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o7777;
+                assert_eq!(mode & 0o137, 0, "umask {umask}: {} has mode {mode:o}", path.display());
+                assert_eq!(mode & 0o600, 0o600, "umask {umask}: {} has mode {mode:o}", path.display());
+            }
+        }
+        let folder = fs::metadata(cluster.site.path("node/keys")).unwrap().permissions().mode();
+        assert_eq!(folder & 0o7777, 0o700);
+    }
 }
