@@ -1,6 +1,6 @@
 //! The one place that talks to the person: results on stdout, everything else on stderr.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the module that prints")]
+#![expect(clippy::print_stderr, reason = "this is the module that prints")]
 
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
@@ -50,6 +50,18 @@ pub(crate) fn json(schema: &str, data: &impl Serialize) -> anyhow::Result<()> {
     }
     line(&serde_json::to_string_pretty(&Document { schema, data })?);
     Ok(())
+}
+
+/// A result of several columns, for a person. A script asks for `--json`.
+pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) {
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header(header.iter().copied());
+    table.add_rows(rows);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    line(&table.trim_fmt());
 }
 
 /// Whether to colour what goes to stdout: only on a terminal, and not with NO_COLOR.

@@ -1,6 +1,7 @@
 //! `node add`: a new secret and its record for each node.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::Path;
 
 use clap::Args;
 use pki::name::NodeName;
@@ -46,7 +47,7 @@ pub(crate) struct Add {
     login: bool,
     /// Nodes without a record from `scontrol show nodes --json`: a file, - for stdin, nothing to run it
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "", conflicts_with = "nodes")]
-    from_scontrol: Option<PathBuf>,
+    from_scontrol: Option<OsString>,
 }
 
 /// What is to happen to one node.
@@ -93,7 +94,7 @@ impl Add {
             return hostlist::nodes(&self.nodes).advise();
         };
         let mut names = Vec::new();
-        for text in scontrol::node_names(source)? {
+        for text in scontrol::node_names(Path::new(source))? {
             match hostlist::nodes(std::slice::from_ref(&text)) {
                 Ok(found) => names.extend(found),
                 Err(e) => report::warning(&format!("left out: {e}")),

@@ -23,6 +23,9 @@ use crate::cli::Global;
 use crate::hostlist::{self, fold};
 use crate::report;
 
+/// Ending of the file beside a bundle.
+const OPTIONS: &str = ".options";
+
 /// As site::config has it.
 const MAX_CONFIG: usize = 256 * 1024;
 
@@ -195,9 +198,10 @@ impl Bundle {
     ) -> anyhow::Result<()> {
         let bar = report::progress(global, ready.len(), "bundles");
         let mut trees = Vec::new();
+        site::batch::sweep(&self.out, OPTIONS).advise()?;
         for (name, secret) in ready {
             trees.push(contents.tree(&self.out, name, secret).advise()?);
-            let options = self.out.join(format!("{name}.options"));
+            let options = self.out.join(format!("{name}{OPTIONS}"));
             let file = NewFile::new(&options, 0o644).owned_by(contents.root).not_synced();
             file.replace(contents.options.as_bytes()).advise()?;
             bar.inc(1);
