@@ -62,21 +62,13 @@ impl CaseSite {
         let mut path = programs::program(program);
         if case.site.as_slurm_user {
             slurm = slurm.as_user(SLURM_USER, SLURM_USER);
-            path = self.copy_for_everybody(&path);
+            // SlurmUser may not get into the build's folder.
+            path = programs::copy_for_everybody(&path, &self.site.path(""));
         }
         match &self.disk {
             Some(disk) => disk.run(&slurm, &path, argv),
             None => slurm.run_apart(&path, argv),
         }
-    }
-
-    /// SlurmUser may not get into the build's folder. (cp, so that no descriptor of this process is open
-    /// for writing when the copy is started: ETXTBSY.)
-    fn copy_for_everybody(&self, program: &PathBuf) -> PathBuf {
-        let copy = self.site.path("program");
-        assert!(Command::new("cp").arg(program).arg(&copy).status().unwrap().success());
-        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
-        copy
     }
 
     /// Everything that says that a certificate was issued: ledger and marks. (A file that was made and

@@ -2,10 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::Command;
 
 use support::daemon::Daemon;
 use support::programs::{self, SEVEN};
@@ -116,12 +113,8 @@ impl Cluster {
         Slurm::bare().run(&self.line_up.program(program), argv)
     }
 
-    /// A copy of a program that every user may run; the build's own folder may be closed to them. (By cp,
-    /// so that no descriptor of this process is open for writing when the copy is started: ETXTBSY.)
+    /// A copy of a program that every user may run.
     pub(crate) fn copy_for_everybody(&self, program: &str) -> PathBuf {
-        let copy = self.site.path(program);
-        assert!(Command::new("cp").arg(self.line_up.program(program)).arg(&copy).status().unwrap().success());
-        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
-        copy
+        programs::copy_for_everybody(&self.line_up.program(program), &self.site.path(""))
     }
 }

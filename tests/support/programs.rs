@@ -1,7 +1,10 @@
 //! Where the programs under test are.
 
 use std::env;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The seven, as their files are called.
 pub const SEVEN: [&str; 7] = [
@@ -38,6 +41,19 @@ pub fn program(name: &str) -> PathBuf {
 #[must_use]
 pub fn reference(name: &str) -> PathBuf {
     workspace().join("tests/reference").join(format!("{name}.sh"))
+}
+
+/// A copy of a program in `folder` that every user may run; the build's own folder may be closed to them.
+/// (By cp, so that no descriptor of this process is open for writing when the copy is started: ETXTBSY.)
+///
+/// # Panics
+/// When it cannot be copied.
+#[must_use]
+pub fn copy_for_everybody(program: &Path, folder: &Path) -> PathBuf {
+    let copy = folder.join(program.file_name().unwrap());
+    assert!(Command::new("cp").arg(program).arg(&copy).status().unwrap().success());
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
+    copy
 }
 
 fn folder() -> PathBuf {
