@@ -17,7 +17,8 @@ use program_folder::{ProgramFolder, Said};
 use serde_json::Value;
 use support::openssl;
 
-/// Checks of every node, of the refusals, and of one client command.
+/// Checks of the site, of every node, of the refusals, and of one client command.
+const SITE: usize = 3;
 const PER_NODE: usize = 10;
 const REFUSALS: usize = 7;
 const CLIENT: usize = 3;
@@ -50,7 +51,7 @@ fn eight_nodes_pass_every_check_and_nothing_is_left_behind() {
     let outcome = document(&said);
     assert_eq!(outcome["passed"], true);
     assert_eq!(outcome["nodes"], 8);
-    assert_eq!(outcome["checks"].as_array().unwrap().len(), 8 * PER_NODE + REFUSALS + CLIENT);
+    assert_eq!(outcome["checks"].as_array().unwrap().len(), SITE + 8 * PER_NODE + REFUSALS + CLIENT);
     assert!(said.left_behind.is_empty(), "{:?}", said.left_behind);
 }
 
@@ -59,6 +60,13 @@ fn it_works_for_somebody_who_is_not_root() {
     let said = ProgramFolder::as_built().somebody_else().slurm_pki(&["demo", "--nodes", "n[1-2]"]);
     said.must_succeed();
     assert!(said.left_behind.is_empty(), "{:?}", said.left_behind);
+}
+
+#[test]
+fn it_works_for_a_user_whom_the_host_has_no_name_for() {
+    // As in a container that was started with any number.
+    let said = ProgramFolder::as_built().run_by_uid(54_321).slurm_pki(&["demo", "--nodes", "n1"]);
+    said.must_succeed();
 }
 
 #[test]
@@ -73,7 +81,7 @@ fn a_single_node_has_somebody_to_pose_as_too() {
     for name in ["n1", "other"] {
         let said = demo(&["--json", "--nodes", name]);
         said.must_succeed();
-        assert_eq!(document(&said)["checks"].as_array().unwrap().len(), PER_NODE + REFUSALS + CLIENT);
+        assert_eq!(document(&said)["checks"].as_array().unwrap().len(), SITE + PER_NODE + REFUSALS + CLIENT);
     }
 }
 
@@ -82,6 +90,8 @@ fn a_person_sees_each_program_each_node_and_each_refusal() {
     let said = demo(&["--nodes", "n[1-3]"]);
     said.must_succeed();
     for seen in [
+        "slurm-pki init",
+        "slurm-pki node add n[1-3]",
         "get_node_token n1",
         "generate_csr n1",
         "validate_node_token n1",
@@ -92,7 +102,7 @@ fn a_person_sees_each_program_each_node_and_each_refusal() {
         "it asks to be a CA (CA:TRUE)",
         "the token is empty",
         "slurmctld is a name that no node may have",
-        "40 checks passed on 3 nodes",
+        "43 checks passed on 3 nodes",
     ] {
         assert!(said.stdout.contains(seen), "{seen}: {}", said.stdout);
     }
@@ -125,6 +135,18 @@ fn a_kept_site_is_private_and_openssl_agrees_with_it() {
 }
 
 #[test]
+fn a_kept_site_is_one_on_which_a_rehearsal_passes() {
+    let place = tempfile::tempdir().unwrap();
+    let kept = place.path().join("site");
+    demo(&["--nodes", "n1", "--keep", kept.to_str().unwrap()]).must_succeed();
+    let config = kept.join("slurm-pki.toml");
+    let folder = ProgramFolder::as_built();
+    let said = folder.slurm_pki(&["rehearse", "n1", "--config", config.to_str().unwrap()]);
+    said.must_succeed();
+    assert!(said.stdout.contains("get_cert_key n1") && said.stdout.contains("sign_csr"), "{}", said.stdout);
+}
+
+#[test]
 fn a_dry_run_makes_nothing() {
     let place = tempfile::tempdir().unwrap();
     let kept = place.path().join("site");
@@ -137,7 +159,7 @@ fn a_key_of_another_certificate_fails_the_demo() {
     let folder = ProgramFolder::as_built();
     folder.replace_by_text("get_cert_key", &openssl::new_key("EC", &["ec_paramgen_curve:P-256"]));
     let said = folder.slurm_pki(&["demo", "--json", "--nodes", "n[1-2]"]);
-    said.must_fail("2 of 20 checks failed");
+    said.must_fail("2 of 23 checks failed");
     assert_eq!(failed(&said), ["enrolment key", "enrolment key"]);
     let shown = folder.slurm_pki(&["demo", "--nodes", "n[1-2]"]);
     assert!(shown.stdout.contains("FAILED"), "{}", shown.stdout);
@@ -149,7 +171,7 @@ fn a_controller_that_takes_any_token_fails_the_demo() {
     let folder = ProgramFolder::as_built();
     folder.replace("validate_node_token", "exit 0");
     let said = folder.slurm_pki(&["demo", "--json", "--nodes", "n1"]);
-    said.must_fail("4 of 20 checks failed");
+    said.must_fail("4 of 23 checks failed");
     assert_eq!(failed(&said), ["refusals token"; 4]);
 }
 

@@ -117,6 +117,10 @@ pub(crate) fn owner_name(owner: Owner) -> String {
 /// # Errors
 /// When the host does not know it.
 pub(crate) fn owner_named(name: &str) -> anyhow::Result<Owner> {
+    // Whoever runs this is there, whether the host has a name for them (in a container) or not.
+    if name == caller().uid.to_string() {
+        return Ok(caller());
+    }
     let user = match name.parse() {
         Ok(uid) => User::from_uid(Uid::from_raw(uid))?,
         Err(_) => User::from_name(name)?,

@@ -38,7 +38,12 @@ impl ProgramFolder {
 
     /// The same, run by somebody who is not root. Who is not root already is somebody else.
     pub(crate) fn somebody_else(self) -> Self {
-        Self { user: is_root().then_some(SOMEBODY), ..self }
+        self.run_by_uid(SOMEBODY)
+    }
+
+    /// The same, run by this user where the test can become one.
+    pub(crate) fn run_by_uid(self, uid: u32) -> Self {
+        Self { user: is_root().then_some(uid), ..self }
     }
 
     /// Where it is.

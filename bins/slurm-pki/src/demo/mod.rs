@@ -75,8 +75,9 @@ impl Demo {
         if !enrolled.contains(&other) {
             enrolled.push(other.clone());
         }
-        let site = Scratch::make(self.keep.as_deref(), &enrolled)?;
-        let checks = play(global, &site, &nodes, &other);
+        let mut checks = Checks::default();
+        let site = Scratch::make(self.keep.as_deref(), &enrolled, &mut checks)?;
+        checks.append(play(global, &site, &nodes, &other));
         if let Some(path) = &self.keep {
             site.leave("README", shown::readme(site.path(), first).as_bytes())?;
             report::done(global, &format!("kept in {}: see exchange/README there", path.display()));

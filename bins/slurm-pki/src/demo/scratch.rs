@@ -1,33 +1,33 @@
 //! A whole site in one folder: config, CA, token store, slurmctld's certificate, the nodes' secrets.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::process::{Command, Stdio};
 
-use pki::ca::{NewCa, new_root};
-use pki::key::{KeyKind, PrivateKey};
+use pki::loads_in_s2n::MAX_BUNDLE_PEM;
 use pki::name::NodeName;
-use pki::policy::Plan;
-use pki::profile::Serial;
-use pki::record::{Record, RecordId};
-use pki::token::NodeSecret;
-use site::config::{ConfigFile, ControllerConfig};
-use site::file::{NewFile, make_folder};
-use site::signer::{self, Signer};
-use site::store::Store;
-use site::{Error, clock, random};
+use pki::token::{MAX_TOKEN, NodeSecret};
+use site::Error;
+use site::file::{self, Keep, NewFile, make_folder};
 use tempfile::TempDir;
 
+use crate::admin::caller;
 use crate::advice::{Advice, Advise as _};
+use crate::checks::{Checks, Looked};
 use crate::handshake::Pair;
+use crate::hostlist;
 use crate::programs::Programs;
 use crate::slurm_run::Slurm;
 
-const DAY: Duration = Duration::from_secs(86_400);
-const BACKDATE: Duration = Duration::from_secs(300);
+/// The part of the demo that this is.
+pub(super) const SITE: &str = "site";
+
+/// A cluster of its own, whatever slurm.conf this host has.
+const SLURM_CONF: &str = "ClusterName=demo\nSlurmctldHost=ctld.demo\n";
 
 /// A folder that goes away with this value, or one that stays.
 #[derive(Debug)]
@@ -52,25 +52,30 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    /// Makes a site in a new folder, `keep` or a temporary one, and enrols `nodes`.
+    /// Makes a site in a new folder, `keep` or a temporary one, and enrols `nodes`: with the commands
+    /// that an admin would use.
     ///
     /// # Errors
-    /// When a file cannot be made, or one of the seven is missing.
-    pub(super) fn make(keep: Option<&Path>, nodes: &[NodeName]) -> anyhow::Result<Self> {
+    /// When a command fails, a file cannot be made, or one of the seven is missing.
+    pub(super) fn make(keep: Option<&Path>, nodes: &[NodeName], checks: &mut Checks) -> anyhow::Result<Self> {
         let programs = Programs::beside_this()?;
         let folder = Folder::make(keep)?;
         let path = folder.path();
-        for part in ["state", "state/ca", "state/tokens", "state/ledger", "node", "exchange"] {
-            make_folder(&path.join(part), 0o700, None).advise()?;
-        }
-        let config_path = path.join("slurm-pki.toml");
-        write(&config_path, 0o644, config_text(path)?.as_bytes())?;
-        let config = ControllerConfig::read(&ConfigFile::load_from(&config_path).advise()?).advise()?;
-        let anchors = make_ca(&config)?;
-        let ctld = make_ctld(path, &config)?;
-        let slurm = Slurm::with_config(&config_path);
+        make_folder(&path.join("node"), 0o700, None).advise()?;
+        make_folder(&path.join("exchange"), 0o700, None).advise()?;
+        write(&path.join("slurm.conf"), 0o644, SLURM_CONF.as_bytes())?;
+        let config = path.join("slurm-pki.toml");
+        write(&config, 0o644, config_text(path)?.as_bytes())?;
+        set_up(path, nodes, checks)?;
+        let read = |name: &str, keep| file::read(&path.join(name), keep, MAX_BUNDLE_PEM).advise();
+        let ctld = Pair {
+            chain: read("ctld_cert.pem", Keep::Intact)?.expose().to_vec(),
+            key: read("ctld_cert_key.pem", Keep::Secret)?,
+        };
+        let anchors = read("ca_cert.pem", Keep::Intact)?.expose().to_vec();
+        let slurm = Slurm::with_config(&config);
         let mut site = Self { folder, secrets: BTreeMap::new(), programs, slurm, anchors, ctld };
-        nodes.iter().try_for_each(|node| site.enrol(&config, node))?;
+        nodes.iter().try_for_each(|node| site.unpack(node))?;
         Ok(site)
     }
 
@@ -92,16 +97,56 @@ impl Scratch {
         write(&self.path().join("exchange").join(name), 0o644, text)
     }
 
-    fn enrol(&mut self, config: &ControllerConfig, node: &NodeName) -> anyhow::Result<()> {
-        let secret = NodeSecret::new(random::bytes().advise()?);
-        let id = RecordId::new(random::bytes().advise()?);
-        let store = Store::of(config).advise()?;
-        store.add(&store.lock().advise()?, node, Record::of(&secret, id, clock::now())).advise()?;
+    /// `cp -a bundles/NODE/. /`, as far as the demo goes: the config and ca_cert.pem are in place already.
+    fn unpack(&mut self, node: &NodeName) -> anyhow::Result<()> {
         let token_file = self.path().join("node").join(format!("{node}_token.txt"));
-        write(&token_file, 0o400, secret.to_token_file().expose())?;
+        let below_root = token_file.strip_prefix("/")?;
+        let bundled = self.path().join("bundles").join(node.as_str()).join(below_root);
+        let text = file::read(&bundled, Keep::Secret, MAX_TOKEN).advise()?;
+        write(&token_file, 0o400, text.expose())?;
+        let secret = NodeSecret::from_token_file(text.expose()).advise()?;
         self.secrets.insert(node.clone(), secret);
         Ok(())
     }
+}
+
+/// CA, slurmctld's certificate and store, then the nodes, then what each of them needs.
+fn set_up(folder: &Path, nodes: &[NodeName], checks: &mut Checks) -> anyhow::Result<()> {
+    let names = hostlist::fold(nodes);
+    let bundles = folder.join("bundles");
+    let steps: [(&'static str, &[&OsStr], &str); 3] = [
+        ("init", &["init".as_ref()], "a CA, slurmctld's certificate, a token store"),
+        ("add", &["node".as_ref(), "add".as_ref(), names.as_ref()], "a secret and a record for each node"),
+        (
+            "bundle",
+            &["node".as_ref(), "bundle".as_ref(), names.as_ref(), "--out".as_ref(), bundles.as_ref()],
+            "token, CA certificate and config for each node",
+        ),
+    ];
+    for (step, args, brought) in steps {
+        slurm_pki(folder, args)?;
+        let words: Vec<_> = args.iter().take(3).map(|word| word.to_string_lossy()).collect();
+        let looked = Looked { part: SITE, subject: "", step, what: format!("slurm-pki {}", words.join(" ")) };
+        let _ = checks.note(looked, Ok(((), brought.to_owned())));
+    }
+    Ok(())
+}
+
+/// This very command, on the scratch site. The slurm.conf of this host is none of its business.
+fn slurm_pki(folder: &Path, args: &[&OsStr]) -> anyhow::Result<()> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("--config").arg(folder.join("slurm-pki.toml")).arg("--quiet").args(args);
+    command.env_clear().env("SLURM_CONF", folder.join("slurm.conf")).stdin(Stdio::null());
+    let output = command.output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let after =
+        |word: &str| said.lines().find_map(|line| line.split_once(word).map(|(_, text)| text.to_owned()));
+    let what = after("error: ").unwrap_or_else(|| output.status.to_string());
+    let hint = after("hint: ").unwrap_or_else(|| "run the same command by itself on a --keep folder".into());
+    Err(Advice::new(format!("the scratch site cannot be set up: {what}"), hint).into())
 }
 
 impl Folder {
@@ -144,48 +189,20 @@ fn config_text(folder: &Path) -> anyhow::Result<String> {
     };
     Ok(format!(
         "# The scratch site of slurm-pki demo.\n\
+         slurm_user = \"{}\"\n\
          state_dir = {}\n\n\
          [node]\n\
          token_file = {}\n\
          key_dir = {}\n\n\
          [controller]\n\
          ca_cert = {}\n",
+        caller().uid,
         path("state")?,
         // %n is the node's name.
         toml::Value::from(format!("{}/%n_token.txt", path("node")?.as_str().unwrap_or_default())),
         path("node/keys")?,
         path("ca_cert.pem")?,
     ))
-}
-
-fn make_ca(config: &ControllerConfig) -> anyhow::Result<Vec<u8>> {
-    let key = PrivateKey::generate(KeyKind::P256).advise()?;
-    let new = NewCa {
-        common_name: "slurm-pki demo CA",
-        subject: &[],
-        serial: Serial::new(random::bytes().advise()?),
-        validity: 30 * DAY,
-        backdate: BACKDATE,
-    };
-    let root = new_root(&key, &new, clock::now()).advise()?;
-    let pem = pki::loads_in_s2n::pad_bundle(root.to_pem());
-    write(&config.ca_cert, 0o644, pem.as_bytes())?;
-    write(&config.ca_key, 0o400, key.to_pem().expose())?;
-    Ok(pem.into_bytes())
-}
-
-/// slurmctld's own pair, under Slurm's file names.
-fn make_ctld(folder: &Path, config: &ControllerConfig) -> anyhow::Result<Pair> {
-    let key = PrivateKey::generate(KeyKind::P256).advise()?;
-    let now = clock::now();
-    let names = vec!["localhost".to_owned()];
-    let public = key.public().advise()?;
-    let plan = Plan::for_daemon("slurmctld", names, public, &[], 10 * DAY, BACKDATE, now);
-    let ca = Signer::open(config, signer::ca_certificates(config).advise()?).advise()?;
-    let certificate = ca.sign(&plan, now).advise()?;
-    write(&folder.join("ctld_cert.pem"), 0o644, certificate.to_pem().as_bytes())?;
-    write(&folder.join("ctld_cert_key.pem"), 0o600, key.to_pem().expose())?;
-    Ok(Pair { chain: certificate.to_pem().as_bytes().to_vec(), key: key.to_pem() })
 }
 
 fn write(path: &Path, mode: u32, bytes: &[u8]) -> anyhow::Result<()> {

@@ -8,6 +8,7 @@ use pki::name::NodeName;
 use super::client::CLIENT;
 use super::exchange::PARTS;
 use super::refusals::REFUSALS;
+use super::scratch::SITE;
 use crate::checks::{Check, Checks, line, mark, width};
 use crate::report;
 
@@ -16,6 +17,7 @@ const MOST_ROWS: usize = 50;
 
 /// Shows everything.
 pub(super) fn show(checks: &Checks, nodes: &[NodeName], took: Duration) {
+    part(checks, SITE, "A site, as an admin sets it up:");
     if let Some(first) = nodes.first() {
         story(checks, first);
     }
@@ -42,7 +44,8 @@ pub(super) fn readme(folder: &Path, node: &NodeName) -> String {
          openssl req -noout -text -verify -in {folder}/exchange/{node}.csr.pem\n\
          openssl x509 -noout -text -in {folder}/exchange/{node}.cert.pem\n\
          openssl verify -CAfile {folder}/ca_cert.pem {folder}/exchange/{node}.cert.pem\n\
-         cat {folder}/slurm-pki.toml {folder}/state/ledger/issued.*.jsonl\n"
+         cat {folder}/slurm-pki.toml {folder}/state/ledger/issued.*.jsonl\n\
+         find {folder}/bundles/{node}\n"
     )
 }
 
@@ -54,7 +57,7 @@ fn story(checks: &Checks, node: &NodeName) {
     let of_node = || checks.all().iter().filter(|check| is_in_table(check) && check.subject == node.as_str());
     let width = width(of_node());
     for (part, _) in PARTS {
-        report::line(&format!("{} of {node}:", capital(part)));
+        report::line(&format!("\n{} of {node}:", capital(part)));
         of_node().filter(|check| check.part == part && check.passed).for_each(|check| line(check, width));
     }
 }
