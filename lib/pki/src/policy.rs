@@ -144,7 +144,7 @@ impl Explain for Refusal {
                 format!("if it is yours: slurm-pki node add {name}, then bundle {name} to it")
             }
             Self::Removed(name) => {
-                format!("if it is to come back: slurm-pki node token {name}, then bundle {name} to it")
+                format!("if it is to come back: slurm-pki node add {name}, then bundle {name} to it")
             }
             Self::Unbound(_) => {
                 "use generate_csr of slurm-pki on the node, or set bind = \"warn\" or \"off\" \
@@ -158,8 +158,8 @@ impl Explain for Refusal {
                 "see that node and controller run the same version of slurm-pki".into()
             }
             Self::WrongBinding(name) => format!(
-                "the node's token file and the controller's record differ: slurm-pki node verify {name}, or \
-                 give it a new secret with: slurm-pki node token {name}"
+                "the node's token file and the controller's record differ: give it a new secret with: \
+                 slurm-pki node token {name}, then bundle"
             ),
             Self::TooOld(_) | Self::FromTheFuture(_) => {
                 "set the clocks of node and controller; restart slurmd to make a new request".into()

@@ -132,7 +132,8 @@ impl Explain for RecordError {
     fn hint(&self) -> String {
         match self {
             Self::Version(_) => "this program reads version 1; install the version that wrote it".into(),
-            _ => "restore it from a backup, or enrol the node anew with: slurm-pki node token NODE".into(),
+            _ => "restore it from a backup, or remove it and enrol the node anew: slurm-pki node add NODE"
+                .into(),
         }
     }
 }

@@ -125,6 +125,10 @@ impl Explain for TokenRefusal {
             Self::WrongToken => {
                 "if the node is yours, give it a new secret: slurm-pki node token NODE, then bundle".into()
             }
+            Self::Withdrawn => {
+                "give the node a new secret: slurm-pki node token NODE (node add, if it was removed), then bundle"
+                    .into()
+            }
             _ => "give the node a new secret: slurm-pki node token NODE, then bundle".into(),
         }
     }
