@@ -20,7 +20,7 @@ use std::process::{ExitCode, Output};
 use case_file::{Case, Expected};
 use case_site::CaseSite;
 use libtest_mimic::{Arguments, Failed, Trial};
-use support::programs;
+use support::{openssl, programs};
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
@@ -65,24 +65,42 @@ fn run(case: &Case, program: &str) -> Result<(), Failed> {
     let before = site.issued();
     let output = site.run(case, program, &argv);
     let verdict = match case.expected() {
-        Expected::Accepted => accepted(program, &output),
+        Expected::Accepted => accepted(case, program, &output),
         Expected::Refused(words) => refused(program, &words, &output)
             .and_then(|()| if site.issued() == before { Ok(()) } else { Err("something was issued".into()) }),
     };
     verdict.and_then(|()| nothing_secret(&site, &argv, &output)).map_err(|why| report(case, &why, &output))
 }
 
-fn accepted(program: &str, output: &Output) -> Result<(), String> {
+fn accepted(case: &Case, program: &str, output: &Output) -> Result<(), String> {
     if !output.status.success() {
         return Err("it was refused".into());
     }
     if !output.stderr.is_empty() {
         return Err("a success is not silent".into());
     }
-    if program != "validate_node_token" && output.stdout.is_empty() {
-        Err("no answer".into())
-    } else {
-        Ok(())
+    match program {
+        "validate_node_token" => Ok(()),
+        "sign_csr" => nothing_more_is_granted(&case.csr.names[0], &output.stdout),
+        _ if output.stdout.is_empty() => Err("no answer".into()),
+        _ => Ok(()),
+    }
+}
+
+/// Whatever a request asked for, its certificate says what the site's profile says.
+fn nothing_more_is_granted(name: &str, certificate: &[u8]) -> Result<(), String> {
+    let certificate = String::from_utf8_lossy(certificate);
+    let subject = openssl::subject_of_certificate(&certificate);
+    if subject != format!("CN={name}") {
+        return Err(format!("the subject is {subject}"));
+    }
+    let text = openssl::certificate_text(&certificate);
+    let lines: Vec<_> = text.lines().map(str::trim).collect();
+    let dns = format!("DNS:{name}");
+    let usages = "TLS Web Server Authentication, TLS Web Client Authentication";
+    match [dns.as_str(), "CA:FALSE", "Digital Signature", usages].iter().find(|line| !lines.contains(line)) {
+        Some(missing) => Err(format!("no line {missing} in {text}")),
+        None => Ok(()),
     }
 }
 
