@@ -99,7 +99,7 @@ const AUTHORITY_KEY_ID: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.
 const EXTENDED_KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37");
 const NETSCAPE_TYPE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.113730.1.1");
 
-/// [0] key identifier, [1] issuer's name, [2] its serial number; the last two only together.
+/// `[0]` key identifier, `[1]` issuer's name, `[2]` its serial number; the last two only together.
 fn is_authority_key_id(fields: &[AnyRef<'_>]) -> Option<bool> {
     let (id, issuer) = match fields {
         [id, issuer @ ..] if primitive_number_of(id) == Some(0) => (Some(id), issuer),
