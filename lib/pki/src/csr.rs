@@ -118,6 +118,9 @@ impl Csr {
         if !rest.is_empty() {
             return Err(CsrError::TrailingBytes);
         }
+        if !is_strict_around(der.expose()) {
+            return Err(CsrError::Der);
+        }
         let info = &request.certification_request_info;
         let key = PublicKey::from_spki(info.subject_pki.raw).map_err(CsrError::Key)?;
         if crate::x509::is_weak(&request.signature_algorithm) || request.verify_signature().is_err() {
@@ -252,6 +255,15 @@ fn attributes(info: &[u8]) -> Option<Vec<RawAttribute<'_>>> {
             Some(RawAttribute { oid: oid.oid().ok()?, values: elements(set.data)? })
         })
         .collect()
+}
+
+/// The two fields that the signature does not cover have their one encoding: x509-parser lets another
+/// tag on the algorithm's OID pass, and unused bits in the signature.
+fn is_strict_around(der: &[u8]) -> bool {
+    let request = Any::from_der(der).ok().and_then(|(_, request)| elements(request.data));
+    let Some([_, algorithm, signature]) = request.as_deref() else { return false };
+    let oid = elements(algorithm.data).and_then(|parts| parts.first().map(Any::tag));
+    oid == Some(Tag::Oid) && signature.tag() == Tag::BitString && signature.data.first() == Some(&0)
 }
 
 fn elements(mut der: &[u8]) -> Option<Vec<Any<'_>>> {

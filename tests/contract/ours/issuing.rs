@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use support::openssl;
+use support::programs;
+use support::request::to_pem;
 use support::site::{CA_NAME, Site, files_below, now};
 
 use crate::cluster::{Cluster, LineUp};
@@ -127,4 +129,21 @@ fn an_intermediates_certificate_follows_the_leaf() {
     // PARTIAL_CHAIN aside, a peer knows only the root.
     openssl::verify_chain(&leaf, &intermediate, &cluster.site.anchors(), "sslserver");
     openssl::verify_chain(&leaf, &intermediate, &cluster.site.anchors(), "sslclient");
+}
+
+#[test]
+fn a_request_with_any_one_byte_changed_is_refused() {
+    let cluster = cluster();
+    let csr = cluster.run("generate_csr", &["n1"]).text();
+    let good = pki::armor::only_block(csr.as_bytes(), &["CERTIFICATE REQUEST"], 65536).unwrap();
+    let (slurm, sign_csr) = (cluster.site.slurm(), programs::program("sign_csr"));
+    let refused = |at: usize| {
+        let mut der = good.expose().to_vec();
+        der[at] ^= 1;
+        let output = slurm.run_apart(&sign_csr, &[to_pem(&der)]);
+        output.status.code() == Some(1) && output.stdout.is_empty()
+    };
+    let accepted: Vec<_> = (0..good.expose().len()).filter(|at| !refused(*at)).collect();
+    assert_eq!(accepted, Vec::<usize>::new(), "{csr}");
+    assert!(cluster.site.ledger().is_empty());
 }
