@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 
 use crate::cli::Global;
 
-pub(crate) use daemon_pair::{DaemonPair, issue_and_install};
+pub(crate) use daemon_pair::{DaemonPair, issue_and_install, owner_of};
 pub(crate) use host_names::host_names;
 
 /// Certificates of Slurm's daemons

@@ -8,15 +8,16 @@ use pki::loads_in_s2n::{self, MAX_BUNDLE_PEM};
 use pki::name::NodeName;
 use pki::token::NodeSecret;
 use site::Error;
-use site::config::{DEFAULT_PATH, NodeConfig, Template, VARIABLE};
+use site::config::{DEFAULT_PATH, Daemon, NodeConfig, Template, VARIABLE};
 use site::file::{self, Keep, NewFile, Owner};
 
 use super::add::count;
 use super::enrolment::{Enrolment, Given, Terms};
 use super::outgoing::record_of;
 use super::refused::Refused;
+use super::static_pair::StaticPairs;
 use super::token::successor;
-use super::tree::{self, Tree};
+use super::tree::{self, NodeFile, Tree};
 use crate::admin::{Admin, caller};
 use crate::advice::{Advice, Advise as _};
 use crate::cli::Global;
@@ -31,15 +32,16 @@ const MAX_CONFIG: usize = 256 * 1024;
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
-DIR/n1/ is a tree laid out from n1's root: the CA bundle, the token and the config file, each where the
-config says. Beside it DIR/n1.options has what to merge into the daemon's options. A node's waiting secret
-leaves the controller with its bundle; bundling again makes a new secret, and the old one lasts until
+DIR/n1/ is a tree laid out from n1's root: the CA bundle, the token and the config file, each where the \
+config says. Beside it DIR/n1.options has what to merge into the daemon's options. A node's waiting secret \
+leaves the controller with its bundle; bundling again makes a new secret, and the old one lasts until \
 secret_grace after the first certificate under the new one.
 
 Examples:
   slurm-pki node bundle 'n[001-128]' --out /root/bundles
   slurm-pki node bundle login1.example.org --login --out /root/bundles
-  scp -pr /root/bundles/n1 n1:/root/ && ssh n1 'cp -a /root/n1/. / && rm -r /root/n1'
+  tar -C /root/bundles/n1 -cf - . | ssh n1 tar -C / -xpf -
+  slurm-pki node bundle n9 --static --out /root/static     a certificate and key instead of a token
   slurm-pki node bundle n7 --out /root/bundles --force     anew, with a new secret")]
 pub(crate) struct Bundle {
     /// Nodes, as in slurm.conf: n[001-128,200] login1
@@ -59,6 +61,10 @@ pub(crate) struct Bundle {
     static_pair: bool,
 }
 
+/// Why a node is not bundled again, and what to do.
+const TAKEN: (&str, &str) =
+    ("a bundle lies there already", "take it to the node, or replace it with --force");
+
 /// What is the same in every bundle.
 struct Contents {
     ca_path: PathBuf,
@@ -74,11 +80,7 @@ struct Contents {
 impl Bundle {
     pub(crate) fn run(&self, global: &Global) -> anyhow::Result<()> {
         if self.static_pair {
-            return Err(Advice::new(
-                "bundles hold no private key",
-                "issue pairs for nodes without certmgr with: slurm-pki cert issue slurmd HOSTLIST",
-            )
-            .into());
+            return self.run_static(global);
         }
         let admin = Admin::load(global)?;
         let enrolment = Enrolment::of(&admin)?;
@@ -114,25 +116,58 @@ impl Bundle {
             return refused.into_result(names.len(), "bundled");
         };
         ready.extend(enrolment.hand_out(global, lock, new, Terms::default())?);
+        let ready: Vec<_> =
+            ready.into_iter().map(|(name, secret)| contents.with_token(name, &secret)).collect();
         self.lay_out(global, &contents, &ready)?;
         // Only now: the secrets are durable in the bundles.
-        for (name, _) in &ready {
-            if let Err(e) = enrolment.outgoing.remove(name) {
-                refused.add_error(name, &e);
+        for one in &ready {
+            if let Err(e) = enrolment.outgoing.remove(&one.name) {
+                refused.add_error(&one.name, &e);
             }
         }
         self.say(global, &contents, &ready);
         refused.into_result(names.len(), "bundled")
     }
 
-    fn secret(&self, enrolment: &Enrolment, name: &NodeName) -> Result<Secret, Error> {
+    /// Pairs that slurmd or sackd loads from files: no token, because such a node never asks.
+    fn run_static(&self, global: &Global) -> anyhow::Result<()> {
+        let admin = Admin::load(global)?;
+        let names = hostlist::nodes(&self.nodes).advise()?;
+        let contents = self.contents(&admin)?;
+        let pairs = StaticPairs::of(&admin, if self.login { Daemon::Sackd } else { Daemon::Slurmd })?;
+        tree::prepare(&self.out, global.dry_run)?;
+        let mut refused = Refused::default();
+        let (there, free): (Vec<_>, Vec<_>) = names.iter().partition(|name| self.is_taken(name));
+        for name in there {
+            refused.add(name, TAKEN.0, TAKEN.1);
+        }
+        if global.dry_run {
+            let out = self.out.display();
+            let text = format!("{} would get a pair, bundled in {out}: {}", count(free.len()), fold(free));
+            report::done(global, &text);
+            return refused.into_result(names.len(), "bundled");
+        }
+        let bar = report::progress(global, free.len(), "pairs");
+        let mut ready = Vec::new();
+        for name in free {
+            ready.push(Ready { name: name.clone(), files: pairs.issue(global, &admin, name)? });
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        self.lay_out(global, &contents, &ready)?;
+        self.say(global, &contents, &ready);
+        refused.into_result(names.len(), "bundled")
+    }
+
+    fn is_taken(&self, name: &NodeName) -> bool {
         let place = self.out.join(name.as_str());
         let is_free = fs::read_dir(&place).map_or(true, |mut entries| entries.next().is_none());
-        if !is_free && !self.force {
-            return Ok(Secret::None(
-                "a bundle lies there already",
-                "take it to the node, or replace it with --force",
-            ));
+        !is_free && !self.force
+    }
+
+    fn secret(&self, enrolment: &Enrolment, name: &NodeName) -> Result<Secret, Error> {
+        if self.is_taken(name) {
+            return Ok(Secret::None(TAKEN.0, TAKEN.1));
         }
         let held = enrolment.store.held(name)?.unwrap_or_default();
         if let Some(secret) = enrolment.outgoing.waiting(name)? {
@@ -190,18 +225,13 @@ impl Bundle {
         text
     }
 
-    fn lay_out(
-        &self,
-        global: &Global,
-        contents: &Contents,
-        ready: &[(NodeName, NodeSecret)],
-    ) -> anyhow::Result<()> {
+    fn lay_out(&self, global: &Global, contents: &Contents, ready: &[Ready]) -> anyhow::Result<()> {
         let bar = report::progress(global, ready.len(), "bundles");
         let mut trees = Vec::new();
         site::batch::sweep(&self.out, OPTIONS).advise()?;
-        for (name, secret) in ready {
-            trees.push(contents.tree(&self.out, name, secret).advise()?);
-            let options = self.out.join(format!("{name}{OPTIONS}"));
+        for one in ready {
+            trees.push(contents.tree(&self.out, one).advise()?);
+            let options = self.out.join(format!("{}{OPTIONS}", one.name));
             let file = NewFile::new(&options, 0o644).owned_by(contents.root).not_synced();
             file.replace(contents.options.as_bytes()).advise()?;
             bar.inc(1);
@@ -215,27 +245,33 @@ impl Bundle {
         Ok(())
     }
 
-    fn say(&self, global: &Global, contents: &Contents, ready: &[(NodeName, NodeSecret)]) {
+    fn say(&self, global: &Global, contents: &Contents, ready: &[Ready]) {
         if ready.is_empty() {
             return;
         }
-        let names = fold(ready.iter().map(|(name, _)| name));
+        let names = fold(ready.iter().map(|one| &one.name));
         report::done(global, &format!("{} bundled in {}: {names}", count(ready.len()), self.out.display()));
         if contents.root.is_none() {
             report::warning(
                 "the bundles are yours, not root's: on the node give the files to root after copying",
             );
         }
-        if let Some((name, _)) = ready.first() {
+        if let Some(Ready { name, .. }) = ready.first() {
             let out = self.out.display();
             report::done(
                 global,
                 &format!(
-                    "next, on {name} with {out}/{name} copied there: cp -a {name}/. / and see {name}.options"
+                    "next: tar -C {out}/{name} -cf - . | ssh {name} tar -C / -xpf -   and see {out}/{name}{OPTIONS}"
                 ),
             );
         }
     }
+}
+
+/// A node, and the files that no other node gets.
+struct Ready {
+    name: NodeName,
+    files: Vec<NodeFile>,
 }
 
 enum Secret {
@@ -245,15 +281,26 @@ enum Secret {
 }
 
 impl Contents {
-    fn tree(&self, out: &Path, name: &NodeName, secret: &NodeSecret) -> Result<Tree, Error> {
-        let tree = Tree::new(out, name.as_str())?;
+    fn tree(&self, out: &Path, one: &Ready) -> Result<Tree, Error> {
+        let tree = Tree::new(out, one.name.as_str())?;
         tree.add(&self.ca_path, &self.ca, 0o644, self.root)?;
         if let Some((path, text)) = &self.config {
             tree.add(path, text, 0o644, self.root)?;
         }
-        let token_file = self.token_path(name);
-        tree.add(&token_file, secret.to_token_file().expose(), 0o400, self.token_owner)?;
+        for file in &one.files {
+            tree.add(&file.path, file.contents.expose(), file.mode, file.owner)?;
+        }
         Ok(tree)
+    }
+
+    fn with_token(&self, name: NodeName, secret: &NodeSecret) -> Ready {
+        let token = NodeFile {
+            path: self.token_path(&name),
+            contents: secret.to_token_file(),
+            mode: 0o400,
+            owner: self.token_owner,
+        };
+        Ready { name, files: vec![token] }
     }
 
     /// Where the node has its token. `%h` means the node's host there, not this one.

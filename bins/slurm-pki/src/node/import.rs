@@ -25,8 +25,8 @@ const MAX_BARE: usize = 64;
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
-A token list has lines NAME TOKEN, or bare tokens, which --for gives to the nodes named there. Imported
-tokens are weaker than our own: whoever sees one, in a process list or in CertToken, can also ask for
+A token list has lines NAME TOKEN, or bare tokens, which --for gives to the nodes named there. Imported \
+tokens are weaker than our own: whoever sees one, in a process list or in CertToken, can also ask for \
 certificates in the node's name. node list shows them; node token replaces them.
 
 Examples:

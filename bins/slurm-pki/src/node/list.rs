@@ -21,7 +21,7 @@ use crate::report;
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
-States: enrolled (can enrol and renew), renews (its token enrols no more), listed (a line of token_list
+States: enrolled (can enrol and renew), renews (its token enrols no more), listed (a line of token_list \
 enrols it), removed. A foreign token was made by others: weaker, see node token.
 
 Examples:

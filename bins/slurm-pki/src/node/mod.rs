@@ -13,6 +13,7 @@ mod refused;
 mod remove;
 mod scontrol;
 mod show;
+mod static_pair;
 mod token;
 mod tree;
 mod view;

@@ -20,7 +20,7 @@ use crate::report;
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
-A removed node can neither enrol nor renew. Its file stays in the store, so that no token_list enrols it
+A removed node can neither enrol nor renew. Its file stays in the store, so that no token_list enrols it \
 again; node add does. Slurm knows no revocation: a certificate that the node holds stays good until it ends.
 
 Examples:

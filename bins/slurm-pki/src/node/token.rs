@@ -19,8 +19,8 @@ use crate::report;
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
-The new secret waits to be bundled. The old one keeps both its rights until secret_grace after the first
-certificate that the new one binds, so nothing breaks before the bundle has arrived; --now ends it at once.
+The new secret waits to be bundled. The old one keeps both its rights until secret_grace after the first \
+certificate that the new one binds, so nothing breaks before the bundle has arrived; --now ends it at once. \
 A node that only token_list enrols keeps that token in the same way.
 
 Examples:

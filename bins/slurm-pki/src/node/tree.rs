@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Component, Path, PathBuf};
 
+use pki::secret::Secret;
 use site::Error;
 use site::file::Owner;
 
@@ -14,6 +15,19 @@ use crate::advice::{Advice, Advise as _};
 
 /// What every folder of a node has that our files go through: /etc, /etc/slurm.
 const FOLDER_MODE: u32 = 0o755;
+
+/// A file as the node is to have it.
+#[derive(Debug)]
+pub(crate) struct NodeFile {
+    /// Where the node has it.
+    pub(crate) path: PathBuf,
+    /// What is in it.
+    pub(crate) contents: Secret,
+    /// Permission bits.
+    pub(crate) mode: u32,
+    /// Whose it is; `None`: whoever runs this.
+    pub(crate) owner: Option<Owner>,
+}
 
 /// A tree that is being laid out beside its place.
 #[derive(Debug)]

@@ -1,0 +1,71 @@
+//! `node bundle --static`: a certificate and key that a daemon loads from files, and never renews.
+
+use pki::key::KeyKind;
+use pki::name::NodeName;
+use pki::secret::Secret;
+use site::clock;
+use site::config::{Daemon, DaemonConfig};
+use site::file::Owner;
+use site::signer::{self, Signer};
+
+use super::tree::{self, NodeFile};
+use crate::admin::Admin;
+use crate::advice::{Advice, Advise as _};
+use crate::cert::{DaemonPair, owner_of};
+use crate::cli::Global;
+
+/// What all pairs of one command have in common.
+pub(crate) struct StaticPairs {
+    config: DaemonConfig,
+    signer: Signer,
+    owner: Owner,
+}
+
+impl StaticPairs {
+    /// For slurmd's or sackd's pairs.
+    ///
+    /// # Errors
+    /// When the CA cannot be used, or the caller cannot give files to their owner.
+    pub(crate) fn of(admin: &Admin, daemon: Daemon) -> anyhow::Result<Self> {
+        let config = DaemonConfig::read(&admin.config, &admin.controller, daemon).advise()?;
+        if !tree::can_stand(&config.cert) || !tree::can_stand(&config.key) || config.cert == config.key {
+            return Err(Advice::new(
+                format!("[daemons.{}] cert and key cannot be laid out below a node's folder", daemon.short()),
+                "name two absolute paths without ..",
+            )
+            .into());
+        }
+        let owner = owner_of(admin, daemon, &config)?;
+        let certificates = signer::ca_certificates(&admin.controller).advise()?;
+        Ok(Self { config, signer: Signer::open(&admin.controller, certificates).advise()?, owner })
+    }
+
+    /// Issues a node's pair; the ledger has it before anyone sees it.
+    ///
+    /// # Errors
+    /// When the CA cannot sign, or the certificate cannot be recorded.
+    pub(crate) fn issue(
+        &self,
+        global: &Global,
+        admin: &Admin,
+        name: &NodeName,
+    ) -> anyhow::Result<Vec<NodeFile>> {
+        let pair = DaemonPair {
+            common_name: name.to_string(),
+            dns: vec![name.to_string()],
+            key: KeyKind::P256,
+            validity: self.config.validity,
+        };
+        let pair = pair.issue(global, admin, &self.signer, clock::now())?;
+        let file = |path: &std::path::Path, contents: Secret, mode| NodeFile {
+            path: path.to_owned(),
+            contents,
+            mode,
+            owner: Some(self.owner),
+        };
+        Ok(vec![
+            file(&self.config.key, pair.key().clone(), 0o600),
+            file(&self.config.cert, Secret::new(pair.cert().as_bytes().to_vec()), 0o644),
+        ])
+    }
+}
