@@ -4,7 +4,7 @@ use std::fs;
 
 use support::programs::program;
 
-use crate::cluster::{Cluster, SOMEBODY, has_record, is_root, mode_and_owner};
+use crate::cluster::{Cluster, SOMEBODY, copy_program, has_record, is_root, mode_and_owner};
 
 #[test]
 fn an_added_node_has_a_record_and_its_secret_waits() {
@@ -40,7 +40,7 @@ fn slurm_users_programs_take_what_root_has_added() {
     cluster.ok(&["node", "add", "n1"]);
     let token = String::from_utf8(cluster.waiting("n1").unwrap().token().secret().expose().to_vec()).unwrap();
     let copy = cluster.site.path("validate_node_token");
-    fs::copy(program("validate_node_token"), &copy).unwrap();
+    copy_program(&program("validate_node_token"), &copy);
     let mut slurm = cluster.slurm();
     if is_root() {
         slurm = slurm.as_user(SOMEBODY, SOMEBODY);
@@ -144,6 +144,19 @@ fn scontrols_nodes_are_added_unless_they_have_records() {
 }
 
 #[test]
+fn scontrols_answer_may_come_from_stdin() {
+    let cluster = Cluster::new();
+    cluster.site.write("nodes.json", br#"{"nodes":[{"name":"n1"},{"name":"slurmctld"}]}"#, 0o644);
+    let args = ["node", "add", "--from-scontrol", "-"];
+    let mut command = cluster.slurm().command(&program("slurm-pki"), &args);
+    let output = command.stdin(fs::File::open(cluster.site.path("nodes.json")).unwrap()).output().unwrap();
+    assert!(output.status.success());
+    assert!(cluster.waiting("n1").is_some());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("left out"));
+    assert!(!cluster.site.path("state/tokens/slurmctld.json").exists());
+}
+
+#[test]
 fn what_is_not_scontrols_json_is_refused() {
     let cluster = Cluster::new();
     for text in ["", "NodeName=n1 CPUs=1\n", "[]", "{\"nodes\":3}"] {
@@ -188,7 +201,7 @@ fn somebody_who_is_neither_root_nor_slurm_user_is_refused() {
     }
     let cluster = Cluster::new();
     let copy = cluster.site.path("slurm-pki");
-    fs::copy(program("slurm-pki"), &copy).unwrap();
+    copy_program(&program("slurm-pki"), &copy);
     let output = cluster.slurm().as_user(SOMEBODY, SOMEBODY).run_apart(&copy, &["node", "add", "n1"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(!cluster.site.path("state/tokens/n1.json").exists());

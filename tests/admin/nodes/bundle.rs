@@ -183,9 +183,26 @@ fn no_private_key_is_bundled() {
     for (path, contents) in files_below(&cluster.site.path("out")) {
         assert!(!String::from_utf8_lossy(&contents).contains("PRIVATE KEY"), "{}", path.display());
     }
-    let other = cluster.site.path("static");
-    cluster.fails(&["node", "bundle", "n1", "--static", "--out", other.to_str().unwrap()], "cert issue");
-    assert!(!other.exists());
+}
+
+#[test]
+fn a_static_bundle_holds_a_pair_that_loads_instead_of_a_token() {
+    if !is_root() {
+        // slurmd's key is root's.
+        return;
+    }
+    let cluster = Cluster::new();
+    bundle(&cluster, "n9", &["--static"]);
+    let (cert, key) = (cluster.site.path("slurmd_cert.pem"), cluster.site.path("slurmd_cert_key.pem"));
+    let (cert, key) = (inside(&cluster, "n9", &cert), inside(&cluster, "n9", &key));
+    assert_eq!((mode_and_owner(&cert), mode_and_owner(&key)), ((0o644, 0), (0o600, 0)));
+    let (cert, key) = (fs::read_to_string(cert).unwrap(), fs::read_to_string(key).unwrap());
+    pki::loads_in_s2n::own_pair(cert.as_bytes(), key.as_bytes()).unwrap();
+    support::openssl::verify(&cert, &cluster.site.anchors(), "sslserver");
+    support::openssl::verify(&cert, &cluster.site.anchors(), "sslclient");
+    assert_eq!(files_below(&cluster.site.path("out/n9")).len(), 4, "no token, and nothing else");
+    assert_eq!(cluster.site.ledger().len(), 1);
+    assert_eq!(cluster.site.ledger()[0]["node"], "n9");
 }
 
 #[test]

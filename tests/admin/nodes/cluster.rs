@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output};
 
 use pki::name::NodeName;
 use pki::record::RecordFile;
@@ -65,7 +65,8 @@ impl Cluster {
     pub(crate) fn set_scontrol(&mut self, script: &str) {
         let folder = self.site.path("bin");
         fs::create_dir_all(&folder).unwrap();
-        self.site.write("bin/scontrol", format!("#!/bin/sh\n{script}\n").as_bytes(), 0o755);
+        self.site.write("scontrol.sh", format!("#!/bin/sh\n{script}\n").as_bytes(), 0o755);
+        copy_program(&self.site.path("scontrol.sh"), &folder.join("scontrol"));
         self.path = format!("{}:/usr/bin:/bin", folder.display());
     }
 
@@ -132,6 +133,13 @@ impl Cluster {
     pub(crate) fn state(&self) -> Vec<(PathBuf, Vec<u8>)> {
         files_below(&self.site.path("state"))
     }
+}
+
+/// Copies a program that is to be run. A copy of our own would for a moment be open for writing in every
+/// child that another test starts just then, and no kernel runs such a file.
+#[track_caller]
+pub(crate) fn copy_program(from: &Path, to: &Path) {
+    assert!(Command::new("cp").arg("-p").args([from, to]).status().unwrap().success());
 }
 
 /// Permission bits and owner.
