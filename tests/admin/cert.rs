@@ -2,11 +2,14 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 
 use support::openssl;
+use support::programs::program;
+use support::strace;
 
-use crate::scratch::{Scratch, caller};
+use crate::scratch::{Scratch, caller, changes, text};
 
 fn put_foreign_pair(site: &Scratch) -> (String, String) {
     let (cert, key) = (site.read("ctld_cert.pem"), site.read("ctld_cert_key.pem"));
@@ -66,6 +69,39 @@ fn files_that_others_made_are_replaced_only_by_force_and_kept_aside() {
     for old in [cert, key] {
         assert!(kept.iter().any(|(_, contents)| contents == old.as_bytes()));
     }
+}
+
+/// Killed in place of every change: a daemon that starts just then finds a certificate with its own key.
+#[test]
+fn whatever_kills_it_a_whole_pair_is_there() {
+    const ISSUE: [&str; 4] = ["cert", "issue", "ctld", "--force"];
+    let site = Scratch::ready();
+    put_foreign_pair(&site);
+    let (calls, output) = strace::trace(&site.bare(), &program("slurm-pki"), &ISSUE);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let changes = changes(&calls);
+    assert!(changes.len() > 25, "{} changes", changes.len());
+    for call in changes {
+        let site = Scratch::ready();
+        let (_, old_key) = put_foreign_pair(&site);
+        let output = strace::strike(&site.bare(), &program("slurm-pki"), &ISSUE, call, strace::Fault::Kill);
+        assert_eq!(output.status.signal(), Some(9), "{call:?}: {}", text(&output.stderr));
+        let (cert, key) = (site.read("ctld_cert.pem"), site.read("ctld_cert_key.pem"));
+        pki::loads_in_s2n::own_pair(cert.as_bytes(), key.as_bytes()).unwrap();
+        site.done(&ISSUE);
+        site.assert_pair("ctld_cert.pem", "ctld_cert_key.pem");
+        assert_ne!(site.read("ctld_cert_key.pem"), old_key, "{call:?}");
+    }
+}
+
+#[test]
+fn half_a_pair_of_others_is_kept_aside() {
+    let site = Scratch::ready();
+    fs::remove_file(site.path("ctld_cert_key.pem")).unwrap();
+    site.write("ctld_cert_key.pem", "not even a key", 0o600);
+    site.done(&["cert", "issue", "ctld", "--force"]);
+    site.assert_pair("ctld_cert.pem", "ctld_cert_key.pem");
+    assert!(site.everything().iter().any(|(_, contents)| contents == b"not even a key"));
 }
 
 #[test]

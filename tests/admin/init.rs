@@ -10,7 +10,7 @@ use support::programs::program;
 use support::slurm::Slurm;
 use support::strace;
 
-use crate::scratch::{Scratch, caller, text};
+use crate::scratch::{Scratch, caller, changes, text};
 
 #[test]
 fn init_makes_everything_with_its_owner_and_mode() {
@@ -199,45 +199,19 @@ fn what_init_makes_is_enough_to_sign_a_request() {
 /// Killed in place of every system call that changes a file system, and run again.
 #[test]
 fn a_killed_run_is_completed_by_the_next_one() {
-    const CHANGES: [&str; 14] = [
-        "mkdir",
-        "mkdirat",
-        "link",
-        "linkat",
-        "rename",
-        "renameat",
-        "renameat2",
-        "symlink",
-        "symlinkat",
-        "fchown",
-        "fchownat",
-        "lchown",
-        "write",
-        "fsync",
-    ];
     let whole = Scratch::new();
-    let (calls, output) = strace::trace(&slurm(&whole), &program("slurm-pki"), &init_of(&whole));
+    let (calls, output) = strace::trace(&whole.bare(), &program("slurm-pki"), &init_of(&whole));
     assert!(output.status.success(), "{}", text(&output.stderr));
-    // What it says goes to a pipe.
-    let changes: Vec<_> =
-        calls.iter().filter(|call| call.is_one_of(&CHANGES) && !call.mentions("pipe:")).collect();
+    let changes = changes(&calls);
     assert!(changes.len() > 60, "{} changes", changes.len());
     for call in changes {
         let site = Scratch::new();
         let output =
-            strace::strike(&slurm(&site), &program("slurm-pki"), &init_of(&site), call, strace::Fault::Kill);
+            strace::strike(&site.bare(), &program("slurm-pki"), &init_of(&site), call, strace::Fault::Kill);
         assert_eq!(output.status.signal(), Some(9), "{call:?}: {}", text(&output.stderr));
         site.init(&["--intermediate"]);
         assert_whole(&site, &call.text);
     }
-}
-
-fn slurm(site: &Scratch) -> Slurm {
-    let path = std::env::var_os("PATH").unwrap();
-    Slurm::bare()
-        .with_env("PATH", path)
-        .with_env("SLURM_CONF", site.path("slurm.conf"))
-        .with_env("SLURM_PKI_CONF", site.path("slurm-pki.toml"))
 }
 
 fn init_of(site: &Scratch) -> [String; 4] {

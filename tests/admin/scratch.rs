@@ -8,6 +8,8 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 use support::programs::program;
 use support::site::files_below;
+use support::slurm::Slurm;
+use support::strace::Call;
 use tempfile::TempDir;
 
 /// A scratch controller. Run by root, SlurmUser is another user, as on a real one; else the caller.
@@ -102,6 +104,15 @@ impl Scratch {
         self.done(&[&["init", "--state-dir", &state_dir], more].concat())
     }
 
+    /// The environment of [`command`](Self::command), for strace.
+    pub(crate) fn bare(&self) -> Slurm {
+        let path = std::env::var_os("PATH").unwrap();
+        Slurm::bare()
+            .with_env("PATH", path)
+            .with_env("SLURM_CONF", self.path("slurm.conf"))
+            .with_env("SLURM_PKI_CONF", self.path("slurm-pki.toml"))
+    }
+
     /// Every file with its contents, links as what they lead to.
     pub(crate) fn everything(&self) -> Vec<(PathBuf, Vec<u8>)> {
         files_below(self.folder.path())
@@ -138,6 +149,27 @@ impl Scratch {
         }
         names
     }
+}
+
+/// The calls that change a file system; what the command says goes to a pipe.
+pub(crate) fn changes(calls: &[Call]) -> Vec<&Call> {
+    const CHANGES: [&str; 14] = [
+        "mkdir",
+        "mkdirat",
+        "link",
+        "linkat",
+        "rename",
+        "renameat",
+        "renameat2",
+        "symlink",
+        "symlinkat",
+        "fchown",
+        "fchownat",
+        "lchown",
+        "write",
+        "fsync",
+    ];
+    calls.iter().filter(|call| call.is_one_of(&CHANGES) && !call.mentions("pipe:")).collect()
 }
 
 pub(crate) fn caller() -> u32 {

@@ -27,7 +27,7 @@ use crate::report;
 #[command(
     after_help = "The key is P-256, P-384 or RSA of 2048 to 4096 bits, unencrypted, in SEC1, PKCS#1 or \
     PKCS#8.\nNothing is installed before a certificate issued with it, in memory, was found to be one that \
-    Slurm's\nTLS library loads and peers accept. Copies of what is replaced are kept beside it.\n\n\
+    Slurm's TLS library loads and peers accept. Copies of what is replaced are kept beside it.\n\n\
     Examples:\n  \
     slurm-pki ca import --cert /root/slurm_ca.pem --key /root/slurm_ca.key\n  \
     slurm-pki ca import --cert root.pem --chain slurm-intermediate.pem --key slurm-intermediate.key\n  \

@@ -20,7 +20,7 @@ use crate::report;
 #[derive(Args, Debug)]
 #[command(
     after_help = "ctld, dbd and restd: the pair is installed where the config says (Slurm's own names \
-    beside ca_cert);\na file there that slurm-pki did not make is replaced only with --force, which keeps a \
+    beside ca_cert); a file there that slurm-pki did not make is replaced only with --force, which keeps a \
     dated copy.\nslurmd and sackd: pairs for nodes that do not use certmgr, one folder per node under --out.\n\n\
     Examples:\n  \
     slurm-pki cert issue ctld                              then restart slurmctld\n  \

@@ -25,12 +25,13 @@ use crate::report;
 /// Make the CA, daemon certificates, token store and config: what is missing of them
 #[derive(Args, Debug)]
 #[command(after_help = "Run it on the controller, as root or as SlurmUser. A second run completes what is \
-    missing and\nreplaces nothing. Paths come from the config where there is one; else a config is written too.\n\n\
+    missing and replaces nothing. Paths come from the config where there is one; else a config \
+    is written too. With several controllers, state_dir must be on StateSaveLocation's file system.\n\n\
     Examples:\n  \
     slurm-pki init --cluster c1\n  \
     slurm-pki init --daemons ctld,dbd,restd          slurmdbd and slurmrestd on this host, too\n  \
     slurm-pki init --intermediate --lifetime 15y     a root whose key can be taken offline\n  \
-    slurm-pki init --state-dir /shared/slurm/pki     several controllers: on StateSaveLocation's file system\n  \
+    slurm-pki init --state-dir /shared/slurm/pki     with several controllers\n  \
     slurm-pki init --dry-run                         list every file and change nothing")]
 pub(crate) struct Init {
     #[command(flatten)]
@@ -106,6 +107,10 @@ fn write_config(making: &Making<'_>, admin: &Admin, text: Option<&str>) -> anyho
             "read it, then run this again",
         )
         .into());
+    }
+    if caller().uid != 0 {
+        let path = path.display();
+        report::warning(&format!("slurmd runs as root and reads only root's config: chown root {path}"));
     }
     Ok(())
 }
