@@ -13,9 +13,12 @@ use crate::error::Error;
 pub struct Arguments(Vec<Secret>);
 
 impl Arguments {
-    /// Copies this process's arguments, its name left out.
-    pub(crate) fn copy() -> Self {
-        Self(std::env::args_os().skip(1).map(|argument| Secret::new(argument.into_vec())).collect())
+    /// Copies this process's arguments, and says how long its own name before them is. Once and for all:
+    /// each call of `args_os` makes copies of all of them, and drops unwiped what is not taken.
+    pub(crate) fn copy() -> (Self, Option<usize>) {
+        let mut all = std::env::args_os().map(|argument| Secret::new(argument.into_vec()));
+        let name_length = all.next().map(|name| name.expose().len());
+        (Self(all.collect()), name_length)
     }
 
     /// Exactly one argument, which may be empty: a node's name or a request.
@@ -57,4 +60,19 @@ fn wrong_count(count: usize, wanted: &str) -> Error {
         &format!("{count} arguments, where Slurm gives {wanted}"),
         "this program is for CertmgrParameters in slurm.conf and has no options; people use: slurm-pki",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
+    use super::*;
+
+    #[test]
+    fn the_programs_own_name_is_measured_and_is_no_argument() {
+        let given: Vec<_> = std::env::args_os().map(OsStringExt::into_vec).collect();
+        let (arguments, name_length) = Arguments::copy();
+        assert_eq!(name_length, Some(given[0].len()));
+        assert_eq!(arguments.0.iter().map(Secret::expose).collect::<Vec<_>>(), given[1..]);
+    }
 }

@@ -1,31 +1,29 @@
 //! Arguments hold tokens and keys, and every local user can read /proc/PID/cmdline.
 
-use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::ffi::OsStrExt as _;
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 
-/// Zeroes this process's arguments, then forbids core dumps and looks into its memory by others.
+/// Zeroes this process's arguments, all that stands behind its own name of `name_length` bytes, then
+/// forbids core dumps and looks into its memory by others.
 ///
 /// The order matters: a process that is not dumpable may not open its own memory unless it is root.
 /// Where /proc is missing (a chroot, a container), we carry on: this narrows a window that Slurm's
 /// launcher holds open for longer (design decision 12).
-pub(crate) fn conceal() {
-    let _ = wipe_arguments();
+pub(crate) fn conceal(name_length: Option<usize>) {
+    let _ = name_length.and_then(wipe_arguments);
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
 }
 
 /// `None` when any of it is not as expected; then nothing was written.
-fn wipe_arguments() -> Option<()> {
-    let own_name: OsString = std::env::args_os().next()?;
+fn wipe_arguments(name_length: usize) -> Option<()> {
     // The whole of stat comes with one read; std's fs::read would ask five times.
     let mut stat = [0; 1024];
     let length = File::open("/proc/self/stat").ok()?.read(&mut stat).ok()?;
     let (start, end) = argument_area(stat.get(..length)?)?;
-    let from = start.checked_add(u64::try_from(own_name.as_bytes().len()).ok()?)?.checked_add(1)?;
+    let from = start.checked_add(u64::try_from(name_length).ok()?)?.checked_add(1)?;
     let length = usize::try_from(end.checked_sub(from)?).ok()?;
     if length == 0 {
         return Some(());

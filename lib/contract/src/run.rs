@@ -12,8 +12,8 @@ use crate::output::{self, Output};
 /// printed, 1 for everything else, a panic included.
 pub fn run(program: &'static str, answer: impl FnOnce(&Arguments) -> Result<Output, Error>) -> ExitCode {
     silence_panics(program);
-    let arguments = Arguments::copy();
-    conceal();
+    let (arguments, name_length) = Arguments::copy();
+    conceal(name_length);
     // Unwinding, so that secrets on the way are wiped; the hook has said where it happened.
     let Ok(result) = panic::catch_unwind(AssertUnwindSafe(|| answer(&arguments))) else {
         return ExitCode::FAILURE;
