@@ -82,16 +82,30 @@ pub fn open_to_append(path: &Path, mode: u32) -> Result<File, Error> {
         .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
         .open(path)
         .map_err(Error::write(path))?;
-    if let Some(Owner { uid, gid }) = path.parent().and_then(Owner::of_folder) {
-        let metadata = file.metadata().map_err(Error::write(path))?;
-        if (metadata.uid(), metadata.gid()) != (uid, gid) {
-            std::os::unix::fs::fchown(&file, Some(uid), Some(gid)).map_err(Error::write(path))?;
-        }
-        return Ok(file);
-    }
-    check(path, &file.metadata().map_err(Error::write(path))?, Keep::Intact)?;
+    let metadata = file.metadata().map_err(Error::write(path))?;
+    let owner = path.parent().and_then(Owner::of_folder);
+    check_owned(path, &metadata, Keep::Intact, owner.map(|owner| owner.uid))?;
     check_folder(path)?;
+    if let Some(owner) = owner {
+        give(path, &file, &metadata, owner)?;
+    }
     Ok(file)
+}
+
+/// Gives root's file to the folder's owner: only one that has no other name. Whoever the folder belongs
+/// to may have linked a file of root's into it, to be given that.
+fn give(path: &Path, file: &File, metadata: &fs::Metadata, owner: Owner) -> Result<(), Error> {
+    if (metadata.uid(), metadata.gid()) == (owner.uid, owner.gid) {
+        return Ok(());
+    }
+    if metadata.nlink() != 1 {
+        return Err(Error::Loose {
+            path: path.to_owned(),
+            why: "it has another name somewhere else".into(),
+            fix: format!("find the other with: find / -xdev -samefile {}", shown_path(path)),
+        });
+    }
+    std::os::unix::fs::fchown(file, Some(owner.uid), Some(owner.gid)).map_err(Error::write(path))
 }
 
 /// `O_NONBLOCK`, so that a FIFO in the file's place cannot hold us for five seconds.
@@ -105,13 +119,18 @@ fn open(path: &Path) -> Result<File, Error> {
 }
 
 fn check(path: &Path, metadata: &fs::Metadata, keep: Keep) -> Result<(), Error> {
+    check_owned(path, metadata, keep, None)
+}
+
+/// As [`check`], where `also` may be the owner too.
+fn check_owned(path: &Path, metadata: &fs::Metadata, keep: Keep, also: Option<u32>) -> Result<(), Error> {
     let loose = |why: String, fix: String| Err(Error::Loose { path: path.to_owned(), why, fix });
     let shown = shown_path(path);
     let own = rustix::process::geteuid().as_raw();
     if !metadata.is_file() {
         return loose("it is not a regular file".into(), format!("put a file at {shown}"));
     }
-    if !crate::trust::is_trusted(metadata.uid()) {
+    if !crate::trust::is_trusted(metadata.uid()) && also != Some(metadata.uid()) {
         return loose(
             format!("it belongs to uid {}, not to root or to uid {own}, who runs this", metadata.uid()),
             format!("chown {own} {shown}"),
@@ -379,6 +398,33 @@ mod tests {
         assert!(matches!(read(&path, Keep::Intact, 9), Err(Error::Loose { .. })));
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o1777)).unwrap();
         assert!(read(&path, Keep::Intact, 9).is_ok());
+    }
+
+    #[test]
+    fn what_is_appended_to_is_a_regular_file_that_others_cannot_change_for_root_too() {
+        let folder = folder();
+        let path = folder.path().join("f");
+        open_to_append(&path, 0o600).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(matches!(open_to_append(&path, 0o600), Err(Error::Loose { .. })));
+        fs::remove_file(&path).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)
+            .unwrap();
+        assert!(matches!(open_to_append(&path, 0o600), Err(Error::Loose { .. })));
+    }
+
+    #[test]
+    fn a_file_with_another_name_is_never_given_away() {
+        let folder = folder();
+        let (path, linked) = (folder.path().join("f"), folder.path().join("roots"));
+        fs::write(&linked, "x").unwrap();
+        fs::hard_link(&linked, &path).unwrap();
+        let file = File::open(&path).unwrap();
+        let metadata = file.metadata().unwrap();
+        let other = Owner { uid: metadata.uid() + 1, gid: metadata.gid() };
+        assert!(matches!(give(&path, &file, &metadata, other), Err(Error::Loose { .. })));
+        let own = Owner { uid: metadata.uid(), gid: metadata.gid() };
+        assert!(give(&path, &file, &metadata, own).is_ok());
     }
 
     #[test]
