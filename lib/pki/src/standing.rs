@@ -230,7 +230,9 @@ impl Standing {
 
     /// Withdrawn ends both rights, and so does a newer secret after its grace.
     fn lives(&self, one: &Held, now: UnixTime, windows: &Windows) -> Result<(), TokenRefusal> {
-        if one.record.withdrawn.is_some_and(|since| now >= since) {
+        // Whatever the time in it: a clock that was set back, or is behind the one that wrote it, must
+        // not bring a removed node back.
+        if one.record.withdrawn.is_some() {
             return Err(TokenRefusal::Withdrawn);
         }
         let Self::Recorded(held) = self else { return Ok(()) };
@@ -276,6 +278,15 @@ mod tests {
         let standing = Standing::Recorded(vec![one]);
         assert_eq!(standing.enrols(&secret(1).token(), NOW, &WINDOWS), Err(TokenRefusal::Withdrawn));
         assert!(standing.binders(NOW, &WINDOWS).is_empty());
+        assert!(!standing.is_enrolled(NOW, &WINDOWS));
+    }
+
+    #[test]
+    fn a_clock_behind_the_withdrawal_does_not_bring_a_record_back() {
+        let mut one = held(1);
+        one.record.withdrawn = Some(NOW.plus(HOUR));
+        let standing = Standing::Recorded(vec![one]);
+        assert_eq!(standing.enrols(&secret(1).token(), NOW, &WINDOWS), Err(TokenRefusal::Withdrawn));
         assert!(!standing.is_enrolled(NOW, &WINDOWS));
     }
 
