@@ -63,15 +63,14 @@ impl Store {
         if let Some(held) = self.held(name)? {
             return Ok(Standing::Recorded(held));
         }
+        // Without the folder nobody can tell which nodes were removed: the list must not enrol them again.
+        self.must_be_there()?;
         match &self.list {
             Some(list) if !name.is_reserved() => {
                 let lines = token_list::applying_to(name, list)?;
                 Ok(if lines.is_empty() { Standing::Unknown } else { Standing::Listed(lines) })
             }
-            _ => {
-                self.must_be_there()?;
-                Ok(Standing::Unknown)
-            }
+            _ => Ok(Standing::Unknown),
         }
     }
 
@@ -307,5 +306,13 @@ mod tests {
     fn a_missing_folder_is_an_error_not_an_unknown_node() {
         let store = Store { folder: "/nowhere/tokens".into(), list: None };
         assert!(store.standing(&name("n1")).is_err());
+    }
+
+    #[test]
+    fn without_the_folder_no_list_enrols_a_node_that_may_have_been_removed() {
+        let (_folder, store) = store(Some("tok\nn1 other\n"));
+        fs::remove_dir(store.folder()).unwrap();
+        assert!(store.standing(&name("n1")).is_err());
+        assert!(store.standing(&name("n2")).is_err());
     }
 }
