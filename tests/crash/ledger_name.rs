@@ -18,7 +18,7 @@ fn a_new_ledgers_name_is_on_the_disk_before_its_first_line_and_the_line_before_t
         position("fsync", "/state/ledger>"),
         position("write", ".jsonl>"),
         position("fdatasync", ".jsonl>"),
-        position("write", "1<"),
+        position("write", "(1,"),
     ];
     assert!(order.is_sorted(), "{order:?}");
 }
