@@ -20,10 +20,12 @@ use crate::report;
 
 /// Show what hosts trust, what signs, and whether key and certificates belong together
 #[derive(Args, Debug)]
-#[command(after_help = "Run it as root or as SlurmUser: whether the key fits can be told only by who can read it.\n\n\
+#[command(
+    after_help = "Run it as root or as SlurmUser: whether the key fits can be told only by who can read it.\n\n\
     Examples:\n  \
     slurm-pki ca show\n  \
-    slurm-pki ca show --json | jq -r '.data.certificates[].sha256'")]
+    slurm-pki ca show --json | jq -r '.data.certificates[].sha256'"
+)]
 pub(super) struct Show {}
 
 /// A CA as it lies in its files.
