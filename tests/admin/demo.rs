@@ -208,6 +208,13 @@ fn a_missing_program_is_named_with_the_way_to_get_it() {
 }
 
 #[test]
+fn a_slurm_conf_does_not_reach_into_a_demo() {
+    let folder = ProgramFolder::as_built();
+    folder.write_slurm_conf("ClusterName=c1\nSlurmUser=nobody-here\nSlurmctldHost=a\nSlurmctldHost=b\n");
+    folder.slurm_pki(&["demo", "--nodes", "n1"]).must_succeed();
+}
+
+#[test]
 fn names_that_no_node_may_have_are_refused() {
     for name in ["slurmctld", "10.0.0.1", "../x", ""] {
         let said = demo(&["--nodes", name]);

@@ -171,6 +171,20 @@ fn a_controller_alone_rehearses_the_reserved_node() {
 }
 
 #[test]
+fn programs_of_others_in_slurm_conf_are_named_as_not_covered() {
+    let folder = ProgramFolder::as_built();
+    let ours = folder.path().join("sign_csr");
+    folder.write_slurm_conf(&format!(
+        "CertmgrParameters=sign_csr_script={},validate_node_script=/opt/site/validate.sh\n",
+        ours.display()
+    ));
+    let said = rehearse_with(&folder, &site(), &["n1"]);
+    said.must_succeed();
+    assert!(said.stdout.contains("Not covered: /opt/site/validate.sh"), "{}", said.stdout);
+    assert!(!said.stdout.contains("sign_csr_script="), "{}", said.stdout);
+}
+
+#[test]
 fn neither_node_nor_controller_is_an_error() {
     let mut site = site();
     site.set("", "state_dir", "/nonexistent/state");

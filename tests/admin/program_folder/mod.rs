@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
-use support::programs::{SEVEN, program};
+use support::programs::{SEVEN, copy_for_everybody, program};
 use tempfile::TempDir;
 
 /// Whom root can become to be somebody else: nobody on Debian, and an id like any other elsewhere.
@@ -31,7 +31,7 @@ impl ProgramFolder {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         for name in SEVEN.iter().chain(&["slurm-pki"]) {
-            run_apart(Command::new("cp").arg(program(name)).arg(folder.path()));
+            let _ = copy_for_everybody(&program(name), folder.path());
         }
         Self { folder, user: None }
     }
@@ -66,7 +66,13 @@ impl ProgramFolder {
     pub(crate) fn write(&self, name: &str, script: &str) {
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", r#"printf '#!/bin/sh\n%s\n' "$1" >"$2" && chmod 755 "$2""#, "sh", script]);
-        run_apart(shell.arg(self.path().join(name)));
+        // By another process, as copy_for_everybody does it: ETXTBSY.
+        assert!(shell.arg(self.path().join(name)).status().unwrap().success());
+    }
+
+    /// Writes the slurm.conf that the admin command finds; without this there is none.
+    pub(crate) fn write_slurm_conf(&self, text: &str) {
+        fs::write(self.path().join("slurm.conf"), text).unwrap();
     }
 
     /// Runs the admin command.
@@ -82,7 +88,7 @@ impl ProgramFolder {
         fs::set_permissions(temporary.path(), fs::Permissions::from_mode(0o1777)).unwrap();
         let mut command = Command::new(command);
         command.args(args).env_clear().env("PATH", "/usr/bin:/bin").env("TMPDIR", temporary.path());
-        command.env("SLURM_CONF", "/nonexistent/slurm.conf").current_dir("/").stdin(Stdio::null());
+        command.env("SLURM_CONF", self.path().join("slurm.conf")).current_dir("/").stdin(Stdio::null());
         if let Some(user) = self.user {
             chown(temporary.path(), Some(user), Some(user)).unwrap();
             command.uid(user).gid(user);
@@ -93,13 +99,6 @@ impl ProgramFolder {
             fs::read_dir(temporary.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
         Said { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr), left_behind }
     }
-}
-
-/// Writes a program in a process of its own. Had this one the file open for writing, a test that forks
-/// at the same time would keep it open, and the kernel would not run it.
-#[track_caller]
-fn run_apart(command: &mut Command) {
-    assert!(command.status().unwrap().success(), "{command:?}");
 }
 
 /// What the admin command said.

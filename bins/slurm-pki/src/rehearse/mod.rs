@@ -3,6 +3,7 @@
 
 mod controller;
 mod copy;
+mod foreign;
 mod node;
 mod part;
 
@@ -55,13 +56,14 @@ impl Rehearse {
         let given = self.node.as_deref().map(|name| NodeName::parse(name.as_bytes())).transpose().advise()?;
         let here = node::find(&admin, given.as_ref())?;
         let controller = controller::is_here(&admin.controller);
-        let not_covered = not_covered(&here, controller)?;
+        let programs = Programs::beside_this()?;
+        let mut not_covered = not_covered(&here, controller)?;
+        not_covered.extend(foreign::named_in(admin.slurm.as_ref(), &programs));
         if global.dry_run {
             plan(&here, controller, &not_covered);
             return Ok(());
         }
         slurm_run::close_what_was_inherited();
-        let programs = Programs::beside_this()?;
         let mut checks = Checks::default();
         let mut headings = Vec::new();
         if let Ok(here) = &here {
