@@ -195,15 +195,18 @@ fn a_dry_run_of_any_change_changes_nothing() {
 
 #[test]
 fn somebody_who_is_neither_root_nor_slurm_user_is_refused() {
-    if !is_root() {
-        // Who cannot become another user has SlurmUser's rights on a site of his own.
-        return;
+    let mut cluster = Cluster::new();
+    let mut slurm = cluster.slurm();
+    if is_root() {
+        slurm = slurm.as_user(SOMEBODY, SOMEBODY);
+    } else {
+        cluster.set("", "slurm_user", "0");
     }
-    let cluster = Cluster::new();
     let copy = cluster.site.path("slurm-pki");
     copy_program(&program("slurm-pki"), &copy);
-    let output = cluster.slurm().as_user(SOMEBODY, SOMEBODY).run_apart(&copy, &["node", "add", "n1"]);
+    let output = slurm.run_apart(&copy, &["node", "add", "n1"]);
     assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("root"));
     assert!(!cluster.site.path("state/tokens/n1.json").exists());
 }
 

@@ -187,11 +187,14 @@ fn no_private_key_is_bundled() {
 
 #[test]
 fn a_static_bundle_holds_a_pair_that_loads_instead_of_a_token() {
+    let cluster = Cluster::new();
     if !is_root() {
-        // slurmd's key is root's.
+        // slurmd's key is root's, and only root can make it so.
+        let out = cluster.site.path("out");
+        cluster.fails(&["node", "bundle", "n9", "--static", "--out", out.to_str().unwrap()], "root");
+        assert!(cluster.site.ledger().is_empty());
         return;
     }
-    let cluster = Cluster::new();
     bundle(&cluster, "n9", &["--static"]);
     let (cert, key) = (cluster.site.path("slurmd_cert.pem"), cluster.site.path("slurmd_cert_key.pem"));
     let (cert, key) = (inside(&cluster, "n9", &cert), inside(&cluster, "n9", &key));
