@@ -257,13 +257,22 @@ fn attributes(info: &[u8]) -> Option<Vec<RawAttribute<'_>>> {
         .collect()
 }
 
-/// The two fields that the signature does not cover have their one encoding: x509-parser lets another
-/// tag on the algorithm's OID pass, and unused bits in the signature.
+/// What the signature does not cover has its one encoding: x509-parser lets other classes and tags pass
+/// there, and unused bits in the signature.
 fn is_strict_around(der: &[u8]) -> bool {
-    let request = Any::from_der(der).ok().and_then(|(_, request)| elements(request.data));
-    let Some([_, algorithm, signature]) = request.as_deref() else { return false };
-    let oid = elements(algorithm.data).and_then(|parts| parts.first().map(Any::tag));
-    oid == Some(Tag::Oid) && signature.tag() == Tag::BitString && signature.data.first() == Some(&0)
+    let Ok((_, request)) = Any::from_der(der) else { return false };
+    let parts = elements(request.data);
+    let Some([info, algorithm, signature]) = parts.as_deref() else { return false };
+    let algorithm_parts = elements(algorithm.data);
+    let Some([oid, ..]) = algorithm_parts.as_deref() else { return false };
+    [&request, info, algorithm].iter().all(|any| is_universal(any, Tag::Sequence, true))
+        && is_universal(oid, Tag::Oid, false)
+        && is_universal(signature, Tag::BitString, false)
+        && signature.data.first() == Some(&0)
+}
+
+fn is_universal(any: &Any<'_>, tag: Tag, constructed: bool) -> bool {
+    any.class() == Class::Universal && any.tag() == tag && any.header.is_constructed() == constructed
 }
 
 fn elements(mut der: &[u8]) -> Option<Vec<Any<'_>>> {
