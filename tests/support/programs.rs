@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::SystemTime;
 
 /// The seven, as their files are called.
 pub const SEVEN: [&str; 7] = [
@@ -24,7 +25,7 @@ pub fn workspace() -> PathBuf {
 }
 
 /// One of our built programs: from the folder named by `SLURM_PKI_PROGRAMS`, else from the release
-/// layout, else from the debug build.
+/// layout or the debug build, whichever is newer: nobody wants to test last week's programs.
 ///
 /// # Panics
 /// When nobody has built it.
@@ -63,6 +64,11 @@ fn folder() -> PathBuf {
     }
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
     let target = workspace().join(target);
-    let release = target.join("dist/bin");
-    if release.is_dir() { release } else { target.join("debug") }
+    let (release, debug) = (target.join("dist/bin"), target.join("debug"));
+    if built(&release) >= built(&debug) { release } else { debug }
+}
+
+/// When the programs in a folder were built; `None`: never, and earlier than any time.
+fn built(folder: &Path) -> Option<SystemTime> {
+    fs::metadata(folder.join("sign_csr")).ok()?.modified().ok()
 }
