@@ -32,7 +32,7 @@ const AT_ONCE: usize = 8;
     folder.\n\nExamples:\n  \
     slurm-pki demo                                    eight nodes\n  \
     slurm-pki demo --nodes 'rack[1-2]n[01-16]'        as many as you like\n  \
-    slurm-pki demo --keep /tmp/site                   leave CA, certificates and requests there to look at\n  \
+    slurm-pki demo --keep /tmp/site                   leave the scratch site there\n  \
     slurm-pki demo --json | jq .data.passed")]
 pub(crate) struct Demo {
     /// Names of the nodes that play along
