@@ -27,6 +27,7 @@ pub(crate) struct Cli {
 
 /// Options of every command.
 #[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
     /// Config file; else $SLURM_PKI_CONF, else /etc/slurm/slurm-pki.toml
     #[arg(long, global = true, value_name = "FILE")]
@@ -47,18 +48,18 @@ pub(crate) struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    #[command(subcommand)]
-    Node(crate::node::Node),
-    #[command(subcommand)]
-    Ledger(crate::ledger::LedgerCommand),
-    Init(crate::init::Init),
-    Ca(crate::ca::Ca),
-    Cert(crate::cert::Cert),
-    Conf(crate::conf::Conf),
     /// Watch a whole certmgr and certgen exchange in a scratch folder
     Demo(crate::demo::Demo),
+    Init(crate::init::Init),
+    #[command(subcommand)]
+    Node(crate::node::Node),
+    Conf(crate::conf::Conf),
     /// Try what slurmd and slurmctld would get now, with the live config
     Rehearse(crate::rehearse::Rehearse),
+    Ca(crate::ca::Ca),
+    Cert(crate::cert::Cert),
+    #[command(subcommand)]
+    Ledger(crate::ledger::LedgerCommand),
 }
 
 impl Cli {
@@ -69,14 +70,14 @@ impl Cli {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let global = &self.global;
         match self.command {
-            Command::Node(node) => node.run(global),
-            Command::Ledger(ledger) => ledger.run(global),
+            Command::Demo(demo) => demo.run(global),
             Command::Init(init) => init.run(global),
+            Command::Node(node) => node.run(global),
+            Command::Conf(conf) => conf.run(global),
+            Command::Rehearse(rehearse) => rehearse.run(global),
             Command::Ca(ca) => ca.run(global),
             Command::Cert(cert) => cert.run(global),
-            Command::Conf(conf) => conf.run(global),
-            Command::Demo(demo) => demo.run(global),
-            Command::Rehearse(rehearse) => rehearse.run(global),
+            Command::Ledger(ledger) => ledger.run(global),
         }
     }
 }

@@ -7,13 +7,16 @@ use pki::time::UnixTime;
 const MINUTE: Duration = Duration::from_secs(60);
 const CENTURY: Duration = Duration::from_secs(100 * 31_557_600);
 
-/// `in 9years 364days`, `3days 2h ago`: the two largest units, which is as close as anyone plans.
+/// `in 9y 364d`, `3d 2h ago`, `now`: the two largest units, which is as close as anyone plans.
 pub(crate) fn relative(time: UnixTime, now: UnixTime) -> String {
+    if time == now {
+        return "now".into();
+    }
     let text = span(Duration::from_secs(time.0.abs_diff(now.0)));
     if time.0 >= now.0 { format!("in {text}") } else { format!("{text} ago") }
 }
 
-/// `2026-12-01T00:00:00Z (in 8days 20h)`.
+/// `2026-12-01T00:00:00Z (in 8d 20h)`.
 pub(crate) fn shown(time: UnixTime, now: UnixTime) -> String {
     format!("{time} ({})", relative(time, now))
 }
@@ -21,7 +24,13 @@ pub(crate) fn shown(time: UnixTime, now: UnixTime) -> String {
 /// The two largest units of a span.
 pub(crate) fn span(length: Duration) -> String {
     let whole = humantime::format_duration(length).to_string();
-    whole.split(' ').take(2).collect::<Vec<_>>().join(" ")
+    let units =
+        [("years", "y"), ("year", "y"), ("months", "mo"), ("month", "mo"), ("days", "d"), ("day", "d")];
+    let short = |word: &str| {
+        let unit = units.iter().find_map(|(long, short)| Some(word.strip_suffix(long)?.to_owned() + short));
+        unit.unwrap_or_else(|| word.to_owned())
+    };
+    whole.split(' ').take(2).map(short).collect::<Vec<_>>().join(" ")
 }
 
 /// A time for a file's name: `20261122T030405Z`.
@@ -45,7 +54,9 @@ mod tests {
     #[test]
     fn a_time_is_told_from_now_in_two_units() {
         let now = UnixTime(1_700_000_000);
-        assert_eq!(relative(now.plus(Duration::from_secs(90_061)), now), "in 1day 1h");
+        assert_eq!(relative(now.plus(Duration::from_secs(90_061)), now), "in 1d 1h");
+        assert_eq!(relative(now, now), "now");
+        assert_eq!(relative(now.plus(Duration::from_secs(400 * 86_400)), now), "in 1y 1mo");
         assert_eq!(relative(now.minus(Duration::from_secs(61)), now), "1m 1s ago");
         assert_eq!(for_file_name(now), "20231114T221320Z");
     }
