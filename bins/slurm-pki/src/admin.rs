@@ -7,7 +7,7 @@ use site::config::{ConfigFile, ControllerConfig, TopLevel};
 use site::file::Owner;
 
 use crate::advice::{Advice, Advise as _};
-use crate::cli::Global;
+use crate::global::Global;
 use crate::slurm_conf::SlurmConf;
 
 /// Everything a command needs to know about the site.

@@ -1,8 +1,8 @@
 //! The command line: names, options and worked examples. What the commands do stands in their files.
 
-use std::path::PathBuf;
+use clap::{Parser, Subcommand};
 
-use clap::{Args, Parser, Subcommand};
+use crate::global::Global;
 
 /// Certificates, node tokens and keys for a Slurm cluster.
 #[derive(Debug, Parser)]
@@ -23,27 +23,6 @@ pub(crate) struct Cli {
     pub(crate) global: Global,
     #[command(subcommand)]
     command: Command,
-}
-
-/// Options of every command.
-#[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Options of every command")]
-pub(crate) struct Global {
-    /// Config file; else $SLURM_PKI_CONF, else /etc/slurm/slurm-pki.toml
-    #[arg(long, global = true, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// Print results as JSON, with the name and version of their schema
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
-    /// Say what would be done, and change nothing
-    #[arg(long, global = true)]
-    pub(crate) dry_run: bool,
-    /// Answer every question with yes
-    #[arg(long, short = 'y', global = true)]
-    pub(crate) yes: bool,
-    /// Say nothing but errors, warnings and results
-    #[arg(long, short, global = true)]
-    pub(crate) quiet: bool,
 }
 
 #[derive(Debug, Subcommand)]

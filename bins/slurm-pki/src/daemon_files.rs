@@ -21,8 +21,8 @@ use site::file::{self, NewFile, Owner, make_folder};
 use site::random;
 
 use crate::advice::{Advice, Advise as _};
-use crate::cli::Global;
 use crate::dated_copy;
+use crate::global::Global;
 use crate::making::Making;
 
 const FOLDER: &str = ".slurm-pki";

@@ -8,7 +8,7 @@ use pki::time::UnixTime;
 use site::Error;
 
 use crate::advice::Advise as _;
-use crate::cli::Global;
+use crate::global::Global;
 use crate::moment;
 use crate::report;
 

@@ -4,7 +4,7 @@
 //! for the end, or bring a configuration language along. Zero padding is kept as Slurm keeps it: a range
 //! is as wide as its first number.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
 use pki::explain::{Explain, shown};
@@ -313,10 +313,16 @@ fn ranges_of(mut numbers: Vec<String>) -> String {
     numbers.sort_by(|a, b| (a.len(), a).cmp(&(b.len(), b)));
     numbers.dedup();
     let mut ranges: Vec<(String, String)> = Vec::new();
+    // Which range each number would carry on: of 9 and 09 the first to ask gets 10.
+    let mut goes_on: HashMap<String, usize> = HashMap::new();
     for number in numbers {
-        match ranges.last_mut() {
-            Some((first, last)) if follows(first, last, &number) => *last = number,
-            _ => ranges.push((number.clone(), number)),
+        let at = goes_on.remove(&number).unwrap_or(ranges.len());
+        match ranges.get_mut(at) {
+            Some((_, last)) => *last = number,
+            None => ranges.push((number.clone(), number)),
+        }
+        if let Some(next) = ranges.get(at).and_then(|(first, last)| successor(first, last)) {
+            goes_on.insert(next, at);
         }
     }
     let ranges: Vec<_> = ranges
@@ -326,11 +332,11 @@ fn ranges_of(mut numbers: Vec<String>) -> String {
     ranges.join(",")
 }
 
-/// Whether a range that begins with `first` goes on from `last` to `next`: the next number, in the
-/// width that expansion will give it.
-fn follows(first: &str, last: &str, next: &str) -> bool {
-    let (Ok(last), Ok(value)) = (number(last), number(next)) else { return false };
-    value == last.saturating_add(1) && format!("{value:0width$}", width = first.len()) == next
+/// What comes after `last` in a range that begins with `first`, in the width that expansion gives it.
+fn successor(first: &str, last: &str) -> Option<String> {
+    let next = number(last).ok()?.checked_add(1)?;
+    let next = format!("{next:0width$}", width = first.len());
+    (next.len() <= MAX_DIGITS).then_some(next)
 }
 
 #[cfg(test)]

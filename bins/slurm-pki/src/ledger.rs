@@ -6,7 +6,7 @@ use site::ledger::{Entry, Ledger};
 
 use crate::admin::Admin;
 use crate::advice::{Advice, Advise as _};
-use crate::cli::Global;
+use crate::global::Global;
 use crate::hostlist;
 use crate::moment;
 use crate::point::Point;

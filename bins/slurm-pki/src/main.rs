@@ -13,6 +13,7 @@ mod conf;
 mod daemon_files;
 mod dated_copy;
 mod demo;
+mod global;
 mod handshake;
 mod hostlist;
 mod init;

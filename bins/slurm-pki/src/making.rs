@@ -10,7 +10,7 @@ use site::file::{NewFile, Owner, make_folder};
 
 use crate::admin::{caller, owner_name};
 use crate::advice::{Advice, Advise as _};
-use crate::cli::Global;
+use crate::global::Global;
 use crate::report;
 
 /// Makes what is missing, replaces nothing, and says which was which.

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::advice::Advice;
-use crate::cli::Global;
+use crate::global::Global;
 
 /// More than a screenful of nodes gets a progress bar.
 const SCREENFUL: usize = 50;

@@ -320,7 +320,7 @@ pub(crate) fn is_leftover_of(name: &str, target: &str) -> bool {
         let rest = name.strip_prefix('.')?.strip_prefix(target)?.strip_prefix('.')?;
         rest.strip_suffix(".tmp")?.split('.').next()?.parse().ok()
     };
-    writer().is_some_and(crate::node_keys::is_gone)
+    writer().is_some_and(crate::process::is_gone)
 }
 
 /// Makes a folder (and those above it) with `mode` where it is missing.

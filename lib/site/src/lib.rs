@@ -9,6 +9,7 @@ pub mod batch;
 pub mod clock;
 pub mod file;
 pub mod host;
+mod process;
 pub mod random;
 pub mod syslog;
 pub mod trust;

@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 use pki::key::{MAX_KEY_PEM, PrivateKey};
 use pki::name::NodeName;
 use pki::secret::Secret;
-use rustix::process::{Pid, test_kill_process};
 
 use crate::config::NodeConfig;
 use crate::error::Error;
 use crate::file::{self, Keep, NewFile};
+use crate::process::is_gone;
 
 const KEY_MODE: u32 = 0o600;
 
@@ -181,12 +181,6 @@ fn sweep_leftovers_of(path: &Path) {
 fn is_leftover(file: &str, name: &NodeName) -> bool {
     let parent = || file.strip_prefix('.')?.strip_prefix(name.as_str())?.strip_prefix('.')?.split('.').next();
     parent().is_some_and(|parent| file::is_leftover_of(file, &format!("{name}.{parent}.key")))
-}
-
-/// Whether no process has this id (kill(2) with signal 0; one that we may not signal is there).
-pub(crate) fn is_gone(pid: u32) -> bool {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    pid.is_none_or(|pid| test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
 }
 
 #[cfg(test)]

@@ -17,8 +17,8 @@ use site::signer;
 use super::new::{CERTIFICATE_MODE, KEY_MODE, try_out};
 use crate::admin::Admin;
 use crate::advice::{Advice, Advise as _};
-use crate::cli::Global;
 use crate::dated_copy;
+use crate::global::Global;
 use crate::making::Making;
 use crate::report;
 

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use site::clock;
 
 use crate::admin::Admin;
-use crate::cli::Global;
+use crate::global::Global;
 use crate::making::Making;
 use crate::report;
 

@@ -14,7 +14,7 @@ use site::signer;
 
 use crate::admin::Admin;
 use crate::advice::Advise as _;
-use crate::cli::Global;
+use crate::global::Global;
 use crate::moment;
 use crate::report;
 

@@ -12,8 +12,8 @@ use site::signer::Signer;
 
 use crate::admin::{Admin, caller, owner_name, owner_named};
 use crate::advice::{Advice, Advise as _};
-use crate::cli::Global;
 use crate::daemon_files::{DaemonFiles, Foreign, Pair};
+use crate::global::Global;
 use crate::making::Making;
 use crate::report;
 

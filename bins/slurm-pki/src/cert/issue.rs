@@ -11,8 +11,8 @@ use super::daemon_pair::{DaemonPair, issue_and_install};
 use super::{host_names, static_pairs};
 use crate::admin::Admin;
 use crate::advice::{Advice, Advise as _};
-use crate::cli::Global;
 use crate::daemon_files::Foreign;
+use crate::global::Global;
 use crate::key_type::KeyType;
 use crate::report;
 

@@ -7,7 +7,7 @@ mod static_pairs;
 
 use clap::{Args, Subcommand};
 
-use crate::cli::Global;
+use crate::global::Global;
 
 pub(crate) use daemon_pair::{DaemonPair, issue_and_install, owner_of};
 pub(crate) use host_names::host_names;

@@ -13,7 +13,7 @@ use site::signer::Signer;
 use super::daemon_pair::{DaemonPair, owner_of};
 use crate::admin::Admin;
 use crate::advice::{Advice, Advise as _};
-use crate::cli::Global;
+use crate::global::Global;
 use crate::making::Making;
 use crate::report;
 

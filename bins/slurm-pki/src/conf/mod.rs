@@ -5,7 +5,7 @@ mod show;
 
 use clap::{Args, Subcommand};
 
-use crate::cli::Global;
+use crate::global::Global;
 
 /// Slurm's own config files
 #[derive(Args, Debug)]

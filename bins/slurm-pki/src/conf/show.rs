@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::lines::{Lines, programs_folder};
 use crate::admin::Admin;
-use crate::cli::Global;
+use crate::global::Global;
 use crate::report;
 
 /// Print the exact lines for slurm.conf and slurmdbd.conf, and slurmd's and sackd's options

@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use crate::advice::{Advice, Advise as _};
 use crate::checks::{Check, Checks};
-use crate::cli::Global;
+use crate::global::Global;
 use crate::{hostlist, report, slurm_run};
 use exchange::Exchange;
 use scratch::Scratch;

@@ -7,7 +7,7 @@ use site::config::ConfigFile;
 
 use crate::admin::{self, Admin};
 use crate::advice::{Advice, Advise as _};
-use crate::cli::Global;
+use crate::global::Global;
 use crate::slurm_conf::SlurmConf;
 
 /// The folder that the defaults of the config mean.

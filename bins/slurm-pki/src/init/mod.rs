@@ -17,8 +17,8 @@ use crate::admin::{Admin, caller};
 use crate::advice::{Advice, Advise as _};
 use crate::ca::{self, new::CaOptions};
 use crate::cert::{DaemonPair, host_names, issue_and_install};
-use crate::cli::Global;
 use crate::daemon_files::{DaemonFiles, Foreign, Standing};
+use crate::global::Global;
 use crate::making::Making;
 use crate::report;
 

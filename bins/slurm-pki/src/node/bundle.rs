@@ -20,7 +20,7 @@ use super::token::successor;
 use super::tree::{self, NodeFile, Tree};
 use crate::admin::{Admin, caller};
 use crate::advice::{Advice, Advise as _};
-use crate::cli::Global;
+use crate::global::Global;
 use crate::hostlist::{self, fold};
 use crate::report;
 

@@ -13,7 +13,7 @@ use site::store::{Locked, Store};
 use super::outgoing::{Outgoing, record_of};
 use crate::admin::{Admin, caller};
 use crate::advice::Advise as _;
-use crate::cli::Global;
+use crate::global::Global;
 use crate::report;
 
 /// The member of a record that says that its token was made by others: whoever sees it can bind too.

@@ -16,7 +16,7 @@ use super::outgoing::record_of;
 use super::refused::Refused;
 use crate::admin::Admin;
 use crate::advice::{Advice, Advise as _};
-use crate::cli::Global;
+use crate::global::Global;
 use crate::hostlist::{self, fold};
 use crate::report;
 

@@ -14,7 +14,7 @@ use super::refused::Refused;
 use super::view::{State, View, last_certificates};
 use crate::admin::Admin;
 use crate::advice::Advise as _;
-use crate::cli::Global;
+use crate::global::Global;
 use crate::hostlist::{self, fold};
 use crate::moment;
 use crate::report;

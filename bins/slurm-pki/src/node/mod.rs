@@ -20,7 +20,7 @@ mod view;
 
 use clap::Subcommand;
 
-use crate::cli::Global;
+use crate::global::Global;
 
 /// Enrol nodes, hand their secrets out, remove them
 #[derive(Debug, Subcommand)]

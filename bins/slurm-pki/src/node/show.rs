@@ -9,7 +9,7 @@ use super::enrolment::Enrolment;
 use super::view::{RecordView, View, last_certificates};
 use crate::admin::Admin;
 use crate::advice::{Advice, Advise as _};
-use crate::cli::Global;
+use crate::global::Global;
 use crate::hostlist;
 use crate::moment;
 use crate::report;

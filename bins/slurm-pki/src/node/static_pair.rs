@@ -12,7 +12,7 @@ use super::tree::{self, NodeFile};
 use crate::admin::Admin;
 use crate::advice::{Advice, Advise as _};
 use crate::cert::{DaemonPair, owner_of};
-use crate::cli::Global;
+use crate::global::Global;
 
 /// What all pairs of one command have in common.
 pub(crate) struct StaticPairs {

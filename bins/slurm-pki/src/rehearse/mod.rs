@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::admin::Admin;
 use crate::advice::{Advice, Advise as _};
 use crate::checks::{Check, Checks, line, width};
-use crate::cli::Global;
+use crate::global::Global;
 use crate::programs::Programs;
 use crate::{report, slurm_run};
 
