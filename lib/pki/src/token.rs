@@ -18,6 +18,11 @@ use crate::secret::Secret;
 pub const MAX_TOKEN: usize = 4096;
 
 const FILE_PREFIX: &[u8] = b"slurm-pki-node-v1:";
+
+/// What no foreign token has in it: a token file of ours behind a blank, a byte order mark or a line
+/// number, or one of a later version. Taken for a foreign token, it would be printed, S and all.
+const OURS: &[u8] = b"slurm-pki-node-v";
+
 const TOKEN_LABEL: &[u8] = b"slurm-pki token v1";
 const BIND_LABEL: &[u8] = b"slurm-pki bind v1";
 
@@ -30,7 +35,7 @@ pub enum TokenError {
     TooLong,
     /// A NUL byte, which no argument can carry, or a line end inside it.
     Unusable,
-    /// It begins like a token file of ours but does not go on like one.
+    /// It has the mark of a token file of ours but is not one of this version.
     Damaged,
 }
 
@@ -40,7 +45,7 @@ impl fmt::Display for TokenError {
             Self::Empty => "the token is empty",
             Self::TooLong => "the token is longer than 4096 bytes",
             Self::Unusable => "the token has a NUL byte or a line end in it",
-            Self::Damaged => "a damaged token file: it begins with slurm-pki-node-v1: but is cut or changed",
+            Self::Damaged => "a damaged token file: it says slurm-pki-node-v but is not slurm-pki-node-v1: and a whole secret",
         })
     }
 }
@@ -83,6 +88,7 @@ impl NodeSecret {
                     Err(TokenError::Damaged)
                 }
             }
+            None if text.windows(OURS.len()).any(|part| part == OURS) => Err(TokenError::Damaged),
             None => Self::foreign(text),
         }
     }
@@ -251,6 +257,14 @@ mod tests {
     fn a_file_with_our_prefix_is_never_taken_for_a_foreign_one() {
         for tail in ["", "x", "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=", "\n\n"] {
             let file = format!("slurm-pki-node-v1:{tail}");
+            assert_eq!(NodeSecret::from_token_file(file.as_bytes()).unwrap_err(), TokenError::Damaged);
+        }
+    }
+
+    #[test]
+    fn a_file_of_a_later_version_or_behind_other_bytes_is_never_printed_as_a_foreign_token() {
+        for file in ["slurm-pki-node-v2:BwcH", " slurm-pki-node-v1:BwcH", "\u{feff}slurm-pki-node-v1:BwcH\n"]
+        {
             assert_eq!(NodeSecret::from_token_file(file.as_bytes()).unwrap_err(), TokenError::Damaged);
         }
     }
