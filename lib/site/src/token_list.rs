@@ -37,13 +37,16 @@ pub fn entries(path: &Path) -> Result<Vec<(Option<NodeName>, NodeSecret)>, Error
     lines
         .iter()
         .map(|line| {
-            let name = line.name.map(NodeName::parse).transpose().map_err(Error::contents(path))?;
+            // Said without the name: where the two stand the wrong way round, it is a token.
+            let name = line.name.map(NodeName::parse).transpose();
+            let name = name.map_err(|_| Problem::Name(line.number).at(path))?;
             Ok((name, NodeSecret::foreign(line.token).map_err(Error::contents(path))?))
         })
         .collect()
 }
 
 struct Line<'a> {
+    number: usize,
     name: Option<&'a [u8]>,
     token: &'a [u8],
 }
@@ -51,6 +54,7 @@ struct Line<'a> {
 enum Problem {
     TooMany,
     Fields(usize),
+    Name(usize),
 }
 
 impl Problem {
@@ -64,6 +68,10 @@ impl Problem {
                 format!("line {line} is neither TOKEN nor NAME TOKEN"),
                 "write one token, or a node's name and its token, or begin the line with #".to_owned(),
             ),
+            Self::Name(line) => (
+                format!("the first word of line {line} is no node name"),
+                "write the node's name first, then its token".to_owned(),
+            ),
         };
         Error::Contents { path: path.to_owned(), why, hint }
     }
@@ -76,14 +84,14 @@ fn parse(text: &[u8]) -> Result<Vec<Line<'_>>, Problem> {
 
 fn lines(text: &[u8]) -> Result<Vec<Line<'_>>, Problem> {
     let mut lines = Vec::new();
-    for (n, line) in text.split(|byte| *byte == b'\n').enumerate() {
+    for (number, line) in (1..).zip(text.split(|byte| *byte == b'\n')) {
         let fields: Vec<_> = line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty()).collect();
         match fields.as_slice() {
             [] => {}
             [first, ..] if first.starts_with(b"#") => {}
-            [token] => lines.push(Line { name: None, token }),
-            [name, token] => lines.push(Line { name: Some(name), token }),
-            _ => return Err(Problem::Fields(n + 1)),
+            [token] => lines.push(Line { number, name: None, token }),
+            [name, token] => lines.push(Line { number, name: Some(name), token }),
+            _ => return Err(Problem::Fields(number)),
         }
     }
     Ok(lines)
@@ -116,6 +124,16 @@ mod tests {
     #[test]
     fn a_line_that_is_neither_form_is_named() {
         assert!(tokens("a b c\n", "n1").unwrap_err().contains("line 1"));
+    }
+
+    #[test]
+    fn a_token_in_the_place_of_a_name_is_not_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("list");
+        fs::write(&path, "n1 aaa\nc2VjcmV0+w== n2\n").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        let said = entries(&path).unwrap_err().to_string();
+        assert!(said.contains("line 2") && !said.contains("c2Vj"), "{said}");
     }
 
     #[test]
