@@ -313,7 +313,7 @@ fn ranges_of(mut numbers: Vec<String>) -> String {
     numbers.sort_by(|a, b| (a.len(), a).cmp(&(b.len(), b)));
     numbers.dedup();
     let mut ranges: Vec<(String, String)> = Vec::new();
-    // Which range each number would carry on: of 9 and 09 the first to ask gets 10.
+    // Which range each number would carry on: of 9 and 09 the wider one takes 10.
     let mut goes_on: HashMap<String, usize> = HashMap::new();
     for number in numbers {
         let at = goes_on.remove(&number).unwrap_or(ranges.len());
