@@ -16,6 +16,7 @@ pub mod trust;
 
 pub mod config;
 
+mod callers;
 pub mod node;
 pub mod node_keys;
 
