@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use contract::{Error, Output};
 use pki::explain::Explain;
 use pki::name::NodeName;
-use pki::token::Token;
+use pki::token::{Token, TokenError};
 use site::clock;
 use site::config::{ConfigFile, ControllerConfig};
 use site::ledger::Ledger;
@@ -23,7 +23,8 @@ fn main() -> ExitCode {
             Error::new(&reason.to_string(), &reason.hint())
         };
         let node = NodeName::parse(name).map_err(|e| refuse(&e))?;
-        let token = Token::from_argument(token).map_err(|e| refuse(&e))?;
+        let token =
+            token.ok_or(TokenError::Missing).and_then(Token::from_argument).map_err(|e| refuse(&e))?;
         let standing = Store::of(&config)?.standing(&node)?;
         standing.enrols(&token, now, &config.windows).map_err(|e| refuse(&e))?;
         Ok(Output::Nothing)

@@ -32,18 +32,15 @@ impl Arguments {
         }
     }
 
-    /// Exactly two arguments, a node's name and its token.
+    /// A node's name and its token; `None` for the token where there is but one argument: Slurm leaves it
+    /// out when a node sent none (contract.md 1.1).
     ///
     /// # Errors
-    /// When there are not two. Slurm leaves the token out when a node sent none (contract.md 1.1): such
-    /// a request is not valid.
-    pub fn name_and_token(&self) -> Result<(&[u8], &[u8]), Error> {
+    /// When there are other than one or two.
+    pub fn name_and_token(&self) -> Result<(&[u8], Option<&[u8]>), Error> {
         match self.0.as_slice() {
-            [name, token] => Ok((name.expose(), token.expose())),
-            [_] => Err(Error::new(
-                "token rejected: there is none",
-                "the node sent no token; see that get_node_token_script works there",
-            )),
+            [name, token] => Ok((name.expose(), Some(token.expose()))),
+            [name] => Ok((name.expose(), None)),
             all => Err(wrong_count(all.len(), "two, the node's name and its token")),
         }
     }

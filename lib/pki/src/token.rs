@@ -29,6 +29,8 @@ const BIND_LABEL: &[u8] = b"slurm-pki bind v1";
 /// Why a token, or a token file, is not taken. Never holds any of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenError {
+    /// None at all: Slurm leaves the argument out when a node sent none (contract.md 1.1).
+    Missing,
     /// Nothing in it.
     Empty,
     /// Longer than [`MAX_TOKEN`].
@@ -42,6 +44,7 @@ pub enum TokenError {
 impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Missing => "token rejected: there is none",
             Self::Empty => "the token is empty",
             Self::TooLong => "the token is longer than 4096 bytes",
             Self::Unusable => "the token has a NUL byte or a line end in it",
@@ -52,7 +55,10 @@ impl fmt::Display for TokenError {
 
 impl Explain for TokenError {
     fn hint(&self) -> String {
-        "make a new one on the controller with: slurm-pki node token NODE".into()
+        match self {
+            Self::Missing => "the node sent no token; see that get_node_token_script works there".into(),
+            _ => "make a new one on the controller with: slurm-pki node token NODE".into(),
+        }
     }
 }
 
