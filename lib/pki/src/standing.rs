@@ -215,6 +215,20 @@ impl Standing {
             .collect()
     }
 
+    /// How many of the oldest records can be forgotten so that `keep` or more stay: they have neither
+    /// right left, no other record's rights hang on them, and what stays still says whether the node ever
+    /// bound a request. A cloud node that gets a secret at every boot would otherwise fill its file.
+    #[must_use]
+    pub fn forgettable(&self, keep: usize, now: UnixTime, windows: &Windows) -> usize {
+        let Self::Recorded(held) = self else { return 0 };
+        // From the oldest on, without a gap: a record ends only those before it, and they are gone too.
+        let dead = held.iter().take_while(|one| self.lives(one, now, windows).is_err()).count();
+        let most = dead.min(held.len().saturating_sub(keep));
+        let bound = |one: &Held| one.mark.is_some_and(|mark| mark.bound.is_some());
+        let (old, young) = held.split_at(most);
+        if young.iter().any(bound) { most } else { old.iter().take_while(|one| !bound(one)).count() }
+    }
+
     fn enrol_right(&self, one: &Held, now: UnixTime, windows: &Windows) -> Result<(), TokenRefusal> {
         self.lives(one, now, windows)?;
         if one.record.enrols_until.is_some_and(|until| now > until) {
@@ -324,6 +338,24 @@ mod tests {
         assert_eq!(standing.enrols(&secret(1).token(), after, &WINDOWS), Err(TokenRefusal::Superseded));
         assert_eq!(standing.enrols(&secret(2).token(), after, &WINDOWS), Ok(()));
         assert_eq!(standing.binders(after, &WINDOWS).len(), 1);
+    }
+
+    #[test]
+    fn the_oldest_dead_records_are_forgotten_and_nothing_that_still_counts() {
+        let mut all: Vec<_> = (1..=6).map(held).collect();
+        for one in &mut all[..4] {
+            one.record.withdrawn = Some(NOW);
+        }
+        let forgettable =
+            |all: &[Held], keep| Standing::Recorded(all.to_vec()).forgettable(keep, NOW, &WINDOWS);
+        assert_eq!(forgettable(&all, 3), 3);
+        assert_eq!(forgettable(&all, 1), 4);
+        all[1].mark = bound_at(NOW);
+        assert_eq!(forgettable(&all, 1), 1, "what says that the node bound must stay");
+        all[5].mark = bound_at(NOW);
+        assert_eq!(forgettable(&all, 1), 4);
+        all[0].record.withdrawn = None;
+        assert_eq!(forgettable(&all, 1), 0);
     }
 
     #[test]

@@ -136,6 +136,12 @@ impl Store {
         }
     }
 
+    /// Removes the mark of a record that is no more.
+    pub fn forget_mark(&self, _lock: &Locked, name: &NodeName, id: &RecordId) {
+        // Left behind, it means nothing: no record has its id.
+        let _ = fs::remove_file(self.mark_path(name, id));
+    }
+
     /// Waits for the right to change records: `<folder>/.lock`.
     ///
     /// # Errors

@@ -87,3 +87,16 @@ fn a_scontrol_that_fails_is_reported_without_the_token() {
     assert!(!said.contains(&token), "{said}");
     assert!(cluster.validates("n1", &old) && cluster.validates("n1", &secret));
 }
+
+#[test]
+fn a_node_that_gets_a_secret_at_every_boot_keeps_a_file_of_bounded_length() {
+    let (cluster, _) = with_bundled_node();
+    for _ in 0..40 {
+        cluster.ok(&["node", "token", "n1", "--now", "--yes"]);
+    }
+    let shown: serde_json::Value =
+        serde_json::from_str(&cluster.ok(&["node", "list", "n1", "--json"])).unwrap();
+    let records = shown["data"][0]["records"].as_array().unwrap().len();
+    assert!((2..=33).contains(&records), "{records}");
+    assert!(cluster.validates("n1", &cluster.waiting("n1").unwrap()));
+}

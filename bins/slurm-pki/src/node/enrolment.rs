@@ -19,6 +19,9 @@ use crate::report;
 /// The member of a record that says that its token was made by others: whoever sees it can bind too.
 pub(crate) const FOREIGN: &str = "foreign";
 
+/// Records of a node that stay, dead ones included, for `node show` and whoever looks back.
+const KEPT: usize = 32;
+
 /// Store and waiting secrets of a site.
 #[derive(Debug)]
 pub(crate) struct Enrolment {
@@ -130,9 +133,11 @@ impl Enrolment {
         let bar = report::progress(global, 2 * given.len(), "secrets and records");
         let new = given.iter().filter(|one| one.is_new).map(|one| (&one.name, &one.secret));
         self.outgoing.put(new, || bar.inc(1)).advise()?;
-        let (mut written, mut handed) = (Vec::new(), Vec::new());
+        let (mut written, mut handed, mut forgotten) = (Vec::new(), Vec::new(), Vec::new());
         for one in given {
             let mut records = one.records;
+            let dead = self.forgettable(&one.name).advise()?.min(records.records.len());
+            forgotten.extend(records.records.drain(..dead).map(|record| (one.name.clone(), record.id)));
             let mut record = new_record(&one.secret, self.now).advise()?;
             record.single_use = terms.single_use;
             record.enrols_until = terms.enrols_until;
@@ -141,8 +146,17 @@ impl Enrolment {
             handed.push((one.name, one.secret));
         }
         self.store.write_many(lock, &written, || bar.inc(1)).advise()?;
+        for (name, id) in &forgotten {
+            self.store.forget_mark(lock, name, id);
+        }
         bar.finish_and_clear();
         Ok(handed)
+    }
+
+    /// How many of a node's oldest records are let go when it gets another.
+    fn forgettable(&self, name: &NodeName) -> Result<usize, Error> {
+        let held = self.store.held(name)?.unwrap_or_default();
+        Ok(Standing::Recorded(held).forgettable(KEPT, self.now, &self.windows))
     }
 }
 
