@@ -341,10 +341,18 @@ pub fn make_folder(path: &Path, mode: u32, owner: Option<Owner>) -> Result<(), E
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
         Err(e) => return Err(Error::write(path)(e)),
     }
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(Error::write(path))?;
+    settle_folder(path, mode, owner)
+}
+
+/// Mode (the umask may have taken bits away) and owner of a new folder, on a handle: where the folder
+/// above is somebody else's, a link may stand here by now, and what it leads to is not touched.
+fn settle_folder(path: &Path, mode: u32, owner: Option<Owner>) -> Result<(), Error> {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW;
+    let folder = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path);
+    let folder = folder.map_err(Error::write(path))?;
+    folder.set_permissions(fs::Permissions::from_mode(mode)).map_err(Error::write(path))?;
     if let Some(Owner { uid, gid }) = owner {
-        // Where the folder above is somebody else's, a link may stand here by now: never given away.
-        std::os::unix::fs::lchown(path, Some(uid), Some(gid)).map_err(Error::write(path))?;
+        std::os::unix::fs::fchown(&folder, Some(uid), Some(gid)).map_err(Error::write(path))?;
     }
     Ok(())
 }
@@ -411,6 +419,16 @@ mod tests {
         rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)
             .unwrap();
         assert!(matches!(open_to_append(&path, 0o600), Err(Error::Loose { .. })));
+    }
+
+    #[test]
+    fn a_link_in_a_new_folders_place_changes_nothing_where_it_leads() {
+        let folder = folder();
+        let (roots, link) = (folder.path().join("roots"), folder.path().join("new"));
+        make_folder(&roots, 0o700, None).unwrap();
+        std::os::unix::fs::symlink(&roots, &link).unwrap();
+        assert!(settle_folder(&link, 0o755, None).is_err());
+        assert_eq!(fs::metadata(&roots).unwrap().mode() & 0o7777, 0o700);
     }
 
     #[test]
