@@ -128,7 +128,7 @@ pub struct LocalCa {
 
 impl LocalCa {
     /// Joins certificates and key. The issuer is the certificate in the chain, else among the anchors,
-    /// that carries the key's public half (the newest of several).
+    /// that carries the key's public half (the first of several).
     ///
     /// # Errors
     /// When there is none, or it may not sign certificates.
