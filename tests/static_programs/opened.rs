@@ -12,9 +12,18 @@ const TABLE: [(&str, &[&str]); 7] = [
     ("get_node_token", &[STAT, MEM, CONFIG, "node/n1_token.txt"]),
     (
         "generate_csr",
-        &[STAT, MEM, CONFIG, "node/n1_token.txt", "node/keys", "node/keys/.n1.*.key.*.*.tmp", "node/keys"],
+        &[
+            STAT,
+            MEM,
+            CONFIG,
+            "node/n1_token.txt",
+            PARENT,
+            "node/keys",
+            "node/keys/.n1.*.key.*.*.tmp",
+            "node/keys",
+        ],
     ),
-    ("get_cert_key", &[STAT, MEM, CONFIG, "node/n1_token.txt", "node/keys/n1.*.key"]),
+    ("get_cert_key", &[STAT, MEM, CONFIG, "node/n1_token.txt", PARENT, "node/keys/n1.*.key"]),
     ("validate_node_token", &[STAT, MEM, CONFIG, RECORDS, MARK]),
     (
         "sign_csr",
@@ -44,6 +53,8 @@ const TABLE: [(&str, &[&str]); 7] = [
 const STAT: &str = "/proc/self/stat";
 /// Through which they are wiped; not opened where there are none.
 const MEM: &str = "/proc/self/mem";
+/// The daemon, or a wrapper script in between: whose parent it is.
+const PARENT: &str = "/proc/*/stat";
 const CONFIG: &str = "slurm-pki.toml";
 const RECORDS: &str = "state/tokens/n1.json";
 const MARK: &str = "state/tokens/n1.*.used";
@@ -79,7 +90,9 @@ fn path_opened(call: &Call) -> Option<String> {
 /// Relative to the site, numbers and this host's name replaced.
 fn shown(site: &Site, path: &str) -> String {
     let root = site.path("");
-    let Some(relative) = path.strip_prefix(root.to_str().unwrap()) else { return path.to_owned() };
+    let Some(relative) = path.strip_prefix(root.to_str().unwrap()) else {
+        return path.split('/').map(plain).collect::<Vec<_>>().join("/");
+    };
     let mut words: Vec<String> = relative.trim_start_matches('/').split('.').map(plain).collect();
     if words[0].ends_with("/issued") {
         words[1] = "HOST".into();
