@@ -23,7 +23,7 @@ const TABLE: [(&str, &[&str]); 7] = [
             "node/keys",
         ],
     ),
-    ("get_cert_key", &[STAT, MEM, CONFIG, "node/n1_token.txt", PARENT, "node/keys/n1.*.key"]),
+    ("get_cert_key", &[STAT, MEM, CONFIG, "node/n1_token.txt", "node/keys/n1.*.key"]),
     ("validate_node_token", &[STAT, MEM, CONFIG, RECORDS, MARK]),
     (
         "sign_csr",

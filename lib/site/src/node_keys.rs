@@ -9,6 +9,7 @@
 //! the wrapper: while that process lives, the key is answered to nobody else and swept by nobody else.
 
 use std::fs;
+use std::os::unix::process::parent_id;
 use std::path::{Path, PathBuf};
 
 use pki::key::{MAX_KEY_PEM, PrivateKey};
@@ -40,7 +41,7 @@ pub fn for_request(name: &NodeName, config: &NodeConfig) -> Result<PrivateKey, E
 /// When there is none that is surely its own.
 pub fn answer(name: &NodeName, config: &NodeConfig) -> Result<Secret, Error> {
     let path = if config.renew_key {
-        find_fresh(name, &key_dir(config)?, Callers::here())?
+        find_fresh(name, &key_dir(config)?, parent_id(), Callers::here)?
     } else {
         config.key_file.path(name)
     };
@@ -132,11 +133,17 @@ fn file_name(name: &NodeName, pid: u32) -> String {
 /// The file of our own parent; else, with a wrapper script in between, the only one whose process is
 /// gone and that our daemon asked for, or else that no living one did. Never one of a living process,
 /// never a guess between two.
-fn find_fresh(name: &NodeName, folder: &Path, callers: Callers) -> Result<PathBuf, Error> {
-    let own = folder.join(file_name(name, callers.parent));
+fn find_fresh(
+    name: &NodeName,
+    folder: &Path,
+    parent: u32,
+    callers: impl FnOnce() -> Callers,
+) -> Result<PathBuf, Error> {
+    let own = folder.join(file_name(name, parent));
     if own.exists() {
         return Ok(own);
     }
+    let callers = callers();
     let orphans = pids_with_a_key(name, folder)?.into_iter().filter(|pid| is_gone(*pid));
     let mut orphans: Vec<_> = orphans.map(|pid| folder.join(file_name(name, pid))).collect();
     orphans.retain(|path| !waits_for_another(path, callers));
@@ -241,7 +248,7 @@ mod tests {
         put(77);
         put(GONE);
         put(1);
-        let found = find_fresh(&name("n1"), folder.path(), CALLERS).unwrap();
+        let found = find_fresh(&name("n1"), folder.path(), CALLERS.parent, || CALLERS).unwrap();
         assert_eq!(found, folder.path().join("n1.77.key"));
     }
 
@@ -252,11 +259,11 @@ mod tests {
         put(&format!("n1.{GONE}.key"));
         put("n1.1.key");
         put(&format!("n1.x.{GONE}.key"));
-        let found = find_fresh(&name("n1"), folder.path(), CALLERS).unwrap();
+        let found = find_fresh(&name("n1"), folder.path(), CALLERS.parent, || CALLERS).unwrap();
         assert_eq!(found, folder.path().join(format!("n1.{GONE}.key")));
         put(&format!("n1.{}.key", GONE - 1));
-        assert!(find_fresh(&name("n1"), folder.path(), CALLERS).is_err());
-        assert!(find_fresh(&name("n2"), folder.path(), CALLERS).is_err());
+        assert!(find_fresh(&name("n1"), folder.path(), CALLERS.parent, || CALLERS).is_err());
+        assert!(find_fresh(&name("n2"), folder.path(), CALLERS.parent, || CALLERS).is_err());
     }
 
     #[test]
@@ -272,9 +279,12 @@ mod tests {
         let daemon = std::process::id();
         let (waiting, by_hand) = (put(GONE, daemon), put(GONE - 1, GONE - 2));
         let behind_a_wrapper = Callers { parent: GONE - 3, above: Some(daemon) };
-        assert_eq!(find_fresh(&name("n1"), folder.path(), behind_a_wrapper).unwrap(), waiting);
+        assert_eq!(
+            find_fresh(&name("n1"), folder.path(), behind_a_wrapper.parent, || behind_a_wrapper).unwrap(),
+            waiting
+        );
         assert!(read(&waiting).is_ok());
-        assert_eq!(find_fresh(&name("n1"), folder.path(), CALLERS).unwrap(), by_hand);
+        assert_eq!(find_fresh(&name("n1"), folder.path(), CALLERS.parent, || CALLERS).unwrap(), by_hand);
         sweep(&name("n1"), folder.path(), CALLERS).unwrap();
         assert!(waiting.exists() && !by_hand.exists());
         sweep(&name("n1"), folder.path(), behind_a_wrapper).unwrap();
