@@ -1,5 +1,5 @@
 //! What `certgen` makes: a client command's self-signed certificate, which is the only thing that the
-//! peers it is sent to trust (contract.md 4).
+//! peers it is sent to trust (slurm-contract.md 4).
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use interop::handshake::{No, Side, VERSIONS, handshake};

@@ -1,5 +1,5 @@
 //! s2n as Slurm sets it up: policy 20230317, client certificates optional, and a host name callback
-//! that says yes to everything (contract.md 3.3, 3.4).
+//! that says yes to everything (slurm-contract.md 3.3, 3.4).
 
 use std::task::Poll;
 use std::time::Duration;
@@ -48,7 +48,7 @@ pub const VERSIONS: [Tls; 3] = [Tls::V12AsClient, Tls::V12AsServer, Tls::V13];
 /// Where s2n said no.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum No {
-    /// The files do not load: a daemon crashes (contract.md 1.3).
+    /// The files do not load: a daemon crashes (slurm-contract.md 1.3).
     Load(String),
     /// The client refused the server's chain.
     Client(String),

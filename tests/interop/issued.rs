@@ -121,7 +121,7 @@ fn a_ca_made_by_the_openssl_command_issues_what_everyone_accepts() {
     }
 }
 
-/// Two roots with one subject, told apart by their key identifiers alone (contract.md 3.4).
+/// Two roots with one subject, told apart by their key identifiers alone (slurm-contract.md 3.4).
 #[test]
 fn of_two_anchors_with_one_name_the_right_one_is_found() {
     let Site { ca, trust } = site(Kind::P256, Shape::Root);

@@ -1,5 +1,5 @@
 //! A change of roots: a leaf under the new root, followed by the new root's cross certificate from the
-//! old one, is accepted by peers that know only one of the two (contract.md 3.5).
+//! old one, is accepted by peers that know only one of the two (slurm-contract.md 3.5).
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use interop::handshake::{Side, VERSIONS, handshake};

@@ -79,7 +79,7 @@ fn openssl_refuses_the_same_ways_up_as_s2n() {
 }
 
 /// What is true of the file that s2n in memory cannot show: no byte of its last page is left for the
-/// NUL that Slurm's C string needs, and one newline makes room for it (contract.md 3.1).
+/// NUL that Slurm's C string needs, and one newline makes room for it (slurm-contract.md 3.1).
 #[test]
 fn a_bundle_of_whole_pages_has_no_room_for_a_terminator_until_it_is_padded() {
     let pages = BAD.iter().find(|vector| vector.ours == "PageSize").unwrap();

@@ -1,5 +1,5 @@
 //! `certgen_script`: makes the self-signed certificate of one client command, for the key in argv (as
-//! Slurm gives it: contract.md 4) or on stdin (as its manual says).
+//! Slurm gives it: slurm-contract.md 4) or on stdin (as its manual says).
 
 use std::process::ExitCode;
 

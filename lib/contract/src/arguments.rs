@@ -33,7 +33,7 @@ impl Arguments {
     }
 
     /// A node's name and its token; `None` for the token where there is but one argument: Slurm leaves it
-    /// out when a node sent none (contract.md 1.1).
+    /// out when a node sent none (slurm-contract.md 1.1).
     ///
     /// # Errors
     /// When there are other than one or two.

@@ -10,7 +10,7 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior,
 ///
 /// The order matters: a process that is not dumpable may not open its own memory unless it is root.
 /// Where /proc is missing (a chroot, a container), we carry on: this narrows a window that Slurm's
-/// launcher holds open for longer (design decision 12).
+/// launcher holds open for longer (ARCHITECTURE.md).
 pub(crate) fn conceal(name_length: Option<usize>) {
     let _ = name_length.and_then(wipe_arguments);
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);

@@ -1,4 +1,4 @@
-//! Slurm's script contract (contract.md 1.3 and 1.4): argv in, one answer out, one error out.
+//! Slurm's script contract (slurm-contract.md 1.3 and 1.4): argv in, one answer out, one error out.
 //!
 //! Slurm merges stderr into the answer and judges by exit status, so success is silent, the answer is
 //! written once and whole, and a failure is two lines that land in slurmctld.log. This crate knows no

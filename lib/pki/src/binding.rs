@@ -1,6 +1,6 @@
 //! The binding: a statement, inside the CSR, that the node with this secret asks for this key.
 //!
-//! Slurm gives `sign_csr` nothing but the request, and renewals skip validation (contract.md 1.5), so
+//! Slurm gives `sign_csr` nothing but the request, and renewals skip validation (slurm-contract.md 1.5), so
 //! the request carries its own authorisation: an attribute challengePassword (RFC 2985 §5.4.1) whose
 //! one UTF8String is `slurm-pki.v1.` and base64url(u64 issued-at || Ed25519 signature).
 

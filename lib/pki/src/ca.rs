@@ -94,7 +94,7 @@ impl Explain for CaError {
 }
 
 impl CaCertificates {
-    /// Reads `ca_cert` by the rules of contract.md 3.1 and 3.2, and `ca_chain` where there is one.
+    /// Reads `ca_cert` by the rules of slurm-contract.md 3.1 and 3.2, and `ca_chain` where there is one.
     ///
     /// # Errors
     /// When hosts could not load the bundle, or the chain is not certificates.
@@ -241,7 +241,7 @@ pub fn new_root(key: &PrivateKey, new: &NewCa<'_>, now: UnixTime) -> Result<X509
     self_signed(key, &params)
 }
 
-/// Makes the self-signed certificate of one client command (contract.md 4). PEM.
+/// Makes the self-signed certificate of one client command (slurm-contract.md 4). PEM.
 ///
 /// # Errors
 /// When the key cannot sign, or the dates do not fit a certificate.

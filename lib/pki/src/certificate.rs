@@ -58,7 +58,7 @@ impl Certificate {
     /// host trusts.
     ///
     /// # Errors
-    /// When any of it differs from the plan, or s2n would refuse it (design decision 11).
+    /// When any of it differs from the plan, or s2n would refuse it (ARCHITECTURE.md).
     pub fn accept(
         plan: &Plan,
         leaf: X509,

@@ -17,7 +17,7 @@ use crate::explain::Explain;
 use crate::key::{KeyError, PrivateKey, PublicKey};
 use crate::name::{NameError, NodeName};
 
-/// Longest request that is read: s2n's own bound for a whole handshake message (contract.md 1.4).
+/// Longest request that is read: s2n's own bound for a whole handshake message (slurm-contract.md 1.4).
 pub const MAX_CSR: usize = 64 * 1024;
 
 const CHALLENGE_PASSWORD: &[u64] = &[1, 2, 840, 113549, 1, 9, 7];

@@ -1,6 +1,6 @@
-//! What s2n, as Slurm uses it, loads and accepts: our own check by the rules of contract.md 3.1-3.4.
+//! What s2n, as Slurm uses it, loads and accepts: our own check by the rules of slurm-contract.md 3.1-3.4.
 //!
-//! A slurmd that is given something s2n refuses crashes without a log line (contract.md 1.3), so every
+//! A slurmd that is given something s2n refuses crashes without a log line (slurm-contract.md 1.3), so every
 //! certificate, key and bundle passes here before it is printed or installed. The crate `s2n-tls`
 //! proves these rules right in the tests.
 
@@ -16,7 +16,7 @@ use crate::key::{KeyError, PrivateKey, PublicKey};
 use crate::time::UnixTime;
 use crate::x509::{X509, X509Error};
 
-/// A handshake message is bounded by 64 KiB for the whole chain (contract.md 1.4).
+/// A handshake message is bounded by 64 KiB for the whole chain (slurm-contract.md 1.4).
 pub const MAX_CHAIN_PEM: usize = 64 * 1024;
 
 /// Longest bundle of trusted certificates: some 500 of them.
@@ -288,7 +288,7 @@ struct Way<'a> {
 
 impl Way<'_> {
     /// From a certificate with `depth` CA certificates below it to a trusted one (any trusted certificate
-    /// is an end: PARTIAL_CHAIN, contract.md 3.4).
+    /// is an end: PARTIAL_CHAIN, slurm-contract.md 3.4).
     fn climb(&self, from: &X509, depth: usize) -> Result<(), Unloadable> {
         if self.anchors.contains(from) && from.is_valid_at(self.now) {
             return Ok(());
@@ -347,7 +347,7 @@ fn leaf_name(leaf: &X509) -> Result<(), Unloadable> {
     Ok(())
 }
 
-/// Text around the blocks is skipped by s2n unless it contains `--` (contract.md 3.2). A line that opens
+/// Text around the blocks is skipped by s2n unless it contains `--` (slurm-contract.md 3.2). A line that opens
 /// or closes a block has nothing else on it: readers differ on what they make of more.
 fn only_blocks_and_plain_text(pem: &[u8]) -> Result<(), Unloadable> {
     if pem.contains(&0) {

@@ -26,7 +26,7 @@ const RESERVED: [&str; 10] = [
 const MAX_LEN: usize = 64;
 
 /// A legal NodeName: 1 to 64 bytes of `A-Z a-z 0-9 . _ -`, the first a letter, digit or `_`, no `..`,
-/// not an IPv4 address (s2n refuses a CN that reads as one: contract.md 3.4). Compared byte for
+/// not an IPv4 address (s2n refuses a CN that reads as one: slurm-contract.md 3.4). Compared byte for
 /// byte, never normalised, so it is a file name and a certificate's CN as it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeName(String);

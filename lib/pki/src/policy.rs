@@ -64,7 +64,7 @@ pub struct Policy {
     pub subject: Vec<(SubjectAttribute, String)>,
     /// dNSNames, with `%n` for the node's name.
     pub san: Vec<String>,
-    /// Common names of the CA's own certificates: no node may be called so (contract.md 3.4).
+    /// Common names of the CA's own certificates: no node may be called so (slurm-contract.md 3.4).
     pub ca_names: Vec<Vec<u8>>,
 }
 

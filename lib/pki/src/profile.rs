@@ -1,7 +1,7 @@
 //! What stands in the certificates that we make: every profile in one sitting.
 //!
 //! Nothing here comes from a request but a name and a public key (RFC 5280 §4.2 for the extensions,
-//! contract.md 3.3 and 3.4 for what s2n wants to see).
+//! slurm-contract.md 3.3 and 3.4 for what s2n wants to see).
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -67,7 +67,7 @@ pub(crate) fn leaf(plan: &Plan, serial: Serial, life: Life) -> Option<Certificat
 }
 
 /// The self-signed certificate of one client command: sole trust anchor of the peers that it is sent
-/// to (contract.md 4), so it needs no CA flag.
+/// to (slurm-contract.md 4), so it needs no CA flag.
 pub(crate) fn client(common_name: &str, serial: Serial, life: Life) -> Option<CertificateParams> {
     let mut params = dated(serial, life)?;
     params.distinguished_name = name(common_name, &[]);

@@ -68,7 +68,7 @@ pub struct Held {
 #[derive(Clone, Copy, Debug)]
 pub struct Windows {
     /// How long a single-use token may be repeated after the first certificate under it: Slurm resends
-    /// token and request without end when a reply is lost (contract.md 2).
+    /// token and request without end when a reply is lost (slurm-contract.md 2).
     pub replay: Duration,
     /// How long a node's former secret lasts after the first certificate bound by the new one.
     pub grace: Duration,

@@ -29,7 +29,7 @@ const BIND_LABEL: &[u8] = b"slurm-pki bind v1";
 /// Why a token, or a token file, is not taken. Never holds any of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenError {
-    /// None at all: Slurm leaves the argument out when a node sent none (contract.md 1.1).
+    /// None at all: Slurm leaves the argument out when a node sent none (slurm-contract.md 1.1).
     Missing,
     /// Nothing in it.
     Empty,
@@ -157,7 +157,7 @@ pub struct Token(Secret);
 
 impl Token {
     /// A token as it arrived in an argument. One trailing newline is taken away, because foreign
-    /// token scripts print one and Slurm passes it on (contract.md 1.3).
+    /// token scripts print one and Slurm passes it on (slurm-contract.md 1.3).
     ///
     /// # Errors
     /// When nothing is left, or it is longer than 4096 bytes or has a line end in it still.

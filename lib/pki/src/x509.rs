@@ -57,7 +57,7 @@ pub struct Facts {
     pub extended_key_usage: Option<(bool, bool)>,
     /// nsCertType, where present: SSL server and SSL client. OpenSSL still heeds it.
     pub netscape_type: Option<(bool, bool)>,
-    /// Whether its signature is one that Slurm's TLS policy refuses (SHA-1, Ed25519: contract.md 3.3).
+    /// Whether its signature is one that Slurm's TLS policy refuses (SHA-1, Ed25519: slurm-contract.md 3.3).
     pub weak_signature: bool,
     /// A critical extension that OpenSSL does not know: it refuses the certificate for that.
     pub unknown_critical: bool,
@@ -171,7 +171,7 @@ impl X509 {
     }
 
     /// Issuer name equal to subject name, but for the case of letters: what s2n calls self-signed
-    /// (contract.md 3.4).
+    /// (slurm-contract.md 3.4).
     #[must_use]
     pub fn is_self_issued(&self) -> bool {
         self.subject.eq_ignore_ascii_case(&self.issuer)
@@ -373,7 +373,7 @@ fn strip_zero(serial: &[u8]) -> &[u8] {
     }
 }
 
-/// Whether a signature algorithm is outside policy 20230317 (contract.md 3.3): RSA PKCS#1, RSA-PSS and
+/// Whether a signature algorithm is outside policy 20230317 (slurm-contract.md 3.3): RSA PKCS#1, RSA-PSS and
 /// ECDSA with SHA-256, SHA-384 or SHA-512 are inside.
 pub(crate) fn is_weak(algorithm: &AlgorithmIdentifier<'_>) -> bool {
     ![

@@ -1,6 +1,6 @@
 //! Files that are checked when opened, and written whole or not at all.
 //!
-//! The seven programs never look users up (a static program must not load NSS: design decision 1), so
+//! The seven programs never look users up (a static program must not load NSS: ARCHITECTURE.md), so
 //! they accept root and their own effective uid as owners, and nobody else.
 
 use std::fs::{self, File, OpenOptions};

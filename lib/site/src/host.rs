@@ -1,5 +1,5 @@
 //! This host's name, as the kernel has it: no resolver is ever asked, because a static program must
-//! not load one (design decision 1).
+//! not load one (ARCHITECTURE.md).
 
 /// The node name of uname(2): what gethostname() gives to Slurm, often but not always the FQDN.
 #[must_use]

@@ -22,7 +22,7 @@ impl Node {
     /// Finds the node that Slurm's argument means.
     ///
     /// A legal NodeName is used as it is, unless it is this host's name, whose other form (FQDN or
-    /// short) may have the token file. Anything else (sackd renews under the name `\x01`: contract.md
+    /// short) may have the token file. Anything else (sackd renews under the name `\x01`: slurm-contract.md
     /// 3.5) becomes the host's name, the full form first, then the short one.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! A node's private keys: born here, read by nobody but `get_cert_key`.
 //!
 //! With `renew_key` every request has a fresh key, kept as `<key_dir>/<name>.<parent pid>.key`: the
-//! parent is the daemon, the same for generate_csr and get_cert_key (contract.md 3.5). Two daemons on
+//! parent is the daemon, the same for generate_csr and get_cert_key (slurm-contract.md 3.5). Two daemons on
 //! one host, or a hand-run generate_csr in between, so never change the answer; a key that does not
 //! match the certificate would crash the daemon.
 //!

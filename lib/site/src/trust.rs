@@ -6,8 +6,7 @@ use std::sync::OnceLock;
 static SLURM_USER: OnceLock<u32> = OnceLock::new();
 
 /// From now on SlurmUser's files are used too: root runs the admin command, and everything below
-/// `state_dir` is SlurmUser's. The seven never call this, because they never look users up (design
-/// decision 1). The first call counts.
+/// `state_dir` is SlurmUser's. The seven never call this, because they never look users up (ARCHITECTURE.md). The first call counts.
 pub fn slurm_user(uid: u32) {
     let _ = SLURM_USER.set(uid);
 }

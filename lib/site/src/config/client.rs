@@ -60,7 +60,7 @@ impl Default for ClientConfig {
 
 impl ClientConfig {
     /// The site's wishes where they can be read, else the defaults: certgen's failure would abort every
-    /// client command (design decision 14).
+    /// client command (ARCHITECTURE.md).
     #[must_use]
     pub fn load_or_default() -> Self {
         ConfigFile::load().and_then(|config| Self::read(&config)).unwrap_or_default()
@@ -87,7 +87,7 @@ impl ClientConfig {
     }
 
     /// The common name for this host: what the key says, where that is a name that s2n takes (an IP
-    /// address is not: contract.md 3.4), else a fixed one.
+    /// address is not: slurm-contract.md 3.4), else a fixed one.
     #[must_use]
     pub fn common_name_here(&self) -> String {
         let host = crate::host::short();

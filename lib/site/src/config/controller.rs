@@ -184,7 +184,7 @@ fn subject(
 }
 
 /// Every name has `%n` in it, or all nodes would share one; and what surrounds it is a host name's
-/// text. At least one, so that no CN is ever judged alone (contract.md 3.4).
+/// text. At least one, so that no CN is ever judged alone (slurm-contract.md 3.4).
 fn san(config: &ConfigFile, templates: Vec<String>) -> Result<Vec<String>, Error> {
     let is_name = |template: &str| {
         template.contains("%n") && NodeName::parse(template.replace("%n", "n").as_bytes()).is_ok()

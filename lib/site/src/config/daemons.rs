@@ -11,7 +11,7 @@ use crate::error::Error;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// A daemon that loads a certificate from a file (contract.md 3.1).
+/// A daemon that loads a certificate from a file (slurm-contract.md 3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Daemon {
     /// slurmctld.
