@@ -203,7 +203,7 @@ impl DaemonFiles {
             (Standing::Foreign(paths), Foreign::Refuse) => {
                 let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
                 Err(Advice::new(
-                    format!("{} was not made by slurm-pki", paths.join(" and ")),
+                    format!("not made by slurm-pki: {}", paths.join(" and ")),
                     format!(
                         "slurm-pki cert issue {} --force puts a new pair in its place and keeps a dated copy",
                         self.daemon.short()
