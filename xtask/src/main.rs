@@ -2,11 +2,13 @@
 //!
 //! `cargo xtask` alone lists the commands.
 
+mod bench;
 mod linkage;
 mod prerequisites;
 mod programs;
 mod report;
 mod rust_version;
+mod slurm;
 mod steps;
 mod terminal;
 mod test_options;
@@ -37,12 +39,17 @@ fn dispatch(arguments: &[OsString]) -> Result<ExitCode> {
     let asks_for_help = matches!(rest, [only] if only == "--help" || only == "-h");
     match (command.to_str(), asks_for_help) {
         (Some("help" | "--help" | "-h"), _) => Ok(help(usage::ALL)),
+        (Some("bench"), true) => Ok(help(usage::BENCH)),
         (Some("build"), true) => Ok(help(usage::BUILD)),
         (Some("demo"), true) => Ok(help(usage::DEMO)),
         (Some("test"), true) => Ok(help(usage::TEST)),
+        (Some("slurm"), true) => Ok(help(usage::SLURM)),
         (Some("build"), false) if rest.is_empty() => build(),
         (Some("demo"), false) => demo(rest),
+        (Some("bench"), false) => bench::measure(rest),
         (Some("test"), false) => test(rest),
+        (Some("slurm"), false) if rest.is_empty() => slurm(),
+        (Some("slurm"), false) => Ok(misused("slurm takes no arguments", usage::SLURM)),
         (Some("build"), false) => Ok(misused("build takes no arguments", usage::BUILD)),
         _ => Ok(misused(&format!("no such command: {}", command.display()), usage::ALL)),
     }
@@ -72,6 +79,17 @@ fn demo(arguments: &[OsString]) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
     programs::build(&workspace)?;
     programs::demo(&workspace, arguments)
+}
+
+fn slurm() -> Result<ExitCode> {
+    if let Some(obstacle) = slurm::obstacle() {
+        anyhow::bail!(obstacle);
+    }
+    prerequisites::require(prerequisites::BUILD)?;
+    let workspace = Workspace::find()?;
+    programs::build(&workspace)?;
+    slurm::test(&workspace)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn test(arguments: &[OsString]) -> Result<ExitCode> {

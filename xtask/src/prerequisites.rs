@@ -84,6 +84,24 @@ pub(crate) const TESTS: &[Tool] = &[
     program("strace", "strace", "shows what the programs open"),
 ];
 
+/// What `cargo xtask bench` needs besides the build: what the shell scripts run.
+pub(crate) const BENCH: &[Tool] = &[program("openssl", "openssl", "does the work of the shell scripts")];
+
+/// What `cargo xtask slurm` needs.
+pub(crate) const SLURM: &[Tool] = &[
+    program("cc", "gcc", "compiles the probe of Slurm's library"),
+    program("unshare", "util-linux", "makes namespaces for Slurm"),
+    program("ip", "iproute2", "brings their loopback up"),
+];
+
+/// What it needs to build a root with Debian's Slurm.
+pub(crate) const SLURM_ROOT: &[Tool] = &[program("debootstrap", "debootstrap", "builds a root for Slurm")];
+
+/// The names of those that are not there.
+pub(crate) fn missing(tools: &[Tool]) -> Vec<&'static str> {
+    tools.iter().filter(|tool| !present(tool)).map(|tool| tool.name).collect()
+}
+
 /// An error that names all of these that are missing, and the packages to install.
 pub(crate) fn require(tools: &[Tool]) -> Result<()> {
     let missing: Vec<Tool> = tools.iter().filter(|tool| !present(tool)).copied().collect();

@@ -6,7 +6,9 @@ usage: cargo xtask COMMAND
 
   build   build the release programs and lay them side by side in target/dist/bin
   demo    build, then let `slurm-pki demo` run a whole exchange with them
+  slurm   build, then let a real Slurm run the programs
   test    everything that has to hold before a change is taken
+  bench   build, then measure each of the seven beside doing nothing and beside a shell script
 
 cargo xtask COMMAND --help   what it does, its options, an example
 
@@ -36,6 +38,23 @@ example:
   cargo xtask demo --nodes 'n[1-3]'
 ";
 
+/// `cargo xtask slurm --help`.
+pub(crate) const SLURM: &str = "\
+usage: cargo xtask slurm
+
+`cargo xtask build`, then Slurm's own daemons and plugins run the programs: enrolments, renewals, refusals, a crowd of
+nodes, a killed slurmctld, a second controller. Ends with a table of the cases, and with 0 only when all passed. Needs root
+and debootstrap: Debian's Slurm is installed once into a folder of $XDG_CACHE_HOME, else /var/cache, below
+slurm-pki-tests; only that uses the network. All of it runs in namespaces of its own and ends with them.
+
+Debian's Slurm has no TLS. A Slurm that has tls_s2n.so is named by SLURM_PREFIX, the folder it was installed to; then the
+same cases run on that one, and those with TLS too.
+
+examples:
+  cargo xtask slurm
+  SLURM_PREFIX=/opt/slurm cargo xtask slurm
+";
+
 /// `cargo xtask test --help`.
 pub(crate) const TEST: &str = "\
 usage: cargo xtask test [--only STEP]... [--no-skips] [--list]
@@ -48,4 +67,18 @@ Runs every step, whatever became of the ones before, and ends with a table of th
 
 example:
   cargo xtask test --only fmt --only clippy
+";
+
+/// `cargo xtask bench --help`.
+pub(crate) const BENCH: &str = "\
+usage: cargo xtask bench [--rounds N]
+
+`cargo xtask build`, then runs each of the seven as a whole process, in turns with a static C program and a static Rust
+program that do nothing and with the shell script of tests/reference that does the same by openssl, and prints one table
+of medians, minima and ratios. No number makes it fail.
+
+  --rounds N   run each program N times instead of 200
+
+example:
+  cargo xtask bench --rounds 50
 ";

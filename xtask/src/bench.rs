@@ -1,0 +1,42 @@
+//! `cargo xtask bench`: builds the programs and the two that do nothing, and lets `bench/` measure them.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result};
+
+use crate::workspace::{Workspace, run};
+use crate::{prerequisites, programs};
+
+/// Everything after `bench` goes to the measurement.
+pub(crate) fn measure(arguments: &[OsString]) -> Result<ExitCode> {
+    prerequisites::require(&[prerequisites::BUILD, prerequisites::BENCH].concat())?;
+    let workspace = Workspace::find()?;
+    programs::build(&workspace)?;
+    let floor = build_floor(&workspace)?;
+    let mut cargo = workspace.cargo();
+    cargo.args(["bench", "--locked", "--quiet", "--package", "tests", "--bench", "cost", "--"]);
+    cargo.args(arguments).env("SLURM_PKI_FLOOR", floor);
+    cargo.env("SLURM_PKI_PROGRAMS", programs::folder(&workspace));
+    let status = cargo.status().context("cannot start cargo bench")?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// The programs that do nothing; their folder.
+fn build_floor(workspace: &Workspace) -> Result<PathBuf> {
+    let (sources, folder) = (workspace.root.join("bench/floor"), workspace.target.join("dist/floor"));
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    run(Command::new("cc").args(["-O2", "-static", "-o"]).args(made(&folder, &sources, "exit", "c")))?;
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let flags = ["--edition=2024", "-O", "-Cstrip=symbols", "-Ctarget-feature=+crt-static", "-o"];
+    run(Command::new(rustc).args(flags).args(made(&folder, &sources, "nothing", "rs")))?;
+    Ok(folder)
+}
+
+/// Where a program goes, and where it comes from.
+fn made(folder: &Path, sources: &Path, name: &str, extension: &str) -> [PathBuf; 2] {
+    [folder.join(name), sources.join(name).with_extension(extension)]
+}
