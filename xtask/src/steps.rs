@@ -9,7 +9,7 @@ use crate::prerequisites::{self, Tool};
 use crate::report::{Line, Report, Verdict};
 use crate::test_options::TestOptions;
 use crate::workspace::{Workspace, run};
-use crate::{linkage, programs, rust_version, terminal};
+use crate::{linkage, programs, rust_version, slurm, terminal};
 
 /// One step.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(crate) struct Step {
 
 const BUILD: &str = "build";
 
-/// All steps. The tests come last, so that their closing lines are near the end of the output.
+/// All steps. The tests and the table of the real Slurm come last, near the end of the output.
 pub(crate) const STEPS: &[Step] = &[
     Step { name: "fmt", after_build: false, needs: &[prerequisites::FORMAT], what: format },
     Step {
@@ -43,6 +43,7 @@ pub(crate) const STEPS: &[Step] = &[
         needs: &[prerequisites::BUILD, prerequisites::TESTS],
         what: tests,
     },
+    Step { name: "slurm", after_build: true, needs: &[prerequisites::BUILD], what: real_slurm },
 ];
 
 /// Runs the chosen steps, whatever becomes of each, and reports them all.
@@ -140,6 +141,14 @@ fn tests(workspace: &Workspace) -> Result<Verdict> {
     cargo.env("SLURM_PKI_PROGRAMS", programs::folder(workspace));
     cargo.env("SLURM_PKI_UNSTRIPPED", programs::unstripped_folder(workspace));
     run(&mut cargo)?;
+    Ok(Verdict::Passed)
+}
+
+fn real_slurm(workspace: &Workspace) -> Result<Verdict> {
+    if let Some(obstacle) = slurm::obstacle() {
+        return Ok(Verdict::Skipped(obstacle));
+    }
+    slurm::test(workspace)?;
     Ok(Verdict::Passed)
 }
 

@@ -1,0 +1,58 @@
+//! The cases, in the order in which they run, each group on a cluster of its own.
+
+mod certgen;
+mod certtoken;
+mod crowd;
+mod enrolment;
+mod handshakes;
+mod refusals;
+mod renewal;
+mod secrets;
+mod sign_and_die;
+mod single_use;
+mod takeover;
+mod with_tls;
+
+use anyhow::{Result, bail};
+
+use crate::cluster::Cluster;
+use crate::conf::Conf;
+use crate::lab::Lab;
+use crate::table::Table;
+
+/// A case: what has to hold, and how it is shown.
+type Case = (&'static str, fn(&mut Cluster<'_>) -> Result<()>);
+
+/// All groups.
+pub(crate) fn run(lab: &Lab) -> Table {
+    let mut table = Table::default();
+    let plain = Conf::default();
+    let basic = [
+        enrolment::CASES,
+        certtoken::CASES,
+        single_use::OURS,
+        refusals::CASES,
+        certgen::CASES,
+        handshakes::CASES,
+        crowd::CASES,
+    ];
+    group(&mut table, lab, &plain, &basic.concat());
+    group(&mut table, lab, &renewal::conf(), renewal::CASES);
+    group(&mut table, lab, &Conf { single_use_tokens: true, ..plain }, single_use::SLURMS);
+    group(&mut table, lab, &sign_and_die::conf(), sign_and_die::CASES);
+    group(&mut table, lab, &takeover::conf(), takeover::CASES);
+    with_tls::run(&mut table, lab);
+    table.run(secrets::NAME, || secrets::nowhere_in_the_logs(lab));
+    table
+}
+
+/// Starts a cluster and runs its cases; all of them fail when it does not start.
+fn group(table: &mut Table, lab: &Lab, conf: &Conf, cases: &[Case]) {
+    let mut cluster = Cluster::up(lab, conf);
+    for (name, case) in cases {
+        table.run(name, || match &mut cluster {
+            Ok(cluster) => case(cluster),
+            Err(failure) => bail!("no cluster: {failure:#}"),
+        });
+    }
+}

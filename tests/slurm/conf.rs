@@ -1,0 +1,121 @@
+//! slurm.conf, with documented keys only.
+
+use std::fs;
+
+use anyhow::Result;
+
+use crate::lab::Lab;
+
+/// Where the programs are seen in the root.
+pub(crate) const PROGRAMS: &str = "/slurm-pki/bin";
+
+/// How many nodes can enrol at once; they exist in slurm.conf only.
+pub(crate) const CROWD: usize = 200;
+
+/// What differs from one cluster to the next.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Conf {
+    /// ctl2 stands by.
+    pub(crate) backup: bool,
+    /// The parameter of this name.
+    pub(crate) single_use_tokens: bool,
+    /// Signs; ours, or a script around ours.
+    pub(crate) sign_csr: &'static str,
+    /// Seconds.
+    pub(crate) message_timeout: u32,
+    /// Without TLS: a request without a token counts as a renewal over mTLS.
+    pub(crate) mtls_flag: bool,
+    /// Everything over tls/s2n, certificates renewed every minute.
+    pub(crate) tls: bool,
+}
+
+impl Default for Conf {
+    fn default() -> Self {
+        let sign_csr = "/slurm-pki/bin/sign_csr";
+        Self {
+            backup: false,
+            single_use_tokens: false,
+            sign_csr,
+            message_timeout: 60,
+            mtls_flag: false,
+            tls: false,
+        }
+    }
+}
+
+impl Conf {
+    /// Writes it, once for the cluster and once for whoever means ill: the same with other scripts on the node.
+    pub(crate) fn write(&self, lab: &Lab) -> Result<()> {
+        fs::write(lab.path("/etc/slurm/slurm.conf"), self.text(PROGRAMS))?;
+        Ok(fs::write(lab.path("/etc/stray/slurm.conf"), self.text("/slurm-pki/stray"))?)
+    }
+
+    fn text(&self, node_scripts: &str) -> String {
+        let backup = if self.backup { "SlurmctldHost=ctl2(127.0.0.12)\n" } else { "" };
+        let tls = if self.tls { TLS } else { "" };
+        format!(
+            "ClusterName=suite\n\
+             SlurmctldHost=ctl1(127.0.0.11)\n\
+             {backup}\
+             MessageTimeout={}\n\
+             CertmgrType=certmgr/script\n\
+             CertmgrParameters={}\n\
+             CertgenType=certgen/script\n\
+             CertgenParameters=keygen_script={PROGRAMS}/keygen,certgen_script={PROGRAMS}/certgen\n\
+             {tls}{REST}\
+             NodeName=c[1-{CROWD}] NodeAddr=127.0.1.[1-{CROWD}] State=CLOUD\n",
+            self.message_timeout,
+            self.certmgr_parameters(node_scripts),
+        )
+    }
+
+    fn certmgr_parameters(&self, node_scripts: &str) -> String {
+        let mut parameters = vec![
+            format!("get_node_token_script={node_scripts}/get_node_token"),
+            format!("generate_csr_script={node_scripts}/generate_csr"),
+            format!("get_node_cert_key_script={node_scripts}/get_cert_key"),
+            format!("validate_node_script={PROGRAMS}/validate_node_token"),
+            format!("sign_csr_script={}", self.sign_csr),
+            format!("certificate_renewal_period={}", if self.tls { 1 } else { 1440 }),
+        ];
+        if self.single_use_tokens {
+            parameters.push("single_use_tokens".to_owned());
+        }
+        parameters.join(",")
+    }
+}
+
+const TLS: &str = "\
+TLSType=tls/s2n
+TLSParameters=ca_cert_file=/etc/slurm/ca_cert.pem,ctld_cert_file=/etc/slurm/ctld_cert.pem,ctld_cert_key_file=/etc/slurm/ctld_cert_key.pem
+";
+
+const REST: &str = "\
+SlurmUser=slurm
+SlurmdUser=root
+AuthType=auth/slurm
+CredType=auth/slurm
+CommunicationParameters=NoCtldInAddrAny
+DebugFlags=AuditTLS
+SlurmctldDebug=verbose
+SlurmdDebug=verbose
+SlurmctldTimeout=10
+StateSaveLocation=/var/lib/slurm-state
+SlurmdSpoolDir=/var/spool/slurmd-%n
+SlurmctldPidFile=/run/slurmctld.pid
+SlurmdPidFile=/run/slurmd.pid
+SlurmdParameters=config_overrides
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+MpiDefault=none
+MailProg=/bin/true
+ReturnToService=2
+NodeName=n1 NodeAddr=127.0.0.21 Port=6821 CPUs=1 RealMemory=256
+NodeName=n2 NodeAddr=127.0.0.22 Port=6822 CPUs=1 RealMemory=256
+NodeName=n[3-9] NodeAddr=127.0.0.[3-9] State=DOWN
+PartitionName=main Nodes=n1,n2 Default=YES State=UP
+";

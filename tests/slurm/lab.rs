@@ -1,0 +1,208 @@
+//! The root in which Slurm runs, as the cases see it from beside: its files, its users, its commands.
+
+use std::cell::RefCell;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::stage::Staged;
+
+const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// All addresses are on the loopback, and each host has one of its own.
+const HOSTS: &str = "\
+127.0.0.1 localhost
+127.0.0.11 ctl1
+127.0.0.12 ctl2
+127.0.0.21 n1
+127.0.0.22 n2
+127.0.0.31 login1
+";
+
+/// Whoever is not named in these files does not exist: no network could be asked.
+const NSSWITCH: &str = "passwd: files\ngroup: files\nhosts: files\n";
+
+/// Nobody, on every system.
+const ORDINARY: u32 = 65534;
+
+/// What slurmctld preloads to take a request without a token for a renewal.
+pub(crate) const MTLS: &str = "/slurm-pki/mtls.so";
+
+/// Who runs a command.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum User {
+    /// As slurmd.
+    Root,
+    /// As slurmctld and sackd.
+    Slurm,
+    /// As anybody who types squeue.
+    Ordinary,
+}
+
+/// The root and everything in it.
+#[derive(Debug)]
+pub(crate) struct Lab {
+    root: PathBuf,
+    prefix: PathBuf,
+    plugins: PathBuf,
+    slurm_user: (u32, u32),
+    /// What must not stand in any log.
+    secrets: RefCell<Vec<String>>,
+}
+
+impl Lab {
+    /// Makes what every cluster needs: names, Slurm's user, its key, folders.
+    pub(crate) fn of(staged: Staged) -> Result<Self> {
+        let Staged { root, prefix, plugins, probe } = staged;
+        let slurm_user = slurm_user(&root.join("etc"))?;
+        let lab = Self { root, prefix, plugins, slurm_user, secrets: RefCell::default() };
+        fs::write(lab.path("/etc/hosts"), HOSTS)?;
+        fs::write(lab.path("/etc/nsswitch.conf"), NSSWITCH)?;
+        // What this machine may have there is not ours.
+        let _ = fs::remove_dir_all(lab.path("/etc/slurm"));
+        for folder in ["/etc/slurm", "/etc/stray", "/slurm-pki/stray"] {
+            fs::create_dir_all(lab.path(folder))?;
+        }
+        for folder in ["/var/lib/slurm-state", "/run/sackd"] {
+            lab.folder(folder, User::Slurm)?;
+        }
+        fs::write(lab.path("/etc/slurm/cgroup.conf"), "CgroupPlugin=disabled\n")?;
+        let key = site::random::bytes::<64>().map_err(anyhow::Error::msg)?;
+        lab.secret_file("/etc/slurm/slurm.key", &key, User::Slurm)?;
+        fs::copy(&probe, lab.path("/slurm-pki/probe"))?;
+        fs::copy(probe.with_file_name("mtls.so"), lab.path(MTLS))?;
+        Ok(lab)
+    }
+
+    /// A path in the root, seen from here.
+    pub(crate) fn path(&self, inner: &str) -> PathBuf {
+        self.root.join(inner.trim_start_matches('/'))
+    }
+
+    /// A file's text.
+    pub(crate) fn text(&self, inner: &str) -> Result<String> {
+        fs::read_to_string(self.path(inner)).with_context(|| inner.to_owned())
+    }
+
+    /// An empty folder of this user's.
+    pub(crate) fn folder(&self, inner: &str, user: User) -> Result<()> {
+        let path = self.path(inner);
+        if path.exists() {
+            fs::remove_dir_all(&path)?;
+        }
+        fs::create_dir_all(&path)?;
+        let (uid, gid) = self.ids(user);
+        Ok(chown(&path, Some(uid), Some(gid))?)
+    }
+
+    /// A file of mode 0600.
+    pub(crate) fn secret_file(&self, inner: &str, bytes: &[u8], user: User) -> Result<()> {
+        let path = self.path(inner);
+        fs::write(&path, bytes)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        let (uid, gid) = self.ids(user);
+        Ok(chown(&path, Some(uid), Some(gid))?)
+    }
+
+    /// A program that everybody may run.
+    pub(crate) fn script(&self, inner: &str, text: &str) -> Result<()> {
+        let path = self.path(inner);
+        fs::write(&path, text)?;
+        Ok(fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?)
+    }
+
+    /// uid and gid.
+    pub(crate) fn ids(&self, user: User) -> (u32, u32) {
+        match user {
+            User::Root => (0, 0),
+            User::Slurm => self.slurm_user,
+            User::Ordinary => (ORDINARY, ORDINARY),
+        }
+    }
+
+    /// A command in the root, with nothing of our environment but the way to libraries.
+    pub(crate) fn command(&self, program: &str, user: User) -> Command {
+        let (uid, gid) = self.ids(user);
+        let mut command = Command::new("chroot");
+        command.arg(format!("--userspec={uid}:{gid}")).arg(&self.root).arg(program);
+        command.env_clear().env("PATH", PATH).env("SLURM_CONF", "/etc/slurm/slurm.conf").current_dir("/");
+        if let Some(libraries) = std::env::var_os("LD_LIBRARY_PATH") {
+            command.env("LD_LIBRARY_PATH", libraries);
+        }
+        command
+    }
+
+    /// One of Slurm's commands.
+    pub(crate) fn slurm(&self, program: &str, user: User) -> Command {
+        self.command(&self.prefix.join("bin").join(program).to_string_lossy(), user)
+    }
+
+    /// The command line of one of Slurm's daemons on a host of its own: host name, and /run, are not those of others.
+    /// The program takes this process over at the end, so that its pid is the daemon's.
+    pub(crate) fn daemon(&self, host: &str, program: &str, user: User) -> Command {
+        const ENTER: &str = "echo \"$1\" > /proc/sys/kernel/hostname && mount -t tmpfs -o mode=755 tmpfs \"$2/run\" && \
+             mkdir \"$2/run/slurm\" && mkdir -p -m 755 \"$2/run/sackd\" && chown \"$3\" \"$2/run/sackd\" && shift 3 && exec \"$@\"";
+        let inner = self.command(&self.prefix.join("sbin").join(program).to_string_lossy(), user);
+        let (uid, gid) = self.slurm_user;
+        let mut command = Command::new("unshare");
+        command.args(["--uts", "--mount", "--propagation", "private", "sh", "-c", ENTER, "sh", host]);
+        command.arg(&self.root).arg(format!("{uid}:{gid}")).arg(inner.get_program()).args(inner.get_args());
+        command.env_clear().current_dir("/");
+        command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command
+    }
+
+    /// Whether this Slurm has a plugin.
+    pub(crate) fn has_plugin(&self, file: &str) -> bool {
+        self.path(&self.plugins.join(file).to_string_lossy()).is_file()
+    }
+
+    /// Notes what must not be logged.
+    pub(crate) fn keep_secret(&self, text: impl Into<String>) {
+        self.secrets.borrow_mut().push(text.into());
+    }
+
+    /// All of it.
+    pub(crate) fn secrets(&self) -> Vec<String> {
+        self.secrets.borrow().clone()
+    }
+
+    /// The ledger's lines about a node, of all controllers.
+    pub(crate) fn ledger(&self, node: &str) -> Result<Vec<Value>> {
+        let mut lines = Vec::new();
+        for host in ["ctl1", "ctl2"] {
+            for line in self.ledger_of(host)? {
+                if line.get("node").and_then(Value::as_str) == Some(node) {
+                    lines.push(line);
+                }
+            }
+        }
+        Ok(lines)
+    }
+
+    /// Everything that one controller issued.
+    pub(crate) fn ledger_of(&self, host: &str) -> Result<Vec<Value>> {
+        let path = self.path(&format!("/var/lib/slurm-pki/ledger/issued.{host}.jsonl"));
+        let text = if path.exists() { fs::read_to_string(path)? } else { String::new() };
+        text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+    }
+}
+
+/// Slurm's user by the root's own files; made there when a system has none.
+fn slurm_user(etc: &Path) -> Result<(u32, u32)> {
+    let passwd = fs::read_to_string(etc.join("passwd"))?;
+    let line = passwd.lines().find(|line| line.starts_with("slurm:"));
+    if let Some(line) = line {
+        let fields: Vec<_> = line.split(':').collect();
+        let id = |n: usize| fields.get(n).and_then(|id| id.parse().ok()).context("a strange line in passwd");
+        return Ok((id(2)?, id(3)?));
+    }
+    let group = fs::read_to_string(etc.join("group"))?;
+    fs::write(etc.join("passwd"), format!("{passwd}slurm:x:64030:64030::/nonexistent:/bin/false\n"))?;
+    fs::write(etc.join("group"), format!("{group}slurm:x:64030:\n"))?;
+    Ok((64030, 64030))
+}

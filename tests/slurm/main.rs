@@ -1,0 +1,61 @@
+//! A real Slurm, in a root and in namespaces of its own, runs the built programs; started by `cargo xtask slurm`.
+//!
+//! It starts itself twice. Outside, it finds or builds a root with Slurm and compiles the probe; this is the only part
+//! that may use the network. Inside new pid, mount, network and UTS namespaces it then runs the cases. The
+//! inner one holds on to a pipe from the outer one and ends with it, however that ends; with the inner one its namespaces
+//! end, and with them every daemon.
+
+mod cases;
+mod cluster;
+mod conf;
+mod daemon;
+mod install;
+mod lab;
+mod lifeline;
+mod log;
+mod probe;
+mod requests;
+mod root;
+mod shell;
+mod site;
+mod stage;
+mod table;
+mod terminal;
+mod tls;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::install::Install;
+use crate::lab::Lab;
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let done = if stage::is_inside(&arguments) { inside(&arguments) } else { outside() };
+    done.unwrap_or_else(|failure| {
+        terminal::error(&format!("{failure:#}"));
+        ExitCode::FAILURE
+    })
+}
+
+/// Everything that needs the machine: the root, the compiler, the namespaces.
+fn outside() -> Result<ExitCode> {
+    let install = match std::env::var_os("SLURM_PREFIX") {
+        Some(prefix) => Install::at(prefix.into())?,
+        None => Install::debian(&root::ready()?)?,
+    };
+    terminal::line(&format!("Slurm: {}", install.described()?));
+    let probe = probe::compile(&install)?;
+    stage::enter(&install, &probe)
+}
+
+/// The cases, and the table of them.
+fn inside(arguments: &[OsString]) -> Result<ExitCode> {
+    lifeline::hold();
+    let lab = Lab::of(stage::parse(arguments)?)?;
+    let table = cases::run(&lab);
+    terminal::line(&table.text());
+    Ok(if table.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,13 @@
+//! The one place that writes to the terminal. A reader that went away is no failure of ours.
+
+use std::io::{self, Write};
+
+/// One line of the result.
+pub(crate) fn line(text: &str) {
+    let _ = writeln!(io::stdout(), "{text}");
+}
+
+/// Why there is none.
+pub(crate) fn error(what: &str) {
+    let _ = writeln!(io::stderr(), "slurm-suite: error: {what}");
+}

@@ -1,0 +1,43 @@
+//! `cargo xtask slurm`: the suite below tests/slurm, in which a real Slurm runs the programs.
+
+use anyhow::{Result, bail};
+
+use crate::prerequisites;
+use crate::programs;
+use crate::workspace::{Workspace, run};
+
+/// An installed Slurm to take instead of Debian's.
+const PREFIX: &str = "SLURM_PREFIX";
+
+/// Why the suite cannot run here, in one line.
+pub(crate) fn obstacle() -> Option<String> {
+    let mut tools = prerequisites::SLURM.to_vec();
+    if std::env::var_os(PREFIX).is_none() {
+        tools.extend(prerequisites::SLURM_ROOT);
+    }
+    if !is_root() {
+        return Some("the real Slurm: only root can make namespaces and a root with Slurm in it".into());
+    }
+    let missing = prerequisites::missing(&tools);
+    if missing.is_empty() {
+        None
+    } else {
+        Some(format!("the real Slurm: not installed: {}", missing.join(", ")))
+    }
+}
+
+/// Runs it on the programs as they lie; it prints its own table.
+pub(crate) fn test(workspace: &Workspace) -> Result<()> {
+    if let Some(obstacle) = obstacle() {
+        bail!(obstacle);
+    }
+    let mut cargo = workspace.cargo();
+    cargo.args(["run", "--locked", "--quiet", "--package", "slurm-suite"]);
+    run(cargo.env("SLURM_PKI_PROGRAMS", programs::folder(workspace)))
+}
+
+/// The owner of the folder that every process has of itself.
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
+}
