@@ -1,5 +1,6 @@
 //! A cluster of real daemons.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -27,7 +28,7 @@ pub(crate) struct Cluster<'a> {
     /// On ctl2.
     pub(crate) backup: Option<Daemon>,
     /// slurmd, one per host.
-    pub(crate) nodes: Vec<Daemon>,
+    pub(crate) nodes: BTreeMap<String, Daemon>,
 }
 
 impl<'a> Cluster<'a> {
@@ -36,7 +37,7 @@ impl<'a> Cluster<'a> {
         conf.write(lab)?;
         lab.folder("/var/lib/slurm-state", User::Slurm)?;
         let mut cluster =
-            Self { lab, mtls_flag: conf.mtls_flag, primary: None, backup: None, nodes: Vec::new() };
+            Self { lab, mtls_flag: conf.mtls_flag, primary: None, backup: None, nodes: BTreeMap::new() };
         cluster.start_primary()?;
         if conf.backup {
             cluster.backup = Some(Daemon::start(lab, "ctl2", "slurmctld", User::Root, &[])?);
@@ -88,6 +89,11 @@ impl<'a> Cluster<'a> {
         answer(&mut self.on_ctl1(&mut self.lab.slurm(program, User::Root), arguments)?)
     }
 
+    /// The same as somebody without rights.
+    pub(crate) fn slurm_for_anybody(&self, program: &str, arguments: &[&str]) -> Result<String> {
+        answer(&mut self.on_ctl1(&mut self.lab.slurm(program, User::Ordinary), arguments)?)
+    }
+
     /// scontrol with its command on stdin, where nobody else can read it.
     pub(crate) fn scontrol_reads(&self, line: &str) -> Result<()> {
         let mut scontrol = self.on_ctl1(&mut self.lab.slurm("scontrol", User::Root), &[])?;
@@ -111,16 +117,28 @@ impl<'a> Cluster<'a> {
         self.slurm("scontrol", &["show", "node", name])
     }
 
+    /// slurmd on this host.
+    pub(crate) fn slurmd(&self, name: &str) -> Result<&Daemon> {
+        self.nodes.get(name).with_context(|| format!("slurmd on {name} is not running"))
+    }
+
     /// Starts slurmd on the hosts of these names and waits until they are idle.
-    pub(crate) fn start_nodes(&mut self, names: &[&str], options: &[&str]) -> Result<()> {
+    pub(crate) fn start_nodes(&mut self, names: &[&str]) -> Result<()> {
         for name in names {
             fs::create_dir_all(self.lab.path(&format!("/var/spool/slurmd-{name}")))?;
-            self.nodes.push(Daemon::start(self.lab, name, "slurmd", User::Root, options)?);
+            let slurmd = Daemon::start(self.lab, name, "slurmd", User::Root, &[])?;
+            self.nodes.insert((*name).to_owned(), slurmd);
         }
         wait_until("slurmd's are idle", PATIENCE, || {
-            let idle = self.slurm("sinfo", &["--noheader", "--Node", "--states=idle", "--format=%N"])?;
+            for (name, slurmd) in &mut self.nodes {
+                if let Some(status) = slurmd.ended()? {
+                    bail!("slurmd on {name} ended with {status}");
+                }
+            }
+            let sinfo = &["--noheader", "--Node", "--states=idle", "--format=%N"];
+            let idle = said(&outcome(&mut self.on_ctl1(&mut self.lab.slurm("sinfo", User::Root), sinfo)?)?);
             Ok(names.iter().all(|name| idle.lines().any(|line| line.trim() == *name)))
         })
-        .with_context(|| self.nodes.iter().map(|node| node.log.text()).collect::<Vec<_>>().join("\n"))
+        .with_context(|| self.nodes.values().map(|node| node.log.text()).collect::<Vec<_>>().join("\n"))
     }
 }

@@ -145,9 +145,10 @@ impl Lab {
     /// The program takes this process over at the end, so that its pid is the daemon's.
     pub(crate) fn daemon(&self, host: &str, program: &str, user: User) -> Command {
         const ENTER: &str = "echo \"$1\" > /proc/sys/kernel/hostname && mount -t tmpfs -o mode=755 tmpfs \"$2/run\" && \
-             mkdir \"$2/run/slurm\" && mkdir -p -m 755 \"$2/run/sackd\" && chown \"$3\" \"$2/run/sackd\" && shift 3 && exec \"$@\"";
+             mkdir \"$2/run/slurm\" && chown \"$3\" \"$2/run/slurm\" && shift 3 && exec \"$@\"";
         let inner = self.command(&self.prefix.join("sbin").join(program).to_string_lossy(), user);
-        let (uid, gid) = self.slurm_user;
+        // A daemon takes its folder in /run only when it owns it.
+        let (uid, gid) = self.ids(user);
         let mut command = Command::new("unshare");
         command.args(["--uts", "--mount", "--propagation", "private", "sh", "-c", ENTER, "sh", host]);
         command.arg(&self.root).arg(format!("{uid}:{gid}")).arg(inner.get_program()).args(inner.get_args());

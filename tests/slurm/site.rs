@@ -12,7 +12,8 @@ use crate::shell;
 /// Enrols nodes (`n1,c[1-200]`, or with options) and gives each its token.
 pub(crate) fn enrol(cluster: &Cluster<'_>, nodes: &str, options: &[&str]) -> Result<()> {
     cluster.slurm_pki(&[&["node", "add", nodes], options].concat())?;
-    hand_out(cluster, nodes, if options.contains(&"--login") { &["--login"] } else { &[] })
+    let login = if options.contains(&"--login") { &["--login"][..] } else { &[] };
+    hand_out(cluster, nodes, login)
 }
 
 /// Bundles nodes and copies each bundle to its place, as `node bundle --help` says. All hosts share one /etc here.

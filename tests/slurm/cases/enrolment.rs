@@ -68,7 +68,7 @@ fn init(cluster: &mut Cluster<'_>) -> Result<()> {
 }
 
 fn comes_up(cluster: &mut Cluster<'_>) -> Result<()> {
-    cluster.start_nodes(&["n1", "n2"], &[])?;
+    cluster.start_nodes(&["n1", "n2"])?;
     let answer = cluster.slurm("srun", &["--nodes=2", "--ntasks=2", "--label", "hostname"])?;
     for host in ["n1", "n2"] {
         ensure!(answer.lines().any(|line| line.ends_with(host)), "srun: {answer}");

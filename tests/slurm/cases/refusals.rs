@@ -19,7 +19,7 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 /// The plugin's line about a token that our program refused.
-fn not_validated(node: &str) -> String {
+pub(super) fn not_validated(node: &str) -> String {
     format!("Unable to validate node certificate signing request for node '{node}'")
 }
 

@@ -19,7 +19,7 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 /// The plugin's line in place of a validation.
-const OVER_MTLS: &str = "connected via mTLS, skipping validation";
+pub(super) const OVER_MTLS: &str = "connected via mTLS, skipping validation";
 
 /// Whoever sends no token counts as one with a certificate.
 pub(super) fn conf() -> Conf {
