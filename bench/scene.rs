@@ -1,13 +1,16 @@
-//! Two scratch sites with one node each, and how every program is called on them.
+//! Scratch sites with one node each, and how every program is called on them.
 
 use std::env;
 use std::ffi::OsString;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use support::programs::{SEVEN, program, reference};
 use support::site::Site;
 use support::slurm::Slurm;
+use tempfile::TempDir;
 
 const NODE: &str = "n1";
 
@@ -47,23 +50,52 @@ pub(crate) struct Pair {
 pub(crate) struct Scene {
     /// A static C program, and a static Rust program, that do nothing.
     pub(crate) floors: Vec<Call>,
-    /// The seven.
+    /// The seven, and what sign_csr costs without waiting for a disk.
     pub(crate) pairs: Vec<Pair>,
-    _sites: [Site; 2],
+    _sites: [Site; 3],
+    _memory: TempDir,
 }
 
 impl Scene {
     /// Ours on a site as `init` lays it out, with records, bound requests, a key for each request and a synced
-    /// ledger; the scripts on SchedMD's layout, with a list and one lasting key.
+    /// ledger; the scripts on SchedMD's layout, with a list and one lasting key, and nothing synced.
     pub(crate) fn new() -> Self {
-        let (mut ours, mut theirs) = (Site::new(), Site::foreign());
-        ours.enrol(NODE);
+        let memory = tempfile::tempdir_in("/dev/shm").unwrap();
+        let (ours, unsynced) = (our_site(memory.path(), None), our_site(memory.path(), Some("ledger")));
+        let mut theirs = Site::foreign();
         let their_token = theirs.enrol_by_list(NODE);
-        let our_calls = calls(&ours.slurm(), &ours.token(NODE), program);
-        let twins = calls(&theirs.slurm(), &their_token, reference);
-        let pairs = our_calls.into_iter().zip(twins).map(|(ours, twin)| Pair { ours, twin }).collect();
-        Self { floors: floors(), pairs, _sites: [ours, theirs] }
+        let twins = || calls(&theirs.slurm(), &their_token, reference);
+        let seven = |site: &Site| calls(&site.slurm(), &site.token(NODE), program);
+        let mut pairs = pairs(seven(&ours), twins());
+        pairs.extend(pairs_of_sign_csr(seven(&unsynced), twins()));
+        Self { floors: floors(), pairs, _sites: [ours, unsynced, theirs], _memory: memory }
     }
+}
+
+/// Node keys lie in memory, as they do in /run on a host; the ledger does where a folder for it is named.
+fn our_site(memory: &Path, ledger: Option<&str>) -> Site {
+    let mut site = Site::new();
+    site.enrol(NODE);
+    let text = |name: &str| memory.join(name).to_str().unwrap().to_owned();
+    site.set("node", "key_dir", text("keys"));
+    if let Some(name) = ledger {
+        DirBuilder::new().mode(0o700).create(memory.join(name)).unwrap();
+        site.set("controller", "ledger", text(name));
+    }
+    site.write_config();
+    site
+}
+
+fn pairs(ours: Vec<Call>, twins: Vec<Call>) -> Vec<Pair> {
+    ours.into_iter().zip(twins).map(|(ours, twin)| Pair { ours, twin }).collect()
+}
+
+/// sign_csr alone, under a name of its own.
+fn pairs_of_sign_csr(ours: Vec<Call>, twins: Vec<Call>) -> Vec<Pair> {
+    let mut found = pairs(ours, twins);
+    found.retain(|pair| pair.ours.name == "sign_csr");
+    found.iter_mut().for_each(|pair| pair.ours.name += ", ledger in memory");
+    found
 }
 
 /// The seven in the order of an enrolment. What one answers is the argument of another.
