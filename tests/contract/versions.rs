@@ -8,8 +8,8 @@ use support::slurm::Run;
 
 use crate::cluster::{Cluster, LineUp};
 
-/// A version that still gets the calls of its table.
-const VERSIONS: [&str; 4] = ["25.05.1", "25.11.0", "26.05.0", "26.05.3"];
+/// The first and the last of each release that was looked at.
+const VERSIONS: [&str; 7] = ["25.05.1", "25.05.8", "25.11.0", "25.11.7", "26.05.0", "26.05.3", "26.05.5"];
 
 /// An argument, as Slurm fills it in.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +18,8 @@ enum Word {
     Token,
     Request,
     Key,
+    /// What lies on sackd's stack at a renewal, where a name should be.
+    Leftover,
 }
 
 /// How Slurm judges the run.
@@ -32,7 +34,7 @@ enum Judged {
 }
 
 use Judged::{Accepted, Answer, Refused};
-use Word::{Key, Node, Request, Token};
+use Word::{Key, Leftover, Node, Request, Token};
 
 /// Who calls, which parameter, its arguments, the judgement, and the first version that does so.
 type Row = (&'static str, &'static str, &'static [Word], Judged, &'static str);
@@ -45,10 +47,15 @@ const CALLS: &[Row] = &[
     ("slurmctld, when the node sent no token", "validate_node_token", &[Node], Refused, "25.05.1"),
     ("slurmctld 24.11, which is not supported", "validate_node_token", &[Token], Refused, "25.05.1"),
     ("slurmctld, after validation", "sign_csr", &[Request], Answer, "25.05.1"),
+    ("slurmctld, when the reply was lost", "validate_node_token", &[Node, Token], Accepted, "25.05.1"),
+    ("slurmctld, when the reply was lost", "sign_csr", &[Request], Answer, "25.05.1"),
     ("slurmd, after the reply", "get_cert_key", &[Node], Answer, "25.05.1"),
     ("slurmd at a renewal: no token", "generate_csr", &[Node], Answer, "25.05.1"),
     ("slurmctld at a renewal over mTLS: no validation", "sign_csr", &[Request], Answer, "25.05.1"),
     ("slurmd, after the reply", "get_cert_key", &[Node], Answer, "25.05.1"),
+    ("sackd at a renewal: no name either", "generate_csr", &[Leftover], Answer, "25.05.1"),
+    ("slurmctld at sackd's renewal", "sign_csr", &[Request], Answer, "25.05.1"),
+    ("sackd, after the reply", "get_cert_key", &[Leftover], Answer, "25.05.1"),
     ("any client command", "keygen", &[], Answer, "25.05.1"),
     ("any client command", "certgen", &[Key], Answer, "25.05.1"),
     ("slurmstepd, as root", "keygen", &[], Answer, "26.05.2"),
@@ -64,6 +71,7 @@ fn argument(word: Word, answers: &Answers) -> String {
         Token => answers["get_node_token"].clone(),
         Request => answers["generate_csr"].clone(),
         Key => answers["keygen"].clone(),
+        Leftover => "\u{1}".into(),
     }
 }
 
@@ -87,7 +95,8 @@ fn assert_judged(row: &Row, run: &Run) {
 
 fn a_cluster_of_every_version_comes_up(line_up: &LineUp) {
     for version in VERSIONS {
-        let cluster = Cluster::new(line_up.clone(), &["n1"]);
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let cluster = Cluster::new(line_up.clone(), &["n1", &host]);
         let mut answers = Answers::new();
         for row in CALLS.iter().filter(|row| has(version, row.4)) {
             let (_, program, argv, judged, _) = row;
