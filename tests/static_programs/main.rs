@@ -34,10 +34,14 @@ fn main() -> ExitCode {
         let trial = if is_built { trial } else { trial.with_kind("needs cargo xtask build") };
         trial.with_ignored_flag(!is_built)
     });
-    let alone = trial("each_runs_in_an_empty_root_with_its_own_files_alone", chroot::is_enough)
-        .with_kind("needs root and cargo xtask build")
-        .with_ignored_flag(!is_built || !is_root);
-    libtest_mimic::run(&arguments, built.chain([alone]).collect()).exit_code()
+    let alone = [
+        trial("each_runs_in_an_empty_root_with_its_own_files_alone", chroot::is_enough),
+        trial("without_a_config_they_find_everything_on_the_default_paths", chroot::needs_no_config),
+    ];
+    let alone = alone.into_iter().map(|trial| {
+        trial.with_kind("needs root and cargo xtask build").with_ignored_flag(!is_built || !is_root)
+    });
+    libtest_mimic::run(&arguments, built.chain(alone).collect()).exit_code()
 }
 
 fn trial(name: &str, test: fn()) -> Trial {
