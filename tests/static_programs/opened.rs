@@ -17,6 +17,8 @@ const TABLE: [(&str, &[&str]); 7] = [
             MEM,
             CONFIG,
             "node/n1_token.txt",
+            // New: its mode is set on a handle.
+            "node/keys",
             PARENT,
             "node/keys",
             "node/keys/.n1.*.key.*.*.tmp",
