@@ -41,6 +41,8 @@ const TABLE: [(&str, &[&str]); 7] = [
             "state/ledger/issued.HOST.lock",
             "state/ledger/issued.HOST.jsonl",
             "state/ledger",
+            // New, like the ledger.
+            "state/ledger/last",
             "state/ledger/last/.n1.json.*.*.tmp",
             MARK,
             "state/tokens/.n1.*.used.*.*.tmp",
