@@ -54,15 +54,18 @@ impl<'a> Cluster<'a> {
     }
 
     fn wait_for(&mut self, line: &str) -> Result<()> {
+        let mut last = String::new();
         wait_until(line, PATIENCE, || {
             let ended = self.primary.as_mut().map(Daemon::ended).transpose()?.flatten();
             if let Some(status) = ended {
                 bail!("slurmctld ended with {status}:\n{}", self.primary()?.log.text());
             }
-            let ping = self.on_ctl1(&mut self.lab.slurm("scontrol", User::Root), &["ping"])?;
-            Ok(said(&outcome(&mut { ping })?).contains(line))
+            let mut ping = self.on_ctl1(&mut self.lab.slurm("scontrol", User::Root), &["ping"])?;
+            last = said(&outcome(&mut ping)?);
+            Ok(last.contains(line))
         })
         .with_context(|| self.primary().map_or_else(|_| String::new(), |primary| primary.log.text()))
+        .with_context(|| format!("scontrol ping said: {}", last.trim()))
     }
 
     /// slurmctld on ctl1.

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use crate::stage::Staged;
+use crate::syslog;
 
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -28,6 +29,9 @@ const NSSWITCH: &str = "passwd: files\ngroup: files\nhosts: files\n";
 
 /// Nobody, on every system.
 const ORDINARY: u32 = 65534;
+
+/// Where syslog's messages are kept.
+pub(crate) const SYSLOG: &str = "/var/log/slurm/syslog";
 
 /// What slurmctld preloads to take a request without a token for a renewal.
 pub(crate) const MTLS: &str = "/slurm-pki/mtls.so";
@@ -73,6 +77,7 @@ impl Lab {
         fs::write(lab.path("/etc/slurm/cgroup.conf"), "CgroupPlugin=disabled\n")?;
         let key = site::random::bytes::<64>().map_err(anyhow::Error::msg)?;
         lab.secret_file("/etc/slurm/slurm.key", &key, User::Slurm)?;
+        syslog::collect(&lab.path("/dev/log"), &lab.path(SYSLOG))?;
         fs::copy(&probe, lab.path("/slurm-pki/probe"))?;
         fs::copy(probe.with_file_name("mtls.so"), lab.path(MTLS))?;
         Ok(lab)

@@ -19,6 +19,7 @@ mod root;
 mod shell;
 mod site;
 mod stage;
+mod syslog;
 mod table;
 mod terminal;
 mod tls;

@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::{Result, ensure};
 
-use crate::lab::Lab;
+use crate::lab::{Lab, SYSLOG};
 
 pub(super) const NAME: &str = "no token, no secret and no key in any log";
 
@@ -23,6 +23,7 @@ pub(super) fn nowhere_in_the_logs(lab: &Lab) -> Result<()> {
         logs += 1;
     }
     // The logs are the right ones.
+    ensure!(lab.text(SYSLOG)?.contains("validate_node_token"), "syslog heard of no refusal");
     ensure!(logs > 200 && signed > 200, "{logs} logs with {signed} certificates");
     Ok(())
 }
