@@ -10,6 +10,7 @@
 mod add;
 mod bundle;
 mod cluster;
+mod default_paths;
 mod import;
 mod kills;
 mod ledger;
