@@ -194,11 +194,12 @@ fn what_does_not_go_together_is_refused() {
         &["cert", "issue", "ctld", "--out", &pairs],
         &["cert", "issue", "sackd", "n1"],
         &["cert", "issue", "sackd", "n1", "--out", &pairs, "--host", "h"],
-        &["cert", "issue", "sackd", "slurmctld", "--out", &pairs],
         &["cert", "issue", "sackd", "--out", &pairs],
     ] {
         site.refused(args);
     }
+    let reserved = site.run(&["cert", "issue", "sackd", "slurmctld", "--out", &pairs]);
+    assert_eq!(reserved.status.code(), Some(64));
     assert!(!site.path("pairs").exists());
 }
 

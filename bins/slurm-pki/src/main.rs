@@ -33,6 +33,8 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+use crate::advice::Advice;
+
 /// Exit codes: 0 done, 1 failed, 64 usage (EX_USAGE of sysexits(3)).
 const USAGE: u8 = 64;
 
@@ -48,7 +50,9 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             report::error(&e);
-            ExitCode::FAILURE
+            let usage =
+                e.chain().filter_map(|cause| cause.downcast_ref::<Advice>()).any(|advice| advice.usage);
+            if usage { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -113,7 +113,7 @@ impl Issue {
         };
         let wanted = static_pairs::Wanted {
             daemon,
-            nodes: crate::hostlist::nodes(&self.nodes).advise()?,
+            nodes: crate::hostlist::nodes(&self.nodes).usage()?,
             out: out.clone(),
             force: self.force,
             key: self.key_type.into(),

@@ -91,7 +91,7 @@ impl Add {
 
     fn names(&self, enrolment: &Enrolment, refused: &mut Refused) -> anyhow::Result<Vec<NodeName>> {
         let Some(source) = &self.from_scontrol else {
-            return hostlist::nodes(&self.nodes).advise();
+            return hostlist::nodes(&self.nodes).usage();
         };
         let mut names = Vec::new();
         for text in scontrol::node_names(Path::new(source))? {

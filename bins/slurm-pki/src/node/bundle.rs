@@ -84,7 +84,7 @@ impl Bundle {
         }
         let admin = Admin::load(global)?;
         let enrolment = Enrolment::of(&admin)?;
-        let names = hostlist::nodes(&self.nodes).advise()?;
+        let names = hostlist::nodes(&self.nodes).usage()?;
         let contents = self.contents(&admin)?;
         tree::prepare(&self.out, global.dry_run)?;
         let lock = enrolment.lock(global, &admin)?;
@@ -132,7 +132,7 @@ impl Bundle {
     /// Pairs that slurmd or sackd loads from files: no token, because such a node never asks.
     fn run_static(&self, global: &Global) -> anyhow::Result<()> {
         let admin = Admin::load(global)?;
-        let names = hostlist::nodes(&self.nodes).advise()?;
+        let names = hostlist::nodes(&self.nodes).usage()?;
         let contents = self.contents(&admin)?;
         let pairs = StaticPairs::of(&admin, if self.login { Daemon::Sackd } else { Daemon::Slurmd })?;
         tree::prepare(&self.out, global.dry_run)?;

@@ -130,7 +130,7 @@ impl Enrolment {
         given: Vec<Given>,
         terms: Terms,
     ) -> anyhow::Result<Vec<(NodeName, NodeSecret)>> {
-        let bar = report::progress(global, 2 * given.len(), "secrets and records");
+        let bar = report::progress(global, 2 * given.len(), "writing files");
         let new = given.iter().filter(|one| one.is_new).map(|one| (&one.name, &one.secret));
         self.outgoing.put(new, || bar.inc(1)).advise()?;
         let (mut written, mut handed, mut forgotten) = (Vec::new(), Vec::new(), Vec::new());

@@ -135,7 +135,7 @@ impl Import {
             )
             .into());
         }
-        for name in hostlist::nodes(&self.nodes).advise()? {
+        for name in hostlist::nodes(&self.nodes).usage()? {
             // A named line serves its name alone, as validate_node_token reads the list.
             secrets.entry(name).or_insert_with(|| bare.clone());
         }

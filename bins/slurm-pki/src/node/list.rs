@@ -99,7 +99,7 @@ impl List {
             names.retain(|name| !name.is_reserved());
             names
         } else {
-            hostlist::nodes(&self.nodes).advise()?
+            hostlist::nodes(&self.nodes).usage()?
         };
         hostlist::sort(&mut names);
         Ok(names)

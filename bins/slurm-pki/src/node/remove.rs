@@ -37,7 +37,7 @@ impl Remove {
     pub(crate) fn run(&self, global: &Global) -> anyhow::Result<()> {
         let admin = Admin::load(global)?;
         let enrolment = Enrolment::of(&admin)?;
-        let names = hostlist::nodes(&self.nodes).advise()?;
+        let names = hostlist::nodes(&self.nodes).usage()?;
         let until = valid_until(&admin, &names, enrolment.now)?;
         let consequence = match until {
             Some(until) => format!(

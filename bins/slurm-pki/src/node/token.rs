@@ -50,7 +50,7 @@ impl Token {
     pub(crate) fn run(&self, global: &Global) -> anyhow::Result<()> {
         let admin = Admin::load(global)?;
         let enrolment = Enrolment::of(&admin)?;
-        let names = hostlist::nodes(&self.nodes).advise()?;
+        let names = hostlist::nodes(&self.nodes).usage()?;
         if self.now && !global.dry_run {
             let names = fold(&names);
             report::confirm(global, &format!("End the present secrets of {names} at once?"))?;
