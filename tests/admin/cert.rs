@@ -194,12 +194,13 @@ fn what_does_not_go_together_is_refused() {
         &["cert", "issue", "ctld", "--out", &pairs],
         &["cert", "issue", "sackd", "n1"],
         &["cert", "issue", "sackd", "n1", "--out", &pairs, "--host", "h"],
-        &["cert", "issue", "sackd", "--out", &pairs],
     ] {
         site.refused(args);
     }
-    let reserved = site.run(&["cert", "issue", "sackd", "slurmctld", "--out", &pairs]);
-    assert_eq!(reserved.status.code(), Some(64));
+    for nodes in [&["slurmctld"][..], &[]] {
+        let args = [&["cert", "issue", "sackd", "--out", &pairs], nodes].concat();
+        assert_eq!(site.run(&args).status.code(), Some(64), "{nodes:?}");
+    }
     assert!(!site.path("pairs").exists());
 }
 
