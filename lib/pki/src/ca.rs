@@ -1,4 +1,5 @@
-//! The local CA: makes roots, intermediates and self-signed client certificates, and signs plans.
+//! The local CA: makes roots, intermediates and self-signed client certificates, and signs plans
+//! (RFC 5280 §4.1 for the fields, §4.2.1.9 and §6.1 for what may stand under what).
 
 use std::fmt;
 use std::time::Duration;

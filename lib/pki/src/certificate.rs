@@ -1,4 +1,5 @@
-//! A certificate that was read back before anyone else sees it.
+//! A certificate that was read back before anyone else sees it: slurmctld never looks at it, and a node
+//! that s2n cannot load it into crashes (slurm-contract.md 1.3).
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! The clock.
+//! The clock: Slurm's peers judge certificates by theirs (slurm-contract.md 3.4), so lives begin backdated.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

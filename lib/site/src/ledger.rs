@@ -1,4 +1,5 @@
-//! The ledger: issued means recorded.
+//! The ledger: issued means recorded. Several slurmctld workers sign at once, and any of them may be killed
+//! with its script (slurm-contract.md 1.4, 1.5).
 //!
 //! One JSON line per certificate, appended with one write under a lock on a separate file, synced after
 //! the lock is released and before the certificate is printed. One file per controller host, so that no

@@ -1,4 +1,5 @@
-//! Who signs: one type, so that whatever asks for a signature need not know where the key is.
+//! Who signs: one type, so that whatever asks for a signature need not know where the key is. It has what
+//! is left of Slurm's five seconds for a script (slurm-contract.md 1.4).
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
-//! The store: one small file of records per node in a folder, and the marks beside them.
+//! The store: one small file of records per node in a folder, and the marks beside them. Slurm links no
+//! validation to a signature (slurm-contract.md 1.5): what both must know of a node stands here.
 //!
 //! The file system is the index: one open, no scan, at a million nodes as at ten.
 

@@ -1,4 +1,4 @@
-//! Token lists that others keep: SchedMD's bare tokens, the lab's `name token` lines.
+//! Token lists that others keep: SchedMD's bare tokens (slurm-contract.md 1.2), the lab's `name token` lines.
 
 use std::path::Path;
 
