@@ -9,6 +9,7 @@
 # PROGRAMS  the built programs, to be seen as NEW/slurm-pki/bin
 # SLURM     where Slurm is installed below LOWER
 set -eu
+umask 022
 lower=${1%/} new=$2 programs=$3 slurm=$4
 shift 4
 
@@ -35,7 +36,7 @@ for path in "$lower"/*; do
         ;;
     esac
 done
-cp -a "$lower/etc" "$new/etc"
+cp -a "$lower/etc" "$new/etc" || echo "stage.sh: a part of $lower/etc is left out" >&2
 mkdir -p "$new/proc" "$new/run/slurm" "$new/dev/shm" "$new/tmp" "$new/var/log/slurm" "$new/var/lib" "$new/var/spool" "$new/slurm-pki/bin"
 chmod 1777 "$new/tmp" "$new/dev/shm"
 mount -t proc proc "$new/proc"
