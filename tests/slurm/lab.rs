@@ -78,8 +78,10 @@ impl Lab {
         let key = site::random::bytes::<64>().map_err(anyhow::Error::msg)?;
         lab.secret_file("/etc/slurm/slurm.key", &key, User::Slurm)?;
         syslog::collect(&lab.path("/dev/log"), &lab.path(SYSLOG))?;
-        fs::copy(&probe, lab.path("/slurm-pki/probe"))?;
-        fs::copy(probe.with_file_name("mtls.so"), lab.path(MTLS))?;
+        for (built, inner) in [(probe.clone(), "/slurm-pki/probe"), (probe.with_file_name("mtls.so"), MTLS)] {
+            fs::copy(built, lab.path(inner))?;
+            fs::set_permissions(lab.path(inner), fs::Permissions::from_mode(0o755))?;
+        }
         Ok(lab)
     }
 
