@@ -16,6 +16,7 @@ use pki::secret::Secret;
 use pki::time::UnixTime;
 use rustix::fs::{FlockOperation, flock};
 use site::Error;
+use site::batch;
 use site::config::{Daemon, DaemonConfig};
 use site::file::{self, NewFile, Owner, make_folder};
 use site::random;
@@ -303,15 +304,36 @@ impl DaemonFiles {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(e) => return Err(Error::read(&self.folder)(e)).advise(),
         };
-        Ok(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect())
+        Ok(entries.filter_map(|entry| number_of(entry.ok()?.file_name().to_str()?)).collect())
     }
 
     fn forget_all_but(&self, kept: &[Option<u64>]) -> anyhow::Result<()> {
         for number in self.numbers()?.into_iter().filter(|number| !kept.contains(&Some(*number))) {
-            let folder = self.folder.join(number.to_string());
-            fs::remove_dir_all(&folder).map_err(Error::write(&folder)).advise()?;
+            forget(&self.folder.join(number.to_string())).advise()?;
         }
         Ok(())
+    }
+}
+
+/// The number that a folder's name is; not so near the end that there is no next one.
+fn number_of(name: &str) -> Option<u64> {
+    let number: u32 = name.parse().ok()?;
+    (number.to_string() == name).then_some(number.into())
+}
+
+/// Removes an old pair and what a killed run left half written beside it, and nothing else: whoever owns
+/// the folder above could have put a link in the way to folders with numbers for names.
+fn forget(folder: &Path) -> Result<(), Error> {
+    for path in [folder.join(KEY), folder.join(CERT)] {
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::write(&path)(e)),
+            _ => {}
+        }
+    }
+    batch::sweep(folder, ".pem")?;
+    match fs::remove_dir(folder) {
+        Err(e) if e.kind() != io::ErrorKind::DirectoryNotEmpty => Err(Error::write(folder)(e)),
+        _ => Ok(()),
     }
 }
 
@@ -328,8 +350,9 @@ fn is_foreign(path: &Path, to: &Path) -> bool {
 }
 
 fn loads(cert: &Path, key: &Path) -> bool {
-    let read = |path| fs::read(path).map(Secret::new);
-    let (Ok(cert), Ok(key)) = (read(cert), read(key)) else { return false };
+    let cert = file::read_with_metadata(cert, MAX_CHAIN_PEM);
+    let key = file::read_with_metadata(key, MAX_KEY_PEM);
+    let (Ok((cert, _)), Ok((key, _))) = (cert, key) else { return false };
     loads_in_s2n::own_pair(cert.expose(), key.expose()).is_ok()
 }
 
@@ -349,11 +372,7 @@ fn place_link(to: &Path, path: &Path) -> Result<(), Error> {
 
 /// A copy with owner and mode: what a daemon could read, it can go on reading.
 fn copy_as_it_is(from: &Path, to: &Path, limit: usize) -> anyhow::Result<()> {
-    let metadata = fs::metadata(from).map_err(Error::read(from)).advise()?;
-    if metadata.len() > limit as u64 {
-        return Err(Error::TooLong { path: from.to_owned(), limit }).advise();
-    }
-    let bytes = Secret::new(fs::read(from).map_err(Error::read(from)).advise()?);
+    let (bytes, metadata) = file::read_with_metadata(from, limit).advise()?;
     let owner = Owner { uid: metadata.uid(), gid: metadata.gid() };
     let mode = metadata.permissions().mode() & 0o7777;
     NewFile::new(to, mode).owned_by(Some(owner)).replace(bytes.expose()).advise()

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use site::Error;
-use site::file::{NewFile, Owner, make_folder};
+use site::file::{NewFile, Owner, give_empty_folder, make_folder};
 
 use crate::admin::{caller, owner_name};
 use crate::advice::{Advice, Advise as _};
@@ -59,9 +59,7 @@ impl<'a> Making<'a> {
             if given && is_left_over().map_err(Error::read(path)).advise()? {
                 self.says(path, mode, Some(owner), "/ (it was empty and root's)");
                 if !self.only_says() {
-                    std::os::unix::fs::lchown(path, Some(owner.uid), Some(owner.gid))
-                        .map_err(Error::write(path))
-                        .advise()?;
+                    give_empty_folder(path, owner).advise()?;
                 }
             } else {
                 let (path, name) = (path.display(), owner_name(owner));

@@ -39,14 +39,39 @@ impl Keep {
 /// # Errors
 /// When it cannot be read, is longer, or others could have read or changed it.
 pub fn read(path: &Path, keep: Keep, limit: usize) -> Result<Secret, Error> {
-    let mut file = open(path)?;
+    let file = open(path)?;
     let metadata = file.metadata().map_err(Error::read(path))?;
     check(path, &metadata, keep)?;
     check_folder(path)?;
+    contents(path, &file, &metadata, limit)
+}
+
+/// Reads a file of at most `limit` bytes, whoever it belongs to, with the owner and mode that these very
+/// bytes have: looked up by name a second time, the file could be another one.
+///
+/// # Errors
+/// When it cannot be read, is longer, or is no regular file.
+pub fn read_with_metadata(path: &Path, limit: usize) -> Result<(Secret, fs::Metadata), Error> {
+    let file = open_regular(path)?;
+    let metadata = file.metadata().map_err(Error::read(path))?;
+    Ok((contents(path, &file, &metadata, limit)?, metadata))
+}
+
+/// Opens a regular file to read. A FIFO or a device in its place would never end.
+///
+/// # Errors
+/// When it cannot be opened, or is something else.
+pub fn open_regular(path: &Path) -> Result<File, Error> {
+    let file = open(path)?;
+    must_be_file(path, &file.metadata().map_err(Error::read(path))?)?;
+    Ok(file)
+}
+
+fn contents(path: &Path, file: &File, metadata: &fs::Metadata, limit: usize) -> Result<Secret, Error> {
     // One buffer, large enough from the start: growing would leave unwiped copies behind.
     let mut bytes = Vec::with_capacity(limit.min(usize::try_from(metadata.len()).unwrap_or(limit)) + 1);
     let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    let done = (&mut file).take(bound).read_to_end(&mut bytes);
+    let done = file.take(bound).read_to_end(&mut bytes);
     let bytes = Secret::new(bytes);
     done.map_err(Error::read(path))?;
     if bytes.expose().len() > limit {
@@ -122,14 +147,23 @@ fn check(path: &Path, metadata: &fs::Metadata, keep: Keep) -> Result<(), Error> 
     check_owned(path, metadata, keep, None)
 }
 
+fn must_be_file(path: &Path, metadata: &fs::Metadata) -> Result<(), Error> {
+    if metadata.is_file() {
+        return Ok(());
+    }
+    Err(Error::Loose {
+        path: path.to_owned(),
+        why: "it is not a regular file".into(),
+        fix: format!("put a file at {}", shown_path(path)),
+    })
+}
+
 /// As [`check`], where `also` may be the owner too.
 fn check_owned(path: &Path, metadata: &fs::Metadata, keep: Keep, also: Option<u32>) -> Result<(), Error> {
     let loose = |why: String, fix: String| Err(Error::Loose { path: path.to_owned(), why, fix });
     let shown = shown_path(path);
     let own = rustix::process::geteuid().as_raw();
-    if !metadata.is_file() {
-        return loose("it is not a regular file".into(), format!("put a file at {shown}"));
-    }
+    must_be_file(path, metadata)?;
     if !crate::trust::is_trusted(metadata.uid()) && also != Some(metadata.uid()) {
         return loose(
             format!("it belongs to uid {}, not to root or to uid {own}, who runs this", metadata.uid()),
@@ -347,14 +381,35 @@ pub fn make_folder(path: &Path, mode: u32, owner: Option<Owner>) -> Result<(), E
 /// Mode (the umask may have taken bits away) and owner of a new folder, on a handle: where the folder
 /// above is somebody else's, a link may stand here by now, and what it leads to is not touched.
 fn settle_folder(path: &Path, mode: u32, owner: Option<Owner>) -> Result<(), Error> {
-    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW;
-    let folder = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path);
-    let folder = folder.map_err(Error::write(path))?;
+    let folder = open_folder(path).map_err(Error::write(path))?;
     folder.set_permissions(fs::Permissions::from_mode(mode)).map_err(Error::write(path))?;
     if let Some(Owner { uid, gid }) = owner {
         std::os::unix::fs::fchown(&folder, Some(uid), Some(gid)).map_err(Error::write(path))?;
     }
     Ok(())
+}
+
+/// Gives root's empty folder to its owner to be, on a handle: by name, what is there a moment later could
+/// be a file that somebody moved or linked there. `false` when it is not empty, or not root's.
+///
+/// # Errors
+/// When it is no folder, or cannot be given away.
+pub fn give_empty_folder(path: &Path, owner: Owner) -> Result<bool, Error> {
+    let give = || {
+        let folder = open_folder(path)?;
+        let entries = rustix::fs::Dir::read_from(&folder)?;
+        let mut names = entries.flatten().map(|entry| entry.file_name().to_owned());
+        if folder.metadata()?.uid() != 0 || names.any(|name| name != c"." && name != c"..") {
+            return Ok(false);
+        }
+        std::os::unix::fs::fchown(&folder, Some(owner.uid), Some(owner.gid)).map(|()| true)
+    };
+    give().map_err(Error::write(path))
+}
+
+fn open_folder(path: &Path) -> io::Result<File> {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW;
+    OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)
 }
 
 #[cfg(test)]

@@ -31,6 +31,10 @@ const FILE_MODE: u32 = 0o600;
 /// How long the lock is waited for: far below Slurm's five seconds.
 const MAX_WAIT: Duration = Duration::from_secs(2);
 
+/// Far longer than any entry; and of the one in `last/`.
+const MAX_LINE: u64 = 64 * 1024;
+const MAX_LAST: usize = 64 * 1024;
+
 /// Size at which the file of refusals is put aside, and the one before it forgotten.
 const MAX_REFUSED: u64 = 1024 * 1024;
 
@@ -206,9 +210,14 @@ impl Ledger {
     pub fn entries(&self, mut wanted: impl FnMut(&Entry) -> bool) -> Result<Vec<Entry>, Error> {
         let mut found = Vec::new();
         for path in self.issued_files()? {
-            let file = File::open(&path).map_err(Error::read(&path))?;
-            for line in BufReader::new(file).split(b'\n') {
-                let line = line.map_err(Error::read(&path))?;
+            let mut file = BufReader::new(file::open_regular(&path)?);
+            loop {
+                let mut line = Vec::new();
+                // What a longer line falls into is no entry either.
+                let read = (&mut file).take(MAX_LINE).read_until(b'\n', &mut line);
+                if read.map_err(Error::read(&path))? == 0 {
+                    break;
+                }
                 if let Ok(entry) = serde_json::from_slice::<Entry>(&line)
                     && wanted(&entry)
                 {
@@ -236,7 +245,8 @@ impl Ledger {
     #[must_use]
     pub fn last_known(&self, node: &str) -> Option<Entry> {
         let path = self.folder.join("last").join(format!("{node}.json"));
-        serde_json::from_slice(&fs::read(path).ok()?).ok()
+        let (line, _) = file::read_with_metadata(&path, MAX_LAST).ok()?;
+        serde_json::from_slice(line.expose()).ok()
     }
 
     fn issued_files(&self) -> Result<Vec<PathBuf>, Error> {
