@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::report;
+use crate::report::{self, printable};
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, Serialize)]
@@ -83,9 +83,9 @@ pub(crate) fn line(check: &Check, width: usize) {
     let Check { what, passed, detail, .. } = check;
     let mark = mark(*passed, 6);
     if *passed {
-        report::line(&format!("  {mark}  {what:<width$}  {detail}"));
+        report::raw_line(&format!("  {mark}  {}", printable(&format!("{what:<width$}  {detail}"))));
     } else {
-        report::line(&format!("  {mark}  {what}"));
+        report::raw_line(&format!("  {mark}  {}", printable(what)));
         detail.lines().for_each(|said| report::line(&format!("            {said}")));
     }
 }

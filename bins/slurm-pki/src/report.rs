@@ -17,28 +17,33 @@ const SCREENFUL: usize = 50;
 /// Two lines, as the seven have them: what happened, and what to do.
 pub(crate) fn error(error: &anyhow::Error) {
     let whole = error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ");
-    eprintln!("slurm-pki: error: {}", printable(&whole));
+    eprintln!("slurm-pki: error: {}", one_line(&whole));
     let hint = error.chain().find_map(|cause| cause.downcast_ref::<Advice>());
     if let Some(advice) = hint {
-        eprintln!("slurm-pki: hint: {}", printable(&advice.hint));
+        eprintln!("slurm-pki: hint: {}", one_line(&advice.hint));
     }
 }
 
 /// A result, for a person or a pipe. A closed pipe (`| head`) is not an error.
 pub(crate) fn line(text: &str) {
+    raw_line(&printable(text));
+}
+
+/// The same for text with colours, every other part of which is known to be printable.
+pub(crate) fn raw_line(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 /// What was done, unless `--quiet`.
 pub(crate) fn done(global: &Global, text: &str) {
     if !global.quiet {
-        eprintln!("{text}");
+        eprintln!("{}", printable(text));
     }
 }
 
 /// What the person should know even with `--quiet`.
 pub(crate) fn warning(text: &str) {
-    eprintln!("slurm-pki: warning: {}", printable(text));
+    eprintln!("slurm-pki: warning: {}", one_line(text));
 }
 
 /// A result as JSON; `schema` names its form and version (`slurm-pki.node.list.v1`).
@@ -48,7 +53,8 @@ pub(crate) fn json(schema: &str, data: &impl Serialize) -> anyhow::Result<()> {
         schema: &'a str,
         data: &'a T,
     }
-    line(&serde_json::to_string_pretty(&Document { schema, data })?);
+    // JSON has escapes of its own.
+    raw_line(&serde_json::to_string_pretty(&Document { schema, data })?);
     Ok(())
 }
 
@@ -57,7 +63,9 @@ pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) {
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::NOTHING);
     table.set_header(header.iter().copied());
-    table.add_rows(rows);
+    // A line break in a name would pass for another row.
+    let shown = |cell: String| one_line(&cell);
+    table.add_rows(rows.into_iter().map(|row| row.into_iter().map(shown).collect::<Vec<_>>()));
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
@@ -97,7 +105,7 @@ pub(crate) fn confirm(global: &Global, question: &str) -> anyhow::Result<()> {
             Advice::new(format!("{question} Nobody is there to ask"), "say --yes if it is meant").into()
         );
     }
-    eprint!("{question} [y/N] ");
+    eprint!("{} [y/N] ", printable(question));
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
     if matches!(answer.trim(), "y" | "Y" | "yes") {
@@ -107,9 +115,14 @@ pub(crate) fn confirm(global: &Global, question: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Names that others chose must not move a terminal's cursor.
-fn printable(text: &str) -> String {
+/// Names that others chose must not move a terminal's cursor. Line breaks stay.
+pub(crate) fn printable(text: &str) -> String {
     text.chars()
-        .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() })
+        .map(|c| if c.is_control() && c != '\n' { c.escape_default().to_string() } else { c.to_string() })
         .collect()
+}
+
+/// The same where a line break in a name would pass for another line of ours.
+fn one_line(text: &str) -> String {
+    printable(text).replace('\n', "\\n")
 }

@@ -87,7 +87,7 @@ fn table(checks: &Checks, nodes: &[NodeName]) {
     report::line(format!("  {:width$}  {}", "node", below.join("  ")).trim_end());
     for node in rows {
         let cells: Vec<_> = PARTS.iter().map(|(part, steps)| cells(checks, node, part, steps)).collect();
-        report::line(format!("  {:width$}  {}", node.as_str(), cells.join("  ")).trim_end());
+        report::raw_line(format!("  {:width$}  {}", node.as_str(), cells.join("  ")).trim_end());
     }
 }
 
