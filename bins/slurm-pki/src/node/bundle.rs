@@ -8,7 +8,7 @@ use pki::loads_in_s2n::{self, MAX_BUNDLE_PEM};
 use pki::name::NodeName;
 use pki::token::NodeSecret;
 use site::Error;
-use site::config::{DEFAULT_PATH, Daemon, NodeConfig, Template, VARIABLE};
+use site::config::{ConfigFile, DEFAULT_PATH, Daemon, NodeConfig, Template, VARIABLE};
 use site::file::{self, Keep, NewFile, Owner};
 
 use super::add::count;
@@ -189,6 +189,10 @@ impl Bundle {
         loads_in_s2n::trust_bundle(&ca).map_err(Error::contents(&ca_path)).advise()?;
         let config_path = std::path::absolute(admin.config.path())?;
         let config = file::read_if_there(&config_path, Keep::Intact, MAX_CONFIG).advise()?;
+        if let Some(text) = &config {
+            // Read a second time: nothing but a config goes to the nodes, for everybody to read there.
+            ConfigFile::parse(&config_path, text.expose()).and_then(|new| new.refuse_unknown()).advise()?;
+        }
         let token_file = NodeConfig::read(&admin.config).advise()?.token_file;
         for path in [ca_path.as_path(), &config_path, Path::new(token_file.as_str())] {
             if !tree::can_stand(path) {

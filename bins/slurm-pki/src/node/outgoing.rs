@@ -38,7 +38,8 @@ impl Outgoing {
         batch::sweep(&self.folder, ENDING)
     }
 
-    /// The secret that waits for a node.
+    /// The secret that waits for a node: one of ours. SlurmUser could have linked a file here that only root
+    /// reads, to be told of what is in it.
     ///
     /// # Errors
     /// When there is one that cannot be used.
@@ -46,7 +47,8 @@ impl Outgoing {
         let path = self.path(name);
         match file::read_if_there(&path, Keep::Secret, MAX_TOKEN + 64)? {
             Some(text) => {
-                NodeSecret::from_token_file(text.expose()).map(Some).map_err(Error::contents(&path))
+                let secret = NodeSecret::from_token_file(text.expose()).map_err(Error::contents(&path))?;
+                if secret.is_foreign() { Err(not_ours(path)) } else { Ok(Some(secret)) }
             }
             None => Ok(None),
         }
@@ -87,6 +89,14 @@ impl Outgoing {
 
     fn path(&self, name: &NodeName) -> PathBuf {
         self.folder.join(format!("{name}{ENDING}"))
+    }
+}
+
+fn not_ours(path: PathBuf) -> Error {
+    Error::Contents {
+        why: "it is no secret that slurm-pki made".into(),
+        hint: "remove it: the next secret of this node then takes its place".into(),
+        path,
     }
 }
 
