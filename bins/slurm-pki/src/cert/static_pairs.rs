@@ -15,6 +15,7 @@ use crate::admin::Admin;
 use crate::advice::{Advice, Advise as _};
 use crate::global::Global;
 use crate::making::Making;
+use crate::node::tree;
 use crate::report;
 
 /// What is asked for.
@@ -57,9 +58,7 @@ pub(super) fn issue(
     let config = DaemonConfig::read(&admin.config, &admin.controller, wanted.daemon).advise()?;
     let owner = owner_of(admin, wanted.daemon, &config)?;
     refuse_existing(wanted)?;
-    if !global.dry_run {
-        make_folder(&wanted.out, 0o700, None).advise()?;
-    }
+    tree::prepare(&wanted.out, global.dry_run)?;
     let bar = report::progress(global, wanted.nodes.len(), "issuing");
     for node in &wanted.nodes {
         let pair = DaemonPair {

@@ -15,7 +15,7 @@ mod scontrol;
 mod show;
 mod static_pair;
 mod token;
-mod tree;
+pub(crate) mod tree;
 mod view;
 
 use clap::Subcommand;
