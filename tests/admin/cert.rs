@@ -1,7 +1,7 @@
 //! `slurm-pki cert issue`.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 
@@ -232,4 +232,42 @@ fn every_command_comes_with_worked_examples() {
         let (help, _) = site.done(&[command, &["--help"]].concat());
         assert!(help.contains("Examples:\n  slurm-pki "), "{command:?}: {help}");
     }
+}
+
+#[test]
+fn static_pairs_go_to_no_folder_that_others_can_change_or_read() {
+    let site = Scratch::ready();
+    let pairs = site.path("pairs");
+    fs::create_dir(&pairs).unwrap();
+    for mode in [0o755, 0o777, 0o1777] {
+        fs::set_permissions(&pairs, fs::Permissions::from_mode(mode)).unwrap();
+        let said = site.refused(&["cert", "issue", "slurmd", "n1", "--out", &site.text_path("pairs")]);
+        assert!(said.contains("not used for secrets"), "{said}");
+        assert_eq!(fs::read_dir(&pairs).unwrap().count(), 0);
+    }
+    assert_eq!(site.issued(), ["slurmctld"]);
+}
+
+#[test]
+fn only_old_pairs_are_removed_whatever_lies_beside_them() {
+    let site = Scratch::ready();
+    for (path, contents) in [("3/cert.pem", "old"), ("7/of_somebody", "kept")] {
+        let path = site.path(".slurm-pki/ctld").join(path);
+        fs::create_dir(path.parent().unwrap()).unwrap();
+        fs::write(path, contents).unwrap();
+    }
+    fs::create_dir(site.path(".slurm-pki/ctld/18446744073709551615")).unwrap();
+    site.done(&["cert", "issue", "ctld"]);
+    assert_eq!(site.read(".slurm-pki/ctld/7/of_somebody"), "kept");
+    assert!(!site.path(".slurm-pki/ctld/3").exists());
+    site.assert_pair("ctld_cert.pem", "ctld_cert_key.pem");
+}
+
+#[test]
+fn a_fifo_in_place_of_a_daemons_files_is_never_waited_for() {
+    let site = Scratch::ready();
+    fs::remove_file(site.path("ctld_cert_key.pem")).unwrap();
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mkfifoat(rustix::fs::CWD, site.path("ctld_cert_key.pem"), mode).unwrap();
+    assert!(site.refused(&["init"]).contains("--force"));
 }

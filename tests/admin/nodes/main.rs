@@ -11,6 +11,7 @@ mod add;
 mod bundle;
 mod cluster;
 mod default_paths;
+mod hostile;
 mod import;
 mod kills;
 mod ledger;
