@@ -1,6 +1,7 @@
 //! The site as an admin sees it: the whole config, Slurm's user and the cluster's name.
 
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Uid, User};
 use site::config::{ConfigFile, ControllerConfig, TopLevel};
@@ -43,11 +44,23 @@ impl Admin {
         config.refuse_unknown().advise()?;
         let controller = ControllerConfig::read(&config).advise()?;
         let admin = Self { config, controller, slurm };
+        admin.refuse_links_of_others()?;
         // Who cannot be named owns nothing here yet; commands that need SlurmUser say so themselves.
         if let Ok(owner) = admin.slurm_user() {
             site::trust::slurm_user(owner.uid);
         }
         Ok(admin)
+    }
+
+    /// SlurmUser could have put links in the place of these folders, for root to write somewhere else.
+    fn refuse_links_of_others(&self) -> anyhow::Result<()> {
+        let files = &self.controller;
+        let state_dir = &files.top.state_dir;
+        let last = files.ledger.join("last");
+        let (outgoing, rehearsal) = (state_dir.join("outgoing"), state_dir.join("rehearsal"));
+        let keys = [&files.ca_key, &files.ca_chain].into_iter().filter_map(|path| path.parent());
+        let folders = [files.tokens.as_path(), &last, &outgoing, &rehearsal];
+        keys.chain(folders).try_for_each(refuse_links_of_others)
     }
 
     /// The top-level keys.
@@ -96,6 +109,23 @@ impl Admin {
             format!("run it as root, or as {name}"),
         )
         .into())
+    }
+}
+
+/// Root goes to a folder through no link but root's own.
+///
+/// # Errors
+/// When somebody else's link is on the way.
+pub(crate) fn refuse_links_of_others(folder: &Path) -> anyhow::Result<()> {
+    let is_of_others =
+        |path: &&Path| path.symlink_metadata().is_ok_and(|is| is.is_symlink() && is.uid() != 0);
+    match folder.ancestors().find(is_of_others) {
+        Some(link) if caller().uid == 0 => Err(Advice::new(
+            format!("{} is a link that is not root's: it could lead root anywhere", link.display()),
+            format!("see where it leads; if that is meant: chown -h root {}", link.display()),
+        )
+        .into()),
+        _ => Ok(()),
     }
 }
 

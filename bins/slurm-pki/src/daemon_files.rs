@@ -21,6 +21,7 @@ use site::config::{Daemon, DaemonConfig};
 use site::file::{self, NewFile, Owner, make_folder};
 use site::random;
 
+use crate::admin::refuse_links_of_others;
 use crate::advice::{Advice, Advise as _};
 use crate::dated_copy;
 use crate::global::Global;
@@ -156,6 +157,7 @@ impl DaemonFiles {
         now: UnixTime,
     ) -> anyhow::Result<u64> {
         self.refuse_foreign(foreign)?;
+        refuse_links_of_others(&self.folder)?;
         make_folder(&self.folder, FOLDER_MODE, None).advise()?;
         let _lock = self.lock()?;
         self.take_over_foreign(global, now)?;

@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{lchown, symlink};
 
 use rustix::fs::{CWD, Mode, mkfifoat};
 use serde_json::json;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, SOMEBODY, is_root};
 
 fn make_fifo(cluster: &Cluster, relative: &str) {
     let path = cluster.site.path(relative);
@@ -78,4 +78,21 @@ fn a_file_of_roots_that_is_linked_among_the_waiting_secrets_becomes_nobodys_secr
     let out = cluster.site.path("bundles");
     cluster.fails(&["node", "bundle", "n2", "--out", out.to_str().unwrap()], "were not bundled");
     assert_eq!(fs::read(cluster.site.path("roots")).unwrap(), b"a-password-of-root\n");
+}
+
+#[test]
+fn root_goes_through_no_link_of_slurm_users() {
+    let cluster = Cluster::with_slurm_user();
+    let (tokens, elsewhere) = (cluster.site.path("state/tokens"), cluster.site.path("elsewhere"));
+    fs::rename(&tokens, cluster.site.path("state/moved")).unwrap();
+    fs::create_dir(&elsewhere).unwrap();
+    symlink(&elsewhere, &tokens).unwrap();
+    if is_root() {
+        lchown(&tokens, Some(SOMEBODY), Some(SOMEBODY)).unwrap();
+        cluster.fails(&["node", "add", "n1"], "a link that is not root's");
+        assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
+        lchown(&tokens, Some(0), Some(0)).unwrap();
+    }
+    cluster.ok(&["node", "add", "n1"]);
+    assert!(elsewhere.join("n1.json").exists());
 }
