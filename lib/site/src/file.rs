@@ -117,8 +117,9 @@ pub fn open_to_append(path: &Path, mode: u32) -> Result<File, Error> {
     Ok(file)
 }
 
-/// Gives root's file to the folder's owner: only one that has no other name. Whoever the folder belongs
-/// to may have linked a file of root's into it, to be given that.
+/// Gives root's file to the folder's owner: only an empty one, as a killed run leaves it too, and one that
+/// has no other name. Whoever the folder belongs to may have moved or linked a file of root's into it, to
+/// be given that.
 fn give(path: &Path, file: &File, metadata: &fs::Metadata, owner: Owner) -> Result<(), Error> {
     if (metadata.uid(), metadata.gid()) == (owner.uid, owner.gid) {
         return Ok(());
@@ -128,6 +129,18 @@ fn give(path: &Path, file: &File, metadata: &fs::Metadata, owner: Owner) -> Resu
             path: path.to_owned(),
             why: "it has another name somewhere else".into(),
             fix: format!("find the other with: find / -xdev -samefile {}", shown_path(path)),
+        });
+    }
+    if metadata.len() != 0 {
+        return Err(Error::Loose {
+            path: path.to_owned(),
+            why: "it is not its folder's owner's, and something is in it already".into(),
+            fix: format!(
+                "see what it is; if it belongs here: chown {}:{} {}",
+                owner.uid,
+                owner.gid,
+                shown_path(path)
+            ),
         });
     }
     std::os::unix::fs::fchown(file, Some(owner.uid), Some(owner.gid)).map_err(Error::write(path))
@@ -487,7 +500,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_with_another_name_is_never_given_away() {
+    fn a_file_with_another_name_or_with_contents_is_never_given_away() {
         let folder = folder();
         let (path, linked) = (folder.path().join("f"), folder.path().join("roots"));
         fs::write(&linked, "x").unwrap();
@@ -495,6 +508,9 @@ mod tests {
         let file = File::open(&path).unwrap();
         let metadata = file.metadata().unwrap();
         let other = Owner { uid: metadata.uid() + 1, gid: metadata.gid() };
+        assert!(matches!(give(&path, &file, &metadata, other), Err(Error::Loose { .. })));
+        fs::remove_file(&linked).unwrap();
+        let metadata = file.metadata().unwrap();
         assert!(matches!(give(&path, &file, &metadata, other), Err(Error::Loose { .. })));
         let own = Owner { uid: metadata.uid(), gid: metadata.gid() };
         assert!(give(&path, &file, &metadata, own).is_ok());
