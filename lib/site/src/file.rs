@@ -135,12 +135,7 @@ fn give(path: &Path, file: &File, metadata: &fs::Metadata, owner: Owner) -> Resu
         return Err(Error::Loose {
             path: path.to_owned(),
             why: "it is not its folder's owner's, and something is in it already".into(),
-            fix: format!(
-                "see what it is; if it belongs here: chown {}:{} {}",
-                owner.uid,
-                owner.gid,
-                shown_path(path)
-            ),
+            fix: format!("chown {}:{} {}", owner.uid, owner.gid, shown_path(path)),
         });
     }
     std::os::unix::fs::fchown(file, Some(owner.uid), Some(owner.gid)).map_err(Error::write(path))
