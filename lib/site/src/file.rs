@@ -175,7 +175,14 @@ fn check_owned(path: &Path, metadata: &fs::Metadata, keep: Keep, also: Option<u3
     if !crate::trust::is_trusted(metadata.uid()) && also != Some(metadata.uid()) {
         return loose(
             format!("it belongs to uid {}, not to root or to uid {own}, who runs this", metadata.uid()),
-            format!("chown {own} {shown}"),
+            match own {
+                // Obeyed in SlurmUser's folders, a chown to root would lock slurmctld's programs out.
+                0 => format!(
+                    "run this as uid {}, as slurmctld would; only if root is to own it: chown 0 {shown}",
+                    metadata.uid()
+                ),
+                _ => format!("chown {own} {shown}"),
+            },
         );
     }
     let mode = metadata.mode() & 0o7777;
