@@ -1,14 +1,18 @@
 //! slurm.conf, read only: the few keys that say what our defaults depend on.
 
 use std::collections::HashMap;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
+
+use pki::explain::Explain as _;
+use site::file;
 
 use crate::advice::Advice;
 
 /// Where Debian's and EL's packages have it; `SLURM_CONF` comes first, as in Slurm.
 const DEFAULT_PATH: &str = "/etc/slurm/slurm.conf";
+
+/// Longest file that is read: some 100,000 NodeName lines.
+const MAX_FILE: usize = 16 * 1024 * 1024;
 
 /// Include inside Include, as deep as anybody needs it.
 const MAX_DEPTH: usize = 16;
@@ -38,10 +42,10 @@ impl SlurmConf {
     /// When it is there but cannot be read.
     pub(crate) fn load_from(path: &Path) -> anyhow::Result<Option<Self>> {
         let mut conf = Self { path: path.to_owned(), values: HashMap::new(), controllers: Vec::new() };
-        match fs::read(path) {
-            Ok(text) => conf.read(&String::from_utf8_lossy(&text), 0)?,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(unreadable(path, &e)),
+        match file::read_with_metadata(path, MAX_FILE) {
+            Ok((text, _)) => conf.read(&String::from_utf8_lossy(text.expose()), 0)?,
+            Err(e) if e.is_not_found() => return Ok(None),
+            Err(e) => return Err(unreadable(&e)),
         }
         Ok(Some(conf))
     }
@@ -84,8 +88,8 @@ impl SlurmConf {
             )
             .into());
         }
-        let text = fs::read(&path).map_err(|e| unreadable(&path, &e))?;
-        self.read(&String::from_utf8_lossy(&text), depth + 1)
+        let (text, _) = file::read_with_metadata(&path, MAX_FILE).map_err(|e| unreadable(&e))?;
+        self.read(&String::from_utf8_lossy(text.expose()), depth + 1)
     }
 
     /// `Key=Value` words; lines that describe nodes and partitions are theirs, not the cluster's.
@@ -121,17 +125,24 @@ fn logical_lines(text: &str) -> Vec<String> {
     lines
 }
 
-fn unreadable(path: &Path, e: &io::Error) -> anyhow::Error {
-    Advice::new(
-        format!("cannot read {}: {e}", path.display()),
-        "run this as root, or name the file in SLURM_CONF",
-    )
-    .into()
+fn unreadable(e: &site::Error) -> anyhow::Error {
+    let hint = match e {
+        site::Error::Read { .. } => "run this as root, or name the file in SLURM_CONF".into(),
+        e => e.hint(),
+    };
+    Advice::new(e.to_string(), hint).into()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+
+    #[test]
+    fn what_never_ends_is_not_read() {
+        assert!(SlurmConf::load_from(Path::new("/dev/zero")).is_err());
+    }
 
     #[test]
     fn keys_are_read_as_slurm_reads_them() {

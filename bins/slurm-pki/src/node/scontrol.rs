@@ -1,7 +1,7 @@
 //! What Slurm's own scontrol tells and is told.
 
-use std::fs;
-use std::io::{Read as _, Write as _};
+use std::fs::File;
+use std::io::{Read, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -35,12 +35,9 @@ pub(crate) fn node_names(source: &Path) -> anyhow::Result<Vec<String>> {
     }
     let json = match source.to_str() {
         Some("") => shown_nodes()?,
-        Some("-") => {
-            let mut json = Vec::new();
-            std::io::stdin().lock().take(MAX_JSON).read_to_end(&mut json)?;
-            json
-        }
-        _ => fs::read(source).map_err(site::Error::read(source))?,
+        Some("-") => at_most(std::io::stdin().lock())?,
+        // A pipe is welcome too: --from-scontrol <(ssh head scontrol show nodes --json).
+        _ => File::open(source).and_then(at_most).map_err(site::Error::read(source))?,
     };
     let answer: Answer = serde_json::from_slice(&json).map_err(|e| {
         Advice::new(
@@ -49,6 +46,12 @@ pub(crate) fn node_names(source: &Path) -> anyhow::Result<Vec<String>> {
         )
     })?;
     Ok(answer.nodes.into_iter().map(|node| node.name).collect())
+}
+
+fn at_most(source: impl Read) -> std::io::Result<Vec<u8>> {
+    let mut json = Vec::new();
+    source.take(MAX_JSON).read_to_end(&mut json)?;
+    Ok(json)
 }
 
 fn shown_nodes() -> anyhow::Result<Vec<u8>> {
