@@ -9,7 +9,9 @@ mod hostlist;
 fuzz_target!(|text: &str| {
     let words: Vec<String> = text.split(' ').map(str::to_owned).collect();
     let Ok(mut named) = hostlist::nodes(&words) else { return };
-    let Ok(mut again) = hostlist::nodes(&[hostlist::fold(&named)]) else { panic!("{named:?} folds into no hostlist") };
+    let Ok(mut again) = hostlist::nodes(&[hostlist::fold(&named)]) else {
+        panic!("{named:?} folds into no hostlist")
+    };
     hostlist::sort(&mut named);
     hostlist::sort(&mut again);
     assert_eq!(named, again);
