@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::exit::Exit;
 use crate::global::Global;
 
 /// Certificates, node tokens and keys for a Slurm cluster.
@@ -42,11 +43,11 @@ enum Command {
 }
 
 impl Cli {
-    /// Runs the command.
+    /// Runs the command. What it exits with is 0, unless the exit code is its answer.
     ///
     /// # Errors
     /// Whatever went wrong, with what to do.
-    pub(crate) fn run(self) -> anyhow::Result<()> {
+    pub(crate) fn run(self) -> anyhow::Result<Exit> {
         let global = &self.global;
         match self.command {
             Command::Demo(demo) => demo.run(global),
@@ -55,8 +56,9 @@ impl Cli {
             Command::Conf(conf) => conf.run(global),
             Command::Rehearse(rehearse) => rehearse.run(global),
             Command::Ca(ca) => ca.run(global),
-            Command::Cert(cert) => cert.run(global),
+            Command::Cert(cert) => return cert.run(global),
             Command::Ledger(ledger) => ledger.run(global),
         }
+        .map(|()| Exit::DONE)
     }
 }

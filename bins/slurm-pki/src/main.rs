@@ -13,6 +13,7 @@ mod conf;
 mod daemon_files;
 mod dated_copy;
 mod demo;
+mod exit;
 mod global;
 mod handshake;
 mod hostlist;
@@ -33,26 +34,22 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::advice::Advice;
-
-/// Exit codes: 0 done, 1 failed, 64 usage (EX_USAGE of sysexits(3)).
-const USAGE: u8 = 64;
+use crate::exit::Codes;
 
 fn main() -> ExitCode {
+    let codes = || Codes::of(std::env::args_os());
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) => {
             let _ = e.print();
-            return if e.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+            return if e.use_stderr() { codes().usage() } else { ExitCode::SUCCESS };
         }
     };
     match cli.run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(exit) => exit.into(),
         Err(e) => {
             report::error(&e);
-            let usage =
-                e.chain().filter_map(|cause| cause.downcast_ref::<Advice>()).any(|advice| advice.usage);
-            if usage { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
+            codes().of_error(&e)
         }
     }
 }

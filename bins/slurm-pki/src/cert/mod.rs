@@ -7,6 +7,7 @@ mod static_pairs;
 
 use clap::{Args, Subcommand};
 
+use crate::exit::Exit;
 use crate::global::Global;
 
 pub(crate) use daemon_pair::{DaemonPair, issue_and_install, owner_of};
@@ -33,9 +34,9 @@ impl Cert {
     ///
     /// # Errors
     /// Whatever went wrong, with what to do.
-    pub(crate) fn run(&self, global: &Global) -> anyhow::Result<()> {
+    pub(crate) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         match &self.command {
-            Command::Issue(issue) => issue.run(global),
+            Command::Issue(issue) => issue.run(global).map(|()| Exit::DONE),
         }
     }
 }
