@@ -8,6 +8,10 @@ use libfuzzer_sys::fuzz_target;
 mod advice;
 #[path = "../../bins/slurm-pki/src/slurm_conf.rs"]
 mod slurm_conf;
+#[path = "../../bins/slurm-pki/src/slurm_files.rs"]
+mod slurm_files;
+#[path = "../../bins/slurm-pki/src/slurm_lines.rs"]
+mod slurm_lines;
 
 fuzz_target!(|text: &[u8]| {
     if text.to_ascii_lowercase().windows(7).any(|word| word == b"include") {

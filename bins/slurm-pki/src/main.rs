@@ -28,6 +28,8 @@ mod programs;
 mod rehearse;
 mod report;
 mod slurm_conf;
+mod slurm_files;
+mod slurm_lines;
 mod slurm_run;
 
 use std::process::ExitCode;

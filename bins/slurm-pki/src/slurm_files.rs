@@ -1,0 +1,118 @@
+//! A file of slurm.conf's form with all that it includes, line by line in Slurm's order.
+
+use std::path::{Path, PathBuf};
+
+use pki::explain::Explain as _;
+use site::file;
+
+use crate::advice::Advice;
+use crate::slurm_lines::{Line, Word, lines, of_the_cluster};
+
+/// Longest file that is read: some 100,000 NodeName lines.
+const MAX_FILE: usize = 16 * 1024 * 1024;
+
+/// Include inside Include, as deep as anybody needs it.
+const MAX_DEPTH: usize = 16;
+
+/// So many Include lines at most, or files that include each other twice would be read without end.
+const MAX_INCLUDES: usize = 1000;
+
+/// What was read.
+#[derive(Debug, Default)]
+pub(crate) struct SlurmFiles {
+    /// The file itself, then those it includes, each once.
+    pub(crate) files: Vec<SlurmFile>,
+    /// The lines of all of them as Slurm comes to them, each with the number of its file.
+    pub(crate) lines: Vec<(usize, Vec<Word>)>,
+    includes: usize,
+}
+
+/// One file.
+#[derive(Debug)]
+pub(crate) struct SlurmFile {
+    /// Where it was found.
+    pub(crate) path: PathBuf,
+}
+
+impl SlurmFiles {
+    /// Reads them; `None` when there is no such file.
+    ///
+    /// # Errors
+    /// When one is there but cannot be read, or an included one is not there.
+    pub(crate) fn load(path: &Path) -> anyhow::Result<Option<Self>> {
+        let mut all = Self::default();
+        match file::read_with_metadata(path, MAX_FILE) {
+            Ok((text, _)) => all.add(path.to_owned(), text.expose(), 0)?,
+            Err(e) if e.is_not_found() => return Ok(None),
+            Err(e) => return Err(unreadable(&e)),
+        }
+        Ok(Some(all))
+    }
+
+    /// The keys that are about the whole cluster, as Slurm comes to them: of a key that stands twice the last value
+    /// counts.
+    pub(crate) fn keys(&self) -> impl DoubleEndedIterator<Item = (usize, &Word)> {
+        self.lines.iter().flat_map(|(file, words)| of_the_cluster(words).iter().map(|word| (*file, word)))
+    }
+
+    fn add(&mut self, path: PathBuf, text: &[u8], depth: usize) -> anyhow::Result<()> {
+        let read = lines(text);
+        let file = self.files.iter().position(|file| file.path == path).unwrap_or(self.files.len());
+        if file == self.files.len() {
+            self.files.push(SlurmFile { path });
+        }
+        for line in read {
+            match line {
+                Line::Include(name) => self.include(&name, depth)?,
+                Line::Words(words) => self.lines.push((file, words)),
+            }
+        }
+        Ok(())
+    }
+
+    /// A relative name counts from the folder of the first file; `%c` is the cluster's name (slurm.conf(5)).
+    fn include(&mut self, name: &str, depth: usize) -> anyhow::Result<()> {
+        let first = self.files.first().map_or(Path::new("/"), |file| &file.path);
+        let cluster = self.keys().rfind(|(_, word)| word.is("ClusterName"));
+        let cluster = cluster.map(|(_, word)| word.value.as_str()).unwrap_or_default();
+        let path = first.parent().unwrap_or(Path::new("/")).join(name.replace("%c", cluster));
+        self.includes += 1;
+        if depth >= MAX_DEPTH || self.includes > MAX_INCLUDES {
+            return Err(Advice::new(
+                format!("{} includes itself", path.display()),
+                "break the circle of Include lines",
+            )
+            .into());
+        }
+        let (text, _) = file::read_with_metadata(&path, MAX_FILE).map_err(|e| unreadable(&e))?;
+        self.add(path, text.expose(), depth + 1)
+    }
+}
+
+fn unreadable(e: &site::Error) -> anyhow::Error {
+    let hint = match e {
+        site::Error::Read { .. } => "run this as root, or name the file in SLURM_CONF".into(),
+        e => e.hint(),
+    };
+    Advice::new(e.to_string(), hint).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn includes_are_read_where_they_stand_and_end_somewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        write("a.conf", "ClusterName=c1\nX=1\nInclude %c.conf\nInclude c1.conf\nX=3\n");
+        write("c1.conf", "X=2\nNodeName=n1 X=9\n");
+        let all = SlurmFiles::load(&folder.path().join("a.conf")).unwrap().unwrap();
+        let values: Vec<&str> = all.keys().map(|(_, word)| word.value.as_str()).collect();
+        assert_eq!((values, all.files.len()), (vec!["c1", "1", "2", "2", "3"], 2));
+        write("c1.conf", "Include c1.conf\nInclude c1.conf\n");
+        assert!(SlurmFiles::load(&folder.path().join("a.conf")).is_err());
+    }
+}
