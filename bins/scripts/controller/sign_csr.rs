@@ -33,7 +33,7 @@ fn main() -> ExitCode {
             .decide(&csr, &standing, now)
             .map_err(|e| refuse(node.as_str().as_bytes(), &e))?;
         // Only now, for an accepted request, is the CA key looked at.
-        let certificate = Signer::open(&config, certificates)?.sign(&plan, now)?;
+        let certificate = Signer::open(&config)?.sign(&plan, now)?;
         ledger.record(PROGRAM, &Entry::of(&certificate, &plan, now))?;
         match plan.authorisation() {
             Authorisation::Record(id) => store.mark(node, id, true, now)?,

@@ -8,7 +8,7 @@ use rcgen::{CertificateParams, Issuer};
 
 use crate::certificate::{Certificate, NotAsPlanned};
 use crate::explain::Explain;
-use crate::key::{KeyError, PrivateKey};
+use crate::key::{KeyError, PrivateKey, PublicKey};
 use crate::loads_in_s2n::{self, Unloadable};
 use crate::policy::{Plan, SubjectAttribute};
 use crate::profile::{self, CaRole, Life, Serial};
@@ -39,6 +39,10 @@ pub enum CaError {
     NotACa(String),
     /// The issuer's name has a form that cannot be written again byte for byte.
     IssuerName(String),
+    /// A CA that is to be cross-signed carries the name of the one that is to sign it.
+    SameName(String),
+    /// A certificate that is to be cross-signed is no root, or not the one that was described.
+    NotThatRoot(String),
     /// The CA's time is over.
     Expired(UnixTime),
     /// The CA's time has not begun: a wrong clock.
@@ -62,6 +66,8 @@ impl fmt::Display for CaError {
             Self::IssuerName(subject) => {
                 write!(f, "the CA's name {subject} cannot be written into a certificate unchanged")
             }
+            Self::SameName(subject) => write!(f, "both CAs are called {subject}"),
+            Self::NotThatRoot(subject) => write!(f, "{subject} cannot be cross-signed"),
             Self::Expired(end) => write!(f, "the CA expired at {end}"),
             Self::NotYetValid(begin) => write!(f, "the CA's time begins only at {begin}"),
             Self::Time => f.write_str("a date that a certificate cannot carry"),
@@ -85,6 +91,8 @@ impl Explain for CaError {
                 "sign an intermediate with a plain subject under it and import that: slurm-pki ca import"
                     .into()
             }
+            Self::SameName(_) => "give the new CA another name: --common-name".into(),
+            Self::NotThatRoot(_) => "it has to be a self-signed CA with a subjectKeyIdentifier".into(),
             Self::Expired(_) => "make or import a new CA; docs/operations.md, \"CA expired\"".into(),
             Self::NotYetValid(_) => "set this host's clock".into(),
             Self::Time => "check validity, backdate and this host's clock".into(),
@@ -159,7 +167,8 @@ impl LocalCa {
         &self.certificates
     }
 
-    /// Signs a plan at `now`. The life is cut to that of every CA certificate on the way.
+    /// Signs a plan at `now`. The life is cut to that of every CA certificate on the way, and of the chain
+    /// goes along what lies on it: in the middle of a rollover ca_chain holds the way of either key.
     ///
     /// # Errors
     /// When the CA's time is over or has not begun, or the result is not what s2n loads.
@@ -167,8 +176,8 @@ impl LocalCa {
         let life = self.life_within(plan.not_before, plan.not_after, now)?;
         let params = profile::leaf(plan, serial, life).ok_or(CaError::Time)?;
         let leaf = self.sign(&params, &plan.key)?;
-        let CaCertificates { chain, anchors } = &self.certificates;
-        Certificate::accept(plan, leaf, chain, anchors, now).map_err(CaError::Output)
+        let sent: Vec<X509> = self.sent(now).into_iter().cloned().collect();
+        Certificate::accept(plan, leaf, &sent, &self.certificates.anchors, now).map_err(CaError::Output)
     }
 
     /// Signs an intermediate's certificate for `key`.
@@ -188,10 +197,68 @@ impl LocalCa {
         self.sign(&params, &public)
     }
 
+    /// Signs `root`'s cross certificate: its subject, key and key identifier under this CA, for as long as
+    /// both last. Peers that know only this CA's root then accept what the other one signs. `new` is what
+    /// the root was made from, with a serial number of the cross certificate's own.
+    ///
+    /// # Errors
+    /// When the two share a name (slurm-contract.md 3.4), `root` is no root or another one, or as
+    /// [`issue`](Self::issue).
+    pub fn cross_sign(&self, root: &X509, new: &NewCa<'_>, now: UnixTime) -> Result<X509, CaError> {
+        let facts = root.facts();
+        if root.same_subject(&self.issuer) {
+            return Err(CaError::SameName(facts.subject.clone()));
+        }
+        let not_that = || CaError::NotThatRoot(facts.subject.clone());
+        let key_id = facts.subject_key_id.as_deref().ok_or_else(not_that)?;
+        if !facts.ca || !root.is_issued_by(root) {
+            return Err(not_that());
+        }
+        let life = self.life_within(facts.not_before, facts.not_after, now)?;
+        let params = profile::cross(new.common_name, new.subject, key_id, new.serial, life);
+        let key = PublicKey::from_spki(&facts.spki).map_err(CaError::Key)?;
+        let cross = self.sign(&params.ok_or(CaError::Time)?, &key)?;
+        if cross.same_subject(root) { Ok(cross) } else { Err(not_that()) }
+    }
+
+    /// What goes along with a leaf: of the chain the issuer, under whichever CA, and what stands above it.
+    /// A cross certificate whose time is over is left out where the issuer has another one that lasts.
+    fn sent(&self, now: UnixTime) -> Vec<&X509> {
+        let chain = &self.certificates.chain;
+        let lasting = self.issuer_at(now).is_valid_at(now);
+        let signs = |ca: &&X509| self.is_the_issuer(ca) && (ca.is_valid_at(now) || !lasting);
+        let mut sent: Vec<&X509> = chain.iter().filter(signs).collect();
+        let mut below = [sent.as_slice(), &[&self.issuer]].concat();
+        while let Some(ca) = below.pop() {
+            for above in chain.iter().filter(|above| !self.is_the_issuer(above) && ca.names_as_issuer(above))
+            {
+                if !sent.contains(&above) {
+                    sent.push(above);
+                    below.push(above);
+                }
+            }
+        }
+        sent
+    }
+
+    /// The issuer's certificate that counts at `now`: of two for the same key, one that lasts.
+    fn issuer_at(&self, now: UnixTime) -> &X509 {
+        let valid = |ca: &&X509| self.is_the_issuer(ca) && ca.is_valid_at(now);
+        let all = std::iter::once(&self.issuer).chain(self.certificates.all());
+        all.into_iter().find(valid).unwrap_or(&self.issuer)
+    }
+
+    /// Whether this is the certificate that signs, or another one for the same CA: what is issued under
+    /// one fits under the other.
+    fn is_the_issuer(&self, ca: &X509) -> bool {
+        let (is, signs) = (ca.facts(), self.issuer.facts());
+        ca.same_subject(&self.issuer) && is.spki == signs.spki && is.subject_key_id == signs.subject_key_id
+    }
+
     fn life_within(&self, not_before: UnixTime, not_after: UnixTime, now: UnixTime) -> Result<Life, CaError> {
         let mut life = Life { not_before, not_after };
         // A cross certificate in the chain may end earlier than the issuer; a peer's path may use it.
-        for ca in std::iter::once(&self.issuer).chain(&self.certificates.chain) {
+        for ca in std::iter::once(self.issuer_at(now)).chain(self.sent(now)) {
             let facts = ca.facts();
             if now < facts.not_before {
                 return Err(CaError::NotYetValid(facts.not_before));
@@ -205,7 +272,7 @@ impl LocalCa {
         Ok(life)
     }
 
-    fn sign(&self, params: &CertificateParams, key: &crate::key::PublicKey) -> Result<X509, CaError> {
+    fn sign(&self, params: &CertificateParams, key: &PublicKey) -> Result<X509, CaError> {
         let subject = || CaError::IssuerName(self.issuer.facts().subject.clone());
         let issuer =
             Issuer::from_ca_cert_der(&self.issuer.der().into(), self.key.pair()).map_err(|_| subject())?;
@@ -262,4 +329,155 @@ pub fn client_certificate(
 fn self_signed(key: &PrivateKey, params: &CertificateParams) -> Result<X509, CaError> {
     let made = params.self_signed(key.pair()).map_err(|_| CaError::Signing)?;
     X509::from_der(made.der()).map_err(|_| CaError::Signing)
+}
+
+/// The real s2n shakes hands with all of this in tests/interop.
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::KeyKind;
+    use crate::loads_in_s2n::accepted_by_peers;
+
+    const NOW: UnixTime = UnixTime(1_700_000_000);
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    fn new_ca(common_name: &str, days: u32) -> NewCa<'_> {
+        let serial = Serial::new([u8::try_from(common_name.len()).unwrap(); 16]);
+        NewCa { common_name, subject: &[], serial, validity: DAY * days, backdate: DAY }
+    }
+
+    fn key() -> PrivateKey {
+        PrivateKey::generate(KeyKind::P256).unwrap()
+    }
+
+    fn copy(key: &PrivateKey) -> PrivateKey {
+        PrivateKey::from_pem(key.to_pem().expose()).unwrap()
+    }
+
+    fn ca(anchors: &[&X509], chain: &[&X509], key: &PrivateKey) -> LocalCa {
+        let own = |certificates: &[&X509]| certificates.iter().map(|&one| one.clone()).collect();
+        let certificates = CaCertificates { anchors: own(anchors), chain: own(chain) };
+        LocalCa::new(certificates, copy(key)).unwrap()
+    }
+
+    /// What is sent with a leaf that lasts a day.
+    fn issued(ca: &LocalCa, now: UnixTime) -> Result<Vec<X509>, CaError> {
+        let key = key().public().unwrap();
+        let plan = Plan::for_daemon("slurmctld", vec!["h1".into()], key, &[], DAY, Duration::ZERO, now);
+        let made = ca.issue(&plan, Serial::new([9; 16]), now)?;
+        Ok(X509::all_from_pem(made.to_pem().as_bytes(), loads_in_s2n::MAX_CHAIN_PEM).unwrap())
+    }
+
+    struct Two {
+        old_key: PrivateKey,
+        old: X509,
+        new_key: PrivateKey,
+        new: X509,
+        cross: X509,
+    }
+
+    fn two(old_days: u32, new_days: u32) -> Two {
+        let (old_key, new_key) = (key(), key());
+        let old = new_root(&old_key, &new_ca("c1 Slurm CA", old_days), NOW).unwrap();
+        let new = new_root(&new_key, &new_ca("c1 Slurm CA G2", new_days), NOW).unwrap();
+        let cross = ca(&[&old], &[], &old_key).cross_sign(&new, &new_ca("c1 Slurm CA G2", 1), NOW).unwrap();
+        Two { old_key, old, new_key, new, cross }
+    }
+
+    #[test]
+    fn a_cross_certificate_says_what_the_root_says_under_the_other_ca() {
+        let Two { old, new, cross, .. } = two(100, 200);
+        let (is, root) = (cross.facts(), new.facts());
+        assert!(cross.same_subject(&new) && cross.is_issued_by(&old) && !cross.is_self_issued());
+        assert_eq!((&is.spki, &is.subject_key_id), (&root.spki, &root.subject_key_id));
+        assert_eq!(is.authority_key_id, old.facts().subject_key_id);
+        assert_eq!((is.ca, is.key_usage, is.path_len), (root.ca, root.key_usage, root.path_len));
+    }
+
+    #[test]
+    fn it_lasts_no_longer_than_either() {
+        let Two { old, cross, .. } = two(100, 200);
+        assert_eq!(cross.facts().not_after, old.facts().not_after);
+        let Two { new, cross, .. } = two(200, 100);
+        assert_eq!(cross.facts().not_after, new.facts().not_after);
+    }
+
+    #[test]
+    fn namesakes_and_others_than_that_root_are_not_cross_signed() {
+        let Two { old_key, old, new, cross, .. } = two(100, 200);
+        let signer = ca(&[&old], &[], &old_key);
+        let sign = |root: &X509, name| signer.cross_sign(root, &new_ca(name, 1), NOW).unwrap_err();
+        let namesake = new_root(&key(), &new_ca("c1 Slurm CA", 100), NOW).unwrap();
+        assert_eq!(sign(&namesake, "c1 Slurm CA"), CaError::SameName("CN=c1 Slurm CA".into()));
+        let not_that = CaError::NotThatRoot("CN=c1 Slurm CA G2".into());
+        assert_eq!(sign(&new, "c1 Slurm CA G3"), not_that);
+        assert_eq!(sign(&cross, "c1 Slurm CA G2"), not_that);
+    }
+
+    #[test]
+    fn nothing_is_cross_signed_outside_the_signers_life() {
+        let Two { old_key, old, new, .. } = two(100, 200);
+        let signer = ca(&[&old], &[], &old_key);
+        let sign = |now| signer.cross_sign(&new, &new_ca("c1 Slurm CA G2", 1), now).unwrap_err();
+        assert_eq!(sign(NOW.plus(DAY * 101)), CaError::Expired(old.facts().not_after));
+        assert_eq!(sign(NOW.minus(DAY * 2)), CaError::NotYetValid(old.facts().not_before));
+    }
+
+    /// The chain of a rollover is the way of the new key; the old key's way is found in it too.
+    #[test]
+    fn whichever_key_is_there_its_own_way_is_sent() {
+        let Two { old_key, old, new_key, new, cross } = two(100, 200);
+        let by_old = issued(&ca(&[&old, &new], &[&cross], &old_key), NOW).unwrap();
+        assert_eq!(by_old.len(), 1);
+        accepted_by_peers(&by_old, std::slice::from_ref(&old), NOW).unwrap();
+        for anchors in [[&old, &new].as_slice(), &[&old], &[&new]] {
+            let by_new = issued(&ca(anchors, &[&cross], &new_key), NOW).unwrap();
+            assert_eq!(by_new[1..], *std::slice::from_ref(&cross));
+            for peer in [&old, &new] {
+                accepted_by_peers(&by_new, std::slice::from_ref(peer), NOW).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn an_intermediate_cross_signs_and_both_its_ways_stand_in_one_chain() {
+        let (root_key, old_key) = (key(), key());
+        let root = new_root(&root_key, &new_ca("c1 Slurm CA root", 100), NOW).unwrap();
+        let signer = ca(&[&root], &[], &root_key);
+        let old = signer.issue_intermediate(&old_key, &new_ca("c1 Slurm CA", 90), NOW).unwrap();
+        let new_key = key();
+        let new = new_root(&new_key, &new_ca("c1 Slurm CA G2", 200), NOW).unwrap();
+        let signer = ca(&[&root], &[&old], &old_key);
+        let cross = signer.cross_sign(&new, &new_ca("c1 Slurm CA G2", 1), NOW).unwrap();
+        for chain in [[&cross, &old], [&old, &cross]] {
+            let by_old = issued(&ca(&[&root, &new], &chain, &old_key), NOW).unwrap();
+            assert_eq!(by_old[1..], *std::slice::from_ref(&old));
+            accepted_by_peers(&by_old, std::slice::from_ref(&root), NOW).unwrap();
+            let by_new = issued(&ca(&[&root, &new], &chain, &new_key), NOW).unwrap();
+            assert_eq!(by_new[1..], [cross.clone(), old.clone()]);
+            for peer in [&root, &new] {
+                accepted_by_peers(&by_new, std::slice::from_ref(peer), NOW).unwrap();
+            }
+        }
+    }
+
+    /// Or a rollover that outlives the old CA would stop sign_csr.
+    #[test]
+    fn a_cross_certificate_that_is_over_is_left_out_where_the_root_is_trusted() {
+        let Two { old, new_key, new, cross, .. } = two(100, 200);
+        let after = NOW.plus(DAY * 101);
+        let made = issued(&ca(&[&old, &new], &[&cross], &new_key), after).unwrap();
+        assert_eq!(made.len(), 1);
+        accepted_by_peers(&made, std::slice::from_ref(&new), after).unwrap();
+        let refused = issued(&ca(&[&old], &[&cross], &new_key), after).unwrap_err();
+        assert_eq!(refused, CaError::Expired(cross.facts().not_after));
+    }
+
+    #[test]
+    fn a_leaf_lasts_no_longer_than_the_cross_certificate_that_goes_with_it() {
+        let Two { old, new_key, new, cross, .. } = two(1, 200);
+        let now = NOW.plus(DAY / 2);
+        let made = issued(&ca(&[&old, &new], &[&cross], &new_key), now).unwrap();
+        assert_eq!(made[0].facts().not_after, cross.facts().not_after);
+    }
 }

@@ -5,7 +5,7 @@
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyUsagePurpose, SanType, SerialNumber,
+    KeyIdMethod, KeyUsagePurpose, SanType, SerialNumber,
 };
 
 use crate::policy::{Plan, SubjectAttribute};
@@ -95,6 +95,21 @@ pub(crate) fn ca(
     });
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.use_authority_key_identifier_extension = role == CaRole::Intermediate;
+    Some(params)
+}
+
+/// A root's cross certificate: what the root says of itself, under another CA. Its key identifier is the
+/// root's own, so that what the root signed fits under both (RFC 5280 §4.2.1.1).
+pub(crate) fn cross(
+    common_name: &str,
+    subject: &[(SubjectAttribute, String)],
+    key_id: &[u8],
+    serial: Serial,
+    life: Life,
+) -> Option<CertificateParams> {
+    let mut params = ca(CaRole::Root, common_name, subject, serial, life)?;
+    params.key_identifier_method = KeyIdMethod::PreSpecified(key_id.to_vec());
+    params.use_authority_key_identifier_extension = true;
     Some(params)
 }
 

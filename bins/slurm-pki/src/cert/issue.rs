@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use site::clock;
 use site::config::{Daemon, DaemonConfig};
-use site::signer::{self, Signer};
+use site::signer::Signer;
 
 use super::daemon_pair::{DaemonPair, issue_and_install};
 use super::{host_names, static_pairs};
@@ -123,6 +123,5 @@ impl Issue {
 }
 
 fn open_signer(admin: &Admin) -> anyhow::Result<Signer> {
-    let certificates = signer::ca_certificates(&admin.controller).advise()?;
-    Signer::open(&admin.controller, certificates).advise()
+    Signer::open(&admin.controller).advise()
 }

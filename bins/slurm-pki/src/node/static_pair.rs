@@ -6,7 +6,7 @@ use pki::secret::Secret;
 use site::clock;
 use site::config::{Daemon, DaemonConfig};
 use site::file::Owner;
-use site::signer::{self, Signer};
+use site::signer::Signer;
 
 use super::tree::{self, NodeFile};
 use crate::admin::Admin;
@@ -36,8 +36,7 @@ impl StaticPairs {
             .into());
         }
         let owner = owner_of(admin, daemon, &config)?;
-        let certificates = signer::ca_certificates(&admin.controller).advise()?;
-        Ok(Self { config, signer: Signer::open(&admin.controller, certificates).advise()?, owner })
+        Ok(Self { config, signer: Signer::open(&admin.controller).advise()?, owner })
     }
 
     /// Issues a node's pair; the ledger has it before anyone sees it.
