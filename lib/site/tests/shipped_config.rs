@@ -6,7 +6,10 @@ use std::fmt::Debug;
 use std::fs;
 use std::path::Path;
 
-use site::config::{ClientConfig, ConfigFile, ControllerConfig, Daemon, DaemonConfig, NodeConfig};
+use site::config::{
+    CheckConfig, ClientConfig, ConfigFile, ControllerConfig, Daemon, DaemonConfig, FleetConfig, HooksConfig,
+    MetricsConfig, NodeConfig,
+};
 
 /// The seven, as their files are called, by the parameter of slurm.conf that names them.
 const PARAMETERS: [(&str, &str); 7] = [
@@ -45,7 +48,7 @@ fn every_value_in_the_shipped_config_is_the_default() {
 #[test]
 fn every_key_is_explained_in_the_shipped_config() {
     let shown: toml::Table = uncommented(&shipped("slurm-pki.toml")).parse().unwrap();
-    for section in ["", "node", "controller", "client", "daemons.ctld"] {
+    for section in ["", "node", "controller", "client", "daemons.ctld", "fleet", "hooks", "check", "metrics"] {
         let mut table = Some(&shown);
         for name in section.split('.').filter(|name| !name.is_empty()) {
             table = table.and_then(|table| table.get(name)).and_then(toml::Value::as_table);
@@ -113,6 +116,10 @@ fn meaning(text: &str) -> String {
         add(&DaemonConfig { configured: false, ..files });
     }
     add(&controller);
+    add(&FleetConfig::read(&config).unwrap());
+    add(&HooksConfig::read(&config).unwrap());
+    add(&CheckConfig::read(&config).unwrap());
+    add(&MetricsConfig::read(&config).unwrap());
     meaning
 }
 
@@ -128,6 +135,7 @@ fn name_of((name, _): (&String, &toml::Value)) -> String {
 fn known_keys(section: &str) -> BTreeSet<String> {
     let header = if section.is_empty() { String::new() } else { format!("[{section}]\n") };
     let refusal = config(&format!("{header}no_such_key = 1\n")).refuse_unknown().unwrap_err().to_string();
-    let (_, list) = refusal.split_once("expected one of").unwrap_or_else(|| panic!("{refusal}"));
+    // "one of" where there are more than two.
+    let (_, list) = refusal.split_once("expected ").unwrap_or_else(|| panic!("{refusal}"));
     list.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }

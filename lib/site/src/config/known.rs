@@ -1,12 +1,13 @@
 //! Every section and key there is: the admin command refuses what is not here, so that a misspelt key
 //! is found by a person and not by a daemon.
 
+use super::{CheckConfig, FleetConfig, HooksConfig, MetricsConfig};
 use super::{ClientConfig, ControllerConfig, NodeConfig};
 use super::{ConfigFile, Daemon, DaemonConfig};
 use crate::error::{Error, quoted};
 
 /// Sections that this version knows of but gives no meaning yet are checked by their keys' names.
-const OTHER_SECTIONS: [(&str, &[&str]); 6] = [
+const OTHER_SECTIONS: [(&str, &[&str]); 2] = [
     (
         "vault",
         &[
@@ -28,11 +29,7 @@ const OTHER_SECTIONS: [(&str, &[&str]); 6] = [
             "deadline",
         ],
     ),
-    ("fleet", &["copy", "run", "sackd", "restd", "dbd", "also"]),
     ("keys", &["auth_key", "jwt_key", "jwks", "jwks_url"]),
-    ("hooks", &["dir", "timeout"]),
-    ("check", &["warn", "critical"]),
-    ("metrics", &["textfile"]),
 ];
 
 impl ConfigFile {
@@ -44,13 +41,17 @@ impl ConfigFile {
         self.top_level()?;
         NodeConfig::read(self)?;
         ClientConfig::read(self)?;
+        FleetConfig::read(self)?;
+        HooksConfig::read(self)?;
+        CheckConfig::read(self)?;
+        MetricsConfig::read(self)?;
         let controller = ControllerConfig::read(self)?;
         for daemon in Daemon::ALL {
             DaemonConfig::read(self, &controller, daemon)?;
         }
         for (name, keys) in self.sections() {
             let known: Vec<&str> = match name {
-                "node" | "controller" | "client" => continue,
+                "node" | "controller" | "client" | "fleet" | "hooks" | "check" | "metrics" => continue,
                 "daemons" => Daemon::ALL.iter().map(|daemon| daemon.short()).collect(),
                 _ => match OTHER_SECTIONS.iter().find(|(section, _)| *section == name) {
                     Some((_, keys)) => keys.to_vec(),

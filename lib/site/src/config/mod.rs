@@ -7,9 +7,11 @@
 mod client;
 mod controller;
 mod daemons;
+mod fleet;
 mod known;
 mod node;
 mod template;
+mod upkeep;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,8 +22,10 @@ use serde::de::DeserializeOwned;
 pub use client::ClientConfig;
 pub use controller::{ControllerConfig, Place};
 pub use daemons::{Daemon, DaemonConfig};
+pub use fleet::FleetConfig;
 pub use node::NodeConfig;
 pub use template::Template;
+pub use upkeep::{CheckConfig, HooksConfig, MetricsConfig};
 
 use crate::error::{Error, quoted};
 use crate::file::{self, Keep};
