@@ -31,6 +31,7 @@ mod slurm_conf;
 mod slurm_files;
 mod slurm_lines;
 mod slurm_run;
+mod timed;
 
 use std::process::ExitCode;
 

@@ -1,0 +1,158 @@
+//! A program of the site's with a limit on its time and on what is kept of its output.
+//!
+//! Other than Slurm does with the seven ([`crate::slurm_run`]), its end is the end of the process: a daemon that it
+//! started, or a connection that ssh keeps open, may go on holding the pipe.
+
+use std::io::{self, PipeReader};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use pki::secret::Secret;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process_group};
+
+/// Between SIGTERM and SIGKILL: for a tool to take its own children along.
+const GRACE: Duration = Duration::from_millis(200);
+
+/// How often the end of a process is looked for while its output stays open.
+const NAP: Duration = Duration::from_millis(20);
+
+/// How a program ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// `None`: it was killed when its time was over.
+    pub(crate) status: Option<ExitStatus>,
+    /// The beginning of what it printed, on stdout and stderr together.
+    pub(crate) output: Secret,
+}
+
+impl Ended {
+    /// Whether it ended by itself with status 0.
+    pub(crate) fn succeeded(&self) -> bool {
+        self.status.is_some_and(|status| status.success())
+    }
+
+    /// How it ended, in words: "ended with exit status: 3".
+    pub(crate) fn how(&self, limit: Duration) -> String {
+        match self.status {
+            Some(status) => format!("ended with {status}"),
+            None => format!("was killed: it took longer than {}", crate::moment::span(limit)),
+        }
+    }
+}
+
+/// Runs a program with nothing on stdin, in a process group of its own, for `limit` at most; keeps `room` bytes of its
+/// output. When its time is over the whole group is killed.
+///
+/// # Errors
+/// When it cannot be started.
+pub(crate) fn run(command: &mut Command, limit: Duration, room: usize) -> io::Result<Ended> {
+    let deadline = Instant::now() + limit;
+    let (pipe, writer) = io::pipe()?;
+    command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer).process_group(0);
+    let child = command.spawn();
+    // Our own copies of the write end go with these, or the output would never end.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    Ok(watch(child?, &pipe, deadline, room))
+}
+
+fn watch(mut child: Child, pipe: &PipeReader, deadline: Instant, room: usize) -> Ended {
+    let mut output = Vec::with_capacity(room);
+    let mut open = true;
+    let status = loop {
+        let ended = child.try_wait().ok().flatten();
+        // Once more after the end, for what it left in the pipe.
+        while open && is_readable(pipe, if ended.is_some() { Duration::ZERO } else { NAP }) {
+            open = take(pipe, &mut output, room);
+        }
+        if ended.is_some() || Instant::now() >= deadline {
+            break ended;
+        }
+        if !open {
+            sleep(NAP);
+        }
+    };
+    if status.is_none() {
+        end_group(&mut child);
+    }
+    Ended { status, output: Secret::new(output) }
+}
+
+fn is_readable(pipe: &PipeReader, wait: Duration) -> bool {
+    let Ok(wait) = Timespec::try_from(wait) else { return false };
+    matches!(poll(&mut [PollFd::new(pipe, PollFlags::IN)], Some(&wait)), Ok(ready) if ready > 0)
+}
+
+/// Reads a piece; what does not fit is thrown away. `false` at the end.
+fn take(pipe: &PipeReader, output: &mut Vec<u8>, room: usize) -> bool {
+    let mut piece = [0; 4096];
+    match rustix::io::read(pipe, &mut piece) {
+        Ok(0) => false,
+        Ok(count) => {
+            let fits = room.saturating_sub(output.len()).min(count);
+            output.extend_from_slice(piece.get(..fits).unwrap_or_default());
+            true
+        }
+        Err(Errno::INTR) => true,
+        Err(_) => false,
+    }
+}
+
+fn end_group(child: &mut Child) {
+    let group = Pid::from_child(child);
+    let _ = kill_process_group(group, Signal::TERM);
+    sleep(GRACE);
+    let _ = kill_process_group(group, Signal::KILL);
+    let _ = child.wait();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECONDS: Duration = Duration::from_secs(20);
+
+    fn sh(script: &str, limit: Duration, room: usize) -> Ended {
+        run(Command::new("/bin/sh").args(["-c", script]), limit, room).unwrap()
+    }
+
+    #[test]
+    fn both_outputs_are_kept_up_to_the_room_and_the_status_is_told() {
+        let ended = sh("cat; echo out; echo err >&2; exit 3", SECONDS, 100);
+        assert_eq!(ended.output.expose(), b"out\nerr\n");
+        assert_eq!(ended.status.unwrap().code(), Some(3));
+        assert!(!ended.succeeded());
+        let ended = sh("i=0; while [ $i -lt 9999 ]; do echo 0123456789; i=$((i+1)); done", SECONDS, 5);
+        assert_eq!(ended.output.expose(), b"01234");
+        assert!(ended.succeeded());
+    }
+
+    #[test]
+    fn its_end_is_the_end_whoever_holds_the_output_open() {
+        let ended = sh("sleep 30 & echo started; echo $!", SECONDS, 100);
+        let said = String::from_utf8(ended.output.expose().to_vec()).unwrap();
+        assert!(ended.succeeded() && said.starts_with("started\n"), "{said}");
+        let pid = Pid::from_raw(said.lines().nth(1).unwrap().parse().unwrap()).unwrap();
+        rustix::process::kill_process(pid, Signal::KILL).unwrap();
+    }
+
+    #[test]
+    fn what_hangs_is_killed_with_its_children() {
+        let ended = sh("sleep 1000 & echo $!; wait", Duration::from_millis(300), 100);
+        assert!(ended.status.is_none());
+        let pid: i32 = String::from_utf8_lossy(ended.output.expose()).trim().parse().unwrap();
+        let gone = || {
+            let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            state.is_empty() || state.contains(") Z ")
+        };
+        assert!((0..100).any(|_| gone() || { sleep(NAP); false }));
+    }
+
+    #[test]
+    fn what_is_not_there_is_an_error() {
+        assert!(run(&mut Command::new("/nowhere/program"), SECONDS, 1).is_err());
+    }
+}
