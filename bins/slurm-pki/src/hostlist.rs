@@ -59,6 +59,38 @@ impl Explain for HostlistError {
 /// # Errors
 /// When a word is no hostlist, or expands to a name that no node may have.
 pub(crate) fn nodes(words: &[String]) -> Result<Vec<NodeName>, HostlistError> {
+    let mut seen = HashSet::new();
+    let mut nodes = Vec::new();
+    each(words, &mut |text| {
+        let name = NodeName::parse(text.as_bytes()).map_err(HostlistError::Name)?;
+        if name.is_reserved() {
+            return Err(HostlistError::Reserved(name));
+        }
+        if seen.insert(name.clone()) {
+            nodes.push(name);
+        }
+        Ok(())
+    })?;
+    Ok(nodes)
+}
+
+/// What one word expands to, whatever it is: host names, addresses, ports. In its order, repetitions too.
+///
+/// # Errors
+/// When it is no hostlist.
+pub(crate) fn texts(word: &str) -> Result<Vec<String>, HostlistError> {
+    let mut texts = Vec::new();
+    each(&[word.to_owned()], &mut |text| {
+        texts.push(text.to_owned());
+        Ok(())
+    })?;
+    Ok(texts)
+}
+
+fn each(
+    words: &[String],
+    take: &mut impl FnMut(&str) -> Result<(), HostlistError>,
+) -> Result<(), HostlistError> {
     let mut terms = Vec::new();
     for word in words {
         for text in split_outside_brackets(word)? {
@@ -73,21 +105,7 @@ pub(crate) fn nodes(words: &[String]) -> Result<Vec<NodeName>, HostlistError> {
         1..=MAX_NAMES => {}
         _ => return Err(HostlistError::TooMany),
     }
-    let mut seen = HashSet::new();
-    let mut nodes = Vec::new();
-    for term in &terms {
-        term.expand(0, &mut String::new(), &mut |text| {
-            let name = NodeName::parse(text.as_bytes()).map_err(HostlistError::Name)?;
-            if name.is_reserved() {
-                return Err(HostlistError::Reserved(name));
-            }
-            if seen.insert(name.clone()) {
-                nodes.push(name);
-            }
-            Ok(())
-        })?;
-    }
-    Ok(nodes)
+    terms.iter().try_for_each(|term| term.expand(0, &mut String::new(), take))
 }
 
 /// Names of one form: text and ranges in turn.

@@ -21,8 +21,12 @@ mod init;
 mod key_type;
 mod ledger;
 mod making;
+#[allow(dead_code, reason = "commands that reach other hosts follow")]
+mod members;
 mod moment;
 mod node;
+#[allow(dead_code, reason = "commands that reach other hosts follow")]
+mod node_line;
 mod point;
 mod programs;
 mod rehearse;
@@ -31,6 +35,7 @@ mod slurm_conf;
 mod slurm_files;
 mod slurm_lines;
 mod slurm_run;
+#[allow(dead_code, reason = "commands that reach other hosts follow")]
 mod timed;
 
 use std::process::ExitCode;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::slurm_files::SlurmFiles;
+use crate::slurm_lines::Word;
 
 /// Where Debian's and EL's packages have it; `SLURM_CONF` comes first, as in Slurm.
 const DEFAULT_PATH: &str = "/etc/slurm/slurm.conf";
@@ -15,6 +16,7 @@ pub(crate) struct SlurmConf {
     path: PathBuf,
     values: HashMap<String, String>,
     controllers: Vec<String>,
+    node_lines: Vec<Vec<Word>>,
 }
 
 impl SlurmConf {
@@ -38,13 +40,20 @@ impl SlurmConf {
     /// When it is there but cannot be read.
     pub(crate) fn load_from(path: &Path) -> anyhow::Result<Option<Self>> {
         let Some(files) = SlurmFiles::load(path)? else { return Ok(None) };
-        let mut conf = Self { path: path.to_owned(), values: HashMap::new(), controllers: Vec::new() };
+        let mut conf = Self {
+            path: path.to_owned(),
+            values: HashMap::new(),
+            controllers: Vec::new(),
+            node_lines: Vec::new(),
+        };
         for (_, word) in files.keys() {
             if word.is("SlurmctldHost") {
                 conf.controllers.push(word.value.split('(').next().unwrap_or_default().to_owned());
             }
             conf.values.insert(word.key.to_ascii_lowercase(), word.value.clone());
         }
+        let lines = files.lines.into_iter().map(|(_, words)| words);
+        conf.node_lines.extend(lines.filter(|words| words.first().is_some_and(|word| word.is("NodeName"))));
         Ok(Some(conf))
     }
 
@@ -61,6 +70,11 @@ impl SlurmConf {
     /// The hosts of SlurmctldHost lines, without addresses, the primary first.
     pub(crate) fn controllers(&self) -> &[String] {
         &self.controllers
+    }
+
+    /// The NodeName lines: what they mean stands in [`crate::node_line`].
+    pub(crate) fn node_lines(&self) -> &[Vec<Word>] {
+        &self.node_lines
     }
 }
 

@@ -148,7 +148,10 @@ mod tests {
             let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
             state.is_empty() || state.contains(") Z ")
         };
-        assert!((0..100).any(|_| gone() || { sleep(NAP); false }));
+        assert!((0..100).any(|_| gone() || {
+            sleep(NAP);
+            false
+        }));
     }
 
     #[test]

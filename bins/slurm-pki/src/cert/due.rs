@@ -43,8 +43,7 @@ mod tests {
     fn certificate(serial: [u8; 16]) -> X509 {
         let key = PrivateKey::generate(KeyKind::P256).unwrap();
         let serial = Serial::new(serial);
-        let new =
-            NewCa { common_name: "c", subject: &[], serial, validity: LIFE, backdate: Duration::ZERO };
+        let new = NewCa { common_name: "c", subject: &[], serial, validity: LIFE, backdate: Duration::ZERO };
         new_root(&key, &new, BEGIN).unwrap()
     }
 

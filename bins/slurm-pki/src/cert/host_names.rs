@@ -6,6 +6,7 @@ use site::host;
 
 use crate::admin::Admin;
 use crate::advice::Advice;
+use crate::members::{self, is_localhost};
 use crate::slurm_conf::SlurmConf;
 
 /// Longest host name (RFC 1035).
@@ -49,25 +50,16 @@ pub(crate) fn host_names(admin: &Admin, daemon: Daemon, given: &[String]) -> any
     Ok(names.0)
 }
 
-/// slurmdbd.conf lies beside slurm.conf on the host of slurmdbd; elsewhere slurm.conf names that host.
+/// The hosts of slurmdbd; "localhost" there is this one, by its own names.
 fn database_hosts(admin: &Admin) -> anyhow::Result<Vec<String>> {
-    let Some(slurm) = &admin.slurm else { return Ok(Vec::new()) };
-    let dbd = SlurmConf::load_from(&slurm.path().with_file_name("slurmdbd.conf"))?;
-    let keys = ["AccountingStorageHost", "AccountingStorageBackupHost"];
-    let in_dbd = ["DbdHost", "DbdBackupHost"].into_iter().filter_map(|key| dbd.as_ref()?.get(key));
-    let named: Vec<&str> = in_dbd.chain(keys.into_iter().filter_map(|key| slurm.get(key))).collect();
+    let named = members::database_hosts(admin.slurm.as_ref())?;
     let own = [host::full(), host::short()].map(|name| String::from_utf8_lossy(&name).into_owned());
     let here = named.iter().any(|name| is_localhost(name));
-    let mut hosts: Vec<String> =
-        named.into_iter().filter(|name| !is_localhost(name)).map(str::to_owned).collect();
+    let mut hosts: Vec<String> = named.into_iter().filter(|name| !is_localhost(name)).collect();
     if here {
         hosts.extend(own);
     }
     Ok(hosts)
-}
-
-fn is_localhost(name: &str) -> bool {
-    name.eq_ignore_ascii_case("localhost")
 }
 
 /// Names without the same one in another case; addresses are left out.
