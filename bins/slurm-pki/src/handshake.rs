@@ -52,7 +52,8 @@ pub(crate) fn pinned(server: &Pair) -> Result<(), String> {
     shake(server_config.map_err(side("server"))?, client_config)
 }
 
-fn provider() -> Arc<CryptoProvider> {
+/// The cryptography under every handshake: ring's.
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
@@ -70,7 +71,11 @@ fn client_builder(
     Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(judge)))
 }
 
-fn roots(pem: &[u8]) -> Result<Arc<RootCertStore>, String> {
+/// Trust anchors from PEM.
+///
+/// # Errors
+/// What cannot be read.
+pub(crate) fn roots(pem: &[u8]) -> Result<Arc<RootCertStore>, String> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(pem)? {
         roots.add(certificate).map_err(|e| format!("trust anchor: {e}"))?;
@@ -78,7 +83,11 @@ fn roots(pem: &[u8]) -> Result<Arc<RootCertStore>, String> {
     Ok(Arc::new(roots))
 }
 
-fn chain(pair: &Pair) -> Result<Vec<CertificateDer<'static>>, String> {
+/// A pair's certificates, leaf first.
+///
+/// # Errors
+/// What cannot be read.
+pub(crate) fn chain(pair: &Pair) -> Result<Vec<CertificateDer<'static>>, String> {
     certificates(&pair.chain)
 }
 
@@ -86,7 +95,11 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|e| format!("certificate: {e}"))
 }
 
-fn key(pair: &Pair) -> Result<PrivateKeyDer<'static>, String> {
+/// A pair's key.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn key(pair: &Pair) -> Result<PrivateKeyDer<'static>, String> {
     PrivateKeyDer::from_pem_slice(pair.key.expose()).map_err(|e| format!("key: {e}"))
 }
 
@@ -172,7 +185,7 @@ impl ServerCertVerifier for NoHostNames {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::time::Duration;
 
     use pki::ca::{CaCertificates, LocalCa, NewCa, client_certificate, new_root};
@@ -184,7 +197,7 @@ mod tests {
 
     const DAY: Duration = Duration::from_secs(86_400);
 
-    fn new_ca() -> (Vec<u8>, LocalCa) {
+    pub(crate) fn new_ca() -> (Vec<u8>, LocalCa) {
         let key = PrivateKey::generate(KeyKind::P256).unwrap();
         let serial = Serial::new([7; 16]);
         let new = NewCa { common_name: "Test CA", subject: &[], serial, validity: 9 * DAY, backdate: DAY };
@@ -193,7 +206,7 @@ mod tests {
         (pem, LocalCa::new(certificates, key).unwrap())
     }
 
-    fn pair(ca: &LocalCa, name: &str) -> Pair {
+    pub(crate) fn pair(ca: &LocalCa, name: &str) -> Pair {
         let key = PrivateKey::generate(KeyKind::P256).unwrap();
         let now = site::clock::now();
         let plan =

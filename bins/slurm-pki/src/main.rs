@@ -28,6 +28,8 @@ mod node;
 #[allow(dead_code, reason = "commands that reach other hosts follow")]
 mod node_line;
 mod point;
+#[allow(dead_code, reason = "commands that look at daemons follow")]
+mod probe;
 mod programs;
 mod rehearse;
 mod report;
