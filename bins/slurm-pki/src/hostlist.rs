@@ -239,9 +239,14 @@ fn split_outside_brackets(word: &str) -> Result<Vec<&str>, HostlistError> {
 
 /// The shortest hostlist that we find for these names, in natural order: `n[001-128]`.
 pub(crate) fn fold<'a>(names: impl IntoIterator<Item = &'a NodeName>) -> String {
+    fold_texts(names.into_iter().map(NodeName::as_str))
+}
+
+/// The same for names of hosts.
+pub(crate) fn fold_texts<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let mut by_shape: BTreeMap<Vec<&str>, Vec<Vec<String>>> = BTreeMap::new();
     for name in names {
-        let (texts, numbers) = taken_apart(name.as_str());
+        let (texts, numbers) = taken_apart(name);
         by_shape.entry(texts).or_default().push(numbers.into_iter().map(str::to_owned).collect());
     }
     let mut terms = Vec::new();

@@ -1,0 +1,119 @@
+//! Hosts that were left out because they are dead: remembered until they are reached again.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use pki::name::NodeName;
+use pki::time::UnixTime;
+use serde::{Deserialize, Serialize};
+use site::Error;
+use site::file::{self, Keep, NewFile, Owner, make_folder};
+
+use crate::admin::Admin;
+use crate::advice::{Advice, Advise as _};
+use crate::global::Global;
+use crate::hostlist;
+use crate::report;
+
+/// As long as a list of all hosts of the largest cluster.
+const MAX_FILE: usize = 16 * 1024 * 1024;
+
+/// A host that was left out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Skipped {
+    /// Since when.
+    pub(crate) since: UnixTime,
+    /// What it missed last.
+    pub(crate) missed: String,
+}
+
+/// All of them, in `<state_dir>/fleet/skipped.json`.
+#[derive(Clone, Debug)]
+pub(crate) struct Skips {
+    path: PathBuf,
+    owner: Option<Owner>,
+    hosts: BTreeMap<String, Skipped>,
+}
+
+impl Skips {
+    /// Reads them; none when there is no such file.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is not ours.
+    pub(crate) fn load(admin: &Admin) -> anyhow::Result<Self> {
+        let path = admin.top().state_dir.join("fleet/skipped.json");
+        let hosts = match file::read_if_there(&path, Keep::Intact, MAX_FILE).advise()? {
+            None => BTreeMap::new(),
+            Some(text) => serde_json::from_slice(text.expose()).map_err(|e| {
+                Advice::new(
+                    format!("{}: {e}", path.display()),
+                    "it lists hosts that were left out; remove it, and see that all hosts are up to date",
+                )
+            })?,
+        };
+        Ok(Self { path, owner: admin.slurm_user().ok(), hosts })
+    }
+
+    /// The hosts that are left out, by name.
+    pub(crate) fn hosts(&self) -> &BTreeMap<String, Skipped> {
+        &self.hosts
+    }
+
+    /// Leaves hosts out that `--skip` names (by host or node name), and remembers what they miss. A name that is none of
+    /// them is an error: a misspelt one would be waited for.
+    ///
+    /// # Errors
+    /// Then, or when the list cannot be written.
+    pub(crate) fn leave_out(
+        &mut self,
+        global: &Global,
+        hosts: Vec<String>,
+        skip: &[NodeName],
+        missed: &str,
+        now: UnixTime,
+    ) -> anyhow::Result<Vec<String>> {
+        if let Some(unknown) = skip.iter().find(|name| !hosts.iter().any(|host| host == name.as_str())) {
+            return Err(Advice::new(
+                format!("--skip {unknown}: no such host has a part in this"),
+                "name hosts as slurm.conf and [fleet] name them",
+            )
+            .into());
+        }
+        let is_skipped = |host: &String| skip.iter().any(|name| name.as_str() == host);
+        let (skipped, left): (Vec<_>, Vec<_>) = hosts.into_iter().partition(is_skipped);
+        for host in &skipped {
+            let since = self.hosts.get(host).map_or(now, |known| known.since);
+            self.hosts.insert(host.clone(), Skipped { since, missed: missed.to_owned() });
+        }
+        if !skipped.is_empty() {
+            self.write(global)?;
+            let names = hostlist::fold_texts(skipped.iter().map(String::as_str));
+            report::done(global, &format!("left out {names}, and remembered: slurm-pki status lists them"));
+        }
+        Ok(left)
+    }
+
+    /// Forgets hosts that were reached, with all that they had missed.
+    ///
+    /// # Errors
+    /// When the list cannot be written.
+    pub(crate) fn reached(&mut self, global: &Global, hosts: &[String]) -> anyhow::Result<()> {
+        let before = self.hosts.len();
+        self.hosts.retain(|host, _| !hosts.contains(host));
+        if self.hosts.len() == before { Ok(()) } else { self.write(global) }
+    }
+
+    fn write(&self, global: &Global) -> anyhow::Result<()> {
+        if global.dry_run {
+            return Ok(());
+        }
+        if let Some(folder) = self.path.parent() {
+            crate::admin::refuse_links_of_others(folder)?;
+            make_folder(folder, 0o755, self.owner).advise()?;
+        }
+        let text = serde_json::to_vec_pretty(&self.hosts)
+            .map_err(|e| Error::write(&self.path)(e.into()))
+            .advise()?;
+        NewFile::new(&self.path, 0o644).owned_by(self.owner).replace(&text).advise()
+    }
+}

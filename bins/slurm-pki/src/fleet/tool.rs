@@ -1,0 +1,122 @@
+//! One run of one of the site's tools, for one host.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::Fleet;
+use super::script::{one_line, said, whole};
+use crate::members::is_this_host;
+use crate::timed::{self, Ended};
+
+/// As much as a script's result may be long.
+const ROOM: usize = 256 * 1024;
+
+/// As much of a failure as a person wants to read for one host.
+const MAX_SHOWN: usize = 400;
+
+/// Variables that change how a Slurm command proves who it is, if a script runs one.
+const AUTHENTICATION: [&str; 3] = ["SLURM_JWT", "SLURM_SACK_KEY", "SLURM_SACK_JWKS"];
+
+impl Fleet {
+    /// Runs a script on a host; the lines that it said.
+    pub(super) fn run_on(&self, host: &str, script: &str) -> Result<Vec<String>, String> {
+        let whole = whole(script);
+        let output = if is_this_host(host) {
+            self.child(&["/bin/sh".into(), "-c".into(), whole])?
+        } else {
+            let line = one_line(&whole);
+            self.child(&filled(&self.run, &[("{host}", host), ("{command}", &line)]))?
+        };
+        said(&output).ok_or_else(|| format!("it did not come to its end: {}", shown(&output)))
+    }
+
+    /// Runs a script that lies in a file of that host, and may hold secrets.
+    pub(super) fn run_file_on(&self, host: &str, file: &str) -> Result<Vec<String>, String> {
+        let output = if is_this_host(host) {
+            self.child(&["/bin/sh".into(), file.into()])?
+        } else {
+            let line = format!("sh {file}");
+            self.child(&filled(&self.run, &[("{host}", host), ("{command}", &line)]))?
+        };
+        said(&output).ok_or_else(|| format!("it did not come to its end: {}", shown(&output)))
+    }
+
+    /// Copies a file to a host.
+    pub(super) fn copy_to(&self, host: &str, from: &Path, to: &str) -> Result<(), String> {
+        let from = from.to_str().ok_or("a file's name is not UTF-8")?;
+        self.child(&filled(&self.copy, &[("{host}", host), ("{from}", from), ("{to}", to)])).map(drop)
+    }
+
+    fn child(&self, words: &[String]) -> Result<String, String> {
+        let Some((program, arguments)) = words.split_first() else { return Err("no command".to_owned()) };
+        let mut command = Command::new(program);
+        command.args(arguments);
+        AUTHENTICATION.iter().for_each(|name| {
+            command.env_remove(name);
+        });
+        let ended = timed::run(&mut command, self.timeout, ROOM)
+            .map_err(|e| format!("{program} cannot be run: {e} (see [fleet] in the config)"))?;
+        let output = String::from_utf8_lossy(ended.output.expose()).into_owned();
+        if ended.succeeded() { Ok(output) } else { Err(self.failure(program, &ended, &output)) }
+    }
+
+    fn failure(&self, program: &str, ended: &Ended, output: &str) -> String {
+        let how = ended.how(self.timeout);
+        let name = program.rsplit('/').next().unwrap_or(program);
+        match shown(output) {
+            said if said.is_empty() => format!("{name} {how}"),
+            said => format!("{said} ({name} {how})"),
+        }
+    }
+}
+
+/// The words of a command with its places filled. No shell is in between: a word stays one word.
+fn filled(words: &[String], places: &[(&str, &str)]) -> Vec<String> {
+    let fill =
+        |word: &String| places.iter().fold(word.clone(), |word, (place, with)| word.replace(place, with));
+    words.iter().map(fill).collect()
+}
+
+/// The last lines of an output, as one.
+fn shown(output: &str) -> String {
+    let lines: Vec<_> = output.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let last = lines.get(lines.len().saturating_sub(3)..).unwrap_or_default().join("; ");
+    crate::report::printable(&last).chars().take(MAX_SHOWN).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Tools that stay on this host: `env` takes no part of the command apart.
+    fn fleet(run: &[&str]) -> Fleet {
+        let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+        Fleet {
+            copy: words(&["cp", "{from}", "{to}"]),
+            run: words(run),
+            parallel: 2,
+            timeout: Duration::from_secs(5),
+        }
+    }
+
+    #[test]
+    fn a_script_runs_on_the_host_through_the_tool_and_on_this_one_without_it() {
+        let through = fleet(&["sh", "-c", "echo \"$1:\"; eval \"$2\"", "sh", "{host}", "{command}"]);
+        assert_eq!(through.run_on("elsewhere", "say hello").unwrap(), ["hello"]);
+        assert_eq!(fleet(&["/nowhere/tool"]).run_on("localhost", "say hello").unwrap(), ["hello"]);
+    }
+
+    #[test]
+    fn a_tool_that_fails_hangs_or_lies_is_a_failure_with_a_reason() {
+        let fails = fleet(&["sh", "-c", "echo 'no route to {host}'; exit 255"]);
+        let why = fails.run_on("n1", "say x").unwrap_err();
+        assert!(why.contains("no route to n1") && why.contains("255"), "{why}");
+        let lies = fleet(&["true", "{host}", "{command}"]);
+        assert!(lies.run_on("n1", "say x").unwrap_err().contains("its end"));
+        let hangs = Fleet { timeout: Duration::from_millis(200), ..fleet(&["sleep", "100"]) };
+        assert!(hangs.run_on("n1", "say x").unwrap_err().contains("killed"));
+        assert!(fleet(&["/nowhere/tool"]).run_on("n1", "").unwrap_err().contains("[fleet]"));
+    }
+}
