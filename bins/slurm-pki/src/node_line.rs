@@ -73,7 +73,7 @@ impl Keys {
 
     fn nodes(&self) -> anyhow::Result<Vec<NodeLine>> {
         let names = hostlist::nodes(std::slice::from_ref(&self.name)).advise()?;
-        let hosts = one_each(self, &names, &self.host, |name| name.to_string())?;
+        let hosts = one_each(self, &names, &self.host, ToString::to_string)?;
         let addresses = one_each(self, &names, &self.address, |_| String::new())?;
         let ports = one_each(self, &names, &self.port, |_| String::new())?;
         let comes_and_goes =
