@@ -86,6 +86,19 @@ mod tests {
     }
 
     #[test]
+    fn a_question_s_codes_hold_for_a_wrong_command_line_too() {
+        let question = Codes { failed: 255, usage: 255 };
+        for line in [
+            "slurm-pki cert needs-renewal",
+            "slurm-pki cert needs-renewal ctld --config /x",
+            "slurm-pki --config cert --quiet cert needs-renewal nonsense",
+            "slurm-pki cert needs-renewal --no-such-option",
+        ] {
+            assert_eq!(codes(line), question, "{line}");
+        }
+    }
+
+    #[test]
     fn all_other_commands_have_the_usual_codes() {
         for line in
             ["slurm-pki", "slurm-pki cert issue needs-renewal", "slurm-pki --nonsense", "slurm-pki nonsense"]

@@ -51,7 +51,7 @@ pub(super) struct Issue {
 
 /// Slurm's short names.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Which {
+pub(super) enum Which {
     Ctld,
     Dbd,
     Restd,

@@ -1,10 +1,12 @@
 //! `slurm-pki cert`: certificates of Slurm's daemons, by an admin's own decision.
 
 mod daemon_pair;
-#[allow(dead_code, reason = "renewal follows")]
 mod due;
+pub(crate) mod facts;
 mod host_names;
 mod issue;
+mod list;
+mod needs_renewal;
 mod static_pairs;
 
 use clap::{Args, Subcommand};
@@ -18,6 +20,8 @@ pub(crate) use host_names::host_names;
 /// Certificates of Slurm's daemons
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
+    slurm-pki cert list\n  \
+    slurm-pki cert needs-renewal ctld\n  \
     slurm-pki cert issue ctld\n  \
     slurm-pki cert issue dbd --host db1.example.org\n  \
     slurm-pki cert issue slurmd n[001-128] --out /root/pairs")]
@@ -29,6 +33,8 @@ pub(crate) struct Cert {
 #[derive(Debug, Subcommand)]
 enum Command {
     Issue(issue::Issue),
+    List(list::List),
+    NeedsRenewal(needs_renewal::NeedsRenewal),
 }
 
 impl Cert {
@@ -39,6 +45,8 @@ impl Cert {
     pub(crate) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         match &self.command {
             Command::Issue(issue) => issue.run(global).map(|()| Exit::DONE),
+            Command::List(list) => list.run(global).map(|()| Exit::DONE),
+            Command::NeedsRenewal(question) => question.run(global),
         }
     }
 }

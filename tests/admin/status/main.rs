@@ -1,0 +1,14 @@
+//! What slurm-pki tells of a site that nobody touches: `cert list`, `cert needs-renewal`, `status`,
+//! `metrics`, and a ledger that is rotated.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a broken premise stops the test"
+)]
+
+mod certificates;
+mod pairs;
+#[path = "../scratch.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
+mod scratch;
