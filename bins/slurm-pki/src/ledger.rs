@@ -23,6 +23,9 @@ pub(crate) enum LedgerCommand {
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
+Read are the files of all controller hosts, rotated ones too (issued.HOST.jsonl.1, issued.HOST.jsonl-20261201); \
+compressed ones are named in a warning and not read.
+
 Examples:
   slurm-pki ledger list --since 24h
   slurm-pki ledger list --node 'n[001-128]' --since 2026-11-01
@@ -58,10 +61,20 @@ impl LedgerCommand {
         let admin = Admin::load(global)?;
         let ledger = Ledger::of(&admin.controller);
         let now = site::clock::now();
+        warn_of_compressed(&ledger);
         match self {
             Self::List(list) => list.run(global, &ledger, now),
             Self::Show(show) => show.run(global, &ledger, now),
         }
+    }
+}
+
+/// What is in compressed files is not shown; that must not look like "nothing was issued".
+fn warn_of_compressed(ledger: &Ledger) {
+    // Whoever cannot read the folder is told so by the command itself.
+    for path in ledger.extent().unwrap_or_default().compressed {
+        let path = path.display();
+        report::warning(&format!("{path} is compressed and not read; set nocompress, and decompress it"));
     }
 }
 

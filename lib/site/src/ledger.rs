@@ -7,8 +7,8 @@
 //! matters: a flood of refusals must not stop renewals.
 
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
-use std::path::PathBuf;
+use std::io::{BufRead as _, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,10 @@ use crate::config::ControllerConfig;
 use crate::error::Error;
 use crate::file::{self, NewFile, Owner};
 use crate::host;
+use crate::ledger_files;
 use crate::syslog;
+
+pub use crate::ledger_files::Extent;
 
 const FILE_MODE: u32 = 0o600;
 
@@ -202,15 +205,14 @@ impl Ledger {
         file.write_all(line.as_bytes()).map_err(Error::write(&path))
     }
 
-    /// Every entry that matches, of all hosts, oldest first within each host's file; rotated files
-    /// (`issued.<host>.jsonl.1` and so on) before the current one. Torn lines are skipped.
+    /// Every entry that matches, of all hosts, oldest first, rotated files with those that grow
+    /// ([`extent`](Self::extent) names compressed ones, which are not read). Torn lines are skipped.
     ///
     /// # Errors
     /// When the folder or a file cannot be read.
     pub fn entries(&self, mut wanted: impl FnMut(&Entry) -> bool) -> Result<Vec<Entry>, Error> {
         let mut found = Vec::new();
-        for path in self.issued_files()? {
-            let mut file = BufReader::new(file::open_regular(&path)?);
+        for (path, mut file) in ledger_files::open_all(&self.folder)? {
             loop {
                 let mut line = Vec::new();
                 // What a longer line falls into is no entry either.
@@ -227,6 +229,32 @@ impl Ledger {
         }
         found.sort_by_key(|entry| entry.time);
         Ok(found)
+    }
+
+    /// The newest entry of all, by the ends of the files.
+    ///
+    /// # Errors
+    /// When the folder or a file cannot be read.
+    pub fn newest(&self) -> Result<Option<Entry>, Error> {
+        let tails = ledger_files::tails(&self.folder, MAX_LINE)?;
+        let lines = tails.iter().flat_map(|tail| tail.split(|byte| *byte == b'\n'));
+        let entries = lines.filter_map(|line| serde_json::from_slice::<Entry>(line).ok());
+        // Of several in one second the last one.
+        Ok(entries.max_by_key(|entry| entry.time))
+    }
+
+    /// How many files there are, and how large they are together.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn extent(&self) -> Result<Extent, Error> {
+        ledger_files::extent(&self.folder)
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The last certificate of a node, without a scan where `last/` knows it.
@@ -249,18 +277,24 @@ impl Ledger {
         serde_json::from_slice(line.expose()).ok()
     }
 
-    fn issued_files(&self) -> Result<Vec<PathBuf>, Error> {
-        let mut files = Vec::new();
-        for entry in fs::read_dir(&self.folder).map_err(Error::read(&self.folder))? {
-            let entry = entry.map_err(Error::read(&self.folder))?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if name.starts_with("issued.") && name.contains(".jsonl") {
-                files.push(entry.path());
-            }
+    /// The names that `last/` knows; `None` when there is no such folder (it is made with the first
+    /// certificate).
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn last_names(&self) -> Result<Option<Vec<String>>, Error> {
+        let folder = self.folder.join("last");
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(Error::read(&folder)(e)),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(Error::read(&folder))?.file_name();
+            names.extend(name.to_str().and_then(|name| name.strip_suffix(".json")).map(str::to_owned));
         }
-        files.sort();
-        files.reverse();
-        Ok(files)
+        Ok(Some(names))
     }
 }
 
@@ -283,7 +317,6 @@ fn ends_with_newline(file: &mut File) -> std::io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use std::fs::OpenOptions;
-    use std::path::Path;
 
     use super::*;
 
@@ -343,6 +376,24 @@ mod tests {
         ledger.record("sign_csr", &entry("n1", 5)).unwrap();
         fs::write(folder.path().join("last/n1.json"), "{").unwrap();
         assert_eq!(ledger.last("n1").unwrap(), Some(entry("n1", 5)));
+    }
+
+    #[test]
+    fn the_newest_entry_is_found_in_whatever_file_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = ledger(folder.path());
+        assert_eq!(ledger.newest().unwrap(), None);
+        ledger.record("sign_csr", &entry("n1", 5)).unwrap();
+        ledger.record("sign_csr", &entry("n2", 9)).unwrap();
+        let path = folder.path().join("issued.h1.jsonl");
+        fs::rename(&path, folder.path().join("issued.h1.jsonl.1")).unwrap();
+        assert_eq!(ledger.newest().unwrap(), Some(entry("n2", 9)));
+        fs::write(folder.path().join("issued.h2.jsonl"), entry("n3", 7).to_line()).unwrap();
+        assert_eq!(ledger.newest().unwrap(), Some(entry("n2", 9)));
+        ledger.record("sign_csr", &entry("n4", 11)).unwrap();
+        assert_eq!(ledger.newest().unwrap(), Some(entry("n4", 11)));
+        assert_eq!(ledger.entries(|_| true).unwrap().len(), 4);
+        assert_eq!(ledger.last_names().unwrap().unwrap().len(), 3);
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub mod node;
 pub mod node_keys;
 
 pub mod ledger;
+mod ledger_files;
 pub mod signer;
 pub mod store;
 pub mod token_list;
