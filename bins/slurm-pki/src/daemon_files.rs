@@ -138,6 +138,11 @@ impl DaemonFiles {
         if linked { Standing::Ours } else { Standing::Unlinked }
     }
 
+    /// Whether anything is there, whoever made it and whether it works or not.
+    pub(crate) fn is_there(&self) -> bool {
+        [&self.cert, &self.key].iter().any(|path| path.symlink_metadata().is_ok()) || self.current().is_some()
+    }
+
     /// Whether the two files, whoever made them, load together.
     pub(crate) fn load_together(&self) -> bool {
         loads(&self.cert, &self.key)
@@ -167,6 +172,32 @@ impl DaemonFiles {
         self.link()?;
         self.forget_all_but(&[Some(number), before])?;
         Ok(number)
+    }
+
+    /// The number of the pair before the one that counts, which [`install`](Self::install) keeps.
+    #[allow(dead_code, reason = "activation follows")]
+    pub(crate) fn former(&self) -> Option<u64> {
+        let current = self.current()?;
+        self.numbers().ok()?.into_iter().filter(|number| *number < current).max()
+    }
+
+    /// Makes a former pair the one that counts again, by one rename.
+    ///
+    /// # Errors
+    /// When it does not load, or cannot be put back; then nothing has changed.
+    #[allow(dead_code, reason = "activation follows")]
+    pub(crate) fn put_back(&self, number: u64) -> anyhow::Result<()> {
+        refuse_links_of_others(&self.folder)?;
+        let _lock = self.lock()?;
+        let folder = self.folder.join(number.to_string());
+        if !loads(&folder.join(CERT), &folder.join(KEY)) {
+            return Err(Advice::new(
+                format!("the former pair in {} does not load", folder.display()),
+                format!("make a new one: slurm-pki cert issue {} --force", self.daemon.short()),
+            )
+            .into());
+        }
+        self.point_to(number)
     }
 
     /// Says what [`install`](Self::install) would make.
@@ -292,7 +323,8 @@ impl DaemonFiles {
         place_link(Path::new(&number.to_string()), &self.folder.join(CURRENT)).advise()
     }
 
-    fn current(&self) -> Option<u64> {
+    /// The number of the pair that counts.
+    pub(crate) fn current(&self) -> Option<u64> {
         fs::read_link(self.folder.join(CURRENT)).ok()?.to_str()?.parse().ok()
     }
 

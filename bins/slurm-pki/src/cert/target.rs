@@ -1,0 +1,161 @@
+//! The daemons whose pairs slurm-pki keeps, on this host and on others.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use pki::name::NodeName;
+use site::config::{Daemon, DaemonConfig};
+use site::host;
+
+use crate::admin::Admin;
+use crate::advice::Advise as _;
+use crate::daemon_files::DaemonFiles;
+use crate::members::{Member, Members, Role, is_this_host};
+
+/// A daemon on a host whose pair slurm-pki keeps.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    /// Whose pair.
+    pub(crate) daemon: Daemon,
+    /// Where.
+    pub(crate) place: Place,
+    /// Its section of the config, with the file names as they are on that host.
+    pub(crate) config: DaemonConfig,
+    /// The nodes that a static pair is for; empty for daemons whose certificates carry the program's name.
+    pub(crate) nodes: Vec<NodeName>,
+}
+
+/// Where a daemon runs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Place {
+    /// On this host.
+    Here,
+    /// On another one, by the name that the site's tools know.
+    On(String),
+}
+
+impl Place {
+    fn of(host: &str) -> Self {
+        if is_this_host(host) { Self::Here } else { Self::On(host.to_owned()) }
+    }
+
+    /// The host's name; this one goes by its short name.
+    pub(crate) fn host(&self) -> String {
+        match self {
+            Self::Here => String::from_utf8_lossy(&host::short()).into_owned(),
+            Self::On(host) => host.clone(),
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Place::Here => self.daemon.fmt(f),
+            Place::On(host) => write!(f, "{} on {host}", self.daemon),
+        }
+    }
+}
+
+impl Target {
+    /// All of them, daemon by daemon, this host before the others: what has a pair here or a section in the config; the
+    /// other controllers, and the hosts of slurmdbd and slurmrestd; nodes and login hosts with static pairs where the config
+    /// has a section for those.
+    ///
+    /// # Errors
+    /// When the config has no meaning.
+    pub(crate) fn all(admin: &Admin, members: &Members) -> anyhow::Result<Vec<Self>> {
+        let mut all = Vec::new();
+        for daemon in Daemon::ALL {
+            all.extend(Self::of_daemon(admin, members, daemon)?);
+        }
+        Ok(all)
+    }
+
+    fn of_daemon(admin: &Admin, members: &Members, daemon: Daemon) -> anyhow::Result<Vec<Self>> {
+        let mut config = DaemonConfig::read(&admin.config, &admin.controller, daemon).advise()?;
+        if is_static(daemon) && !config.configured {
+            (config.cert, config.key) = named_by_slurm(admin, daemon).unwrap_or((config.cert, config.key));
+        }
+        let hosts: Vec<&Member> = members.with(role(daemon)).collect();
+        let is_here = |member: &&&Member| is_this_host(&member.host);
+        let wanted = config.configured || daemon == Daemon::Ctld;
+        let mut all = Vec::new();
+        match hosts.iter().find(is_here) {
+            Some(member) => {
+                let here = Self::of_member(daemon, &config, member);
+                all.extend(here.into_iter().filter(|target| wanted || target.is_there()));
+            }
+            None => {
+                let here = Self { daemon, place: Place::Here, config: config.clone(), nodes: Vec::new() };
+                all.extend(
+                    Some(here).filter(|here| (config.configured && hosts.is_empty()) || here.is_there()),
+                );
+            }
+        }
+        if config.configured || !is_static(daemon) {
+            let others = hosts.iter().filter(|member| !is_this_host(&member.host));
+            all.extend(others.flat_map(|member| Self::of_member(daemon, &config, member)));
+        }
+        Ok(all)
+    }
+
+    /// One pair for a host; a pair for each node where `%n` in the file names tells them apart.
+    fn of_member(daemon: Daemon, config: &DaemonConfig, member: &Member) -> Vec<Self> {
+        let target = |nodes: Vec<NodeName>| {
+            let first = nodes.first().map_or(member.host.as_str(), NodeName::as_str);
+            let short = member.host.split('.').next().unwrap_or_default();
+            let config = DaemonConfig {
+                cert: filled(&config.cert, first, short),
+                key: filled(&config.key, first, short),
+                ..config.clone()
+            };
+            Self { daemon, place: Place::of(&member.host), config, nodes }
+        };
+        let nodes = || member.nodes.iter().map(|node| node.name.clone());
+        match daemon {
+            Daemon::Slurmd if config.cert.to_string_lossy().contains("%n") => {
+                nodes().map(|node| target(vec![node])).collect()
+            }
+            Daemon::Slurmd => vec![target(nodes().collect())],
+            _ => vec![target(Vec::new())],
+        }
+    }
+
+    /// Whether anything is where its files belong on this host.
+    fn is_there(&self) -> bool {
+        DaemonFiles::of(self.daemon, &self.config).is_ok_and(|files| files.is_there())
+    }
+}
+
+/// Whether the daemon has a pair of files only where it does without certmgr.
+pub(crate) fn is_static(daemon: Daemon) -> bool {
+    matches!(daemon, Daemon::Slurmd | Daemon::Sackd)
+}
+
+fn role(daemon: Daemon) -> Role {
+    match daemon {
+        Daemon::Ctld => Role::Ctld,
+        Daemon::Dbd => Role::Dbd,
+        Daemon::Restd => Role::Restd,
+        Daemon::Sackd => Role::Sackd,
+        Daemon::Slurmd => Role::Slurmd,
+    }
+}
+
+/// The files that TLSParameters name for a daemon with a static pair.
+fn named_by_slurm(admin: &Admin, daemon: Daemon) -> Option<(PathBuf, PathBuf)> {
+    let parameters = admin.slurm.as_ref()?.get("TLSParameters")?;
+    let named = |key: &str| {
+        let key = format!("{}_{key}=", daemon.short());
+        let path = PathBuf::from(parameters.split(',').find_map(|parameter| parameter.strip_prefix(&key))?);
+        path.is_absolute().then_some(path)
+    };
+    Some((named("cert_file")?, named("cert_key_file")?))
+}
+
+/// `%n` and `%h` as slurmd fills them in (slurm-contract.md 3.1).
+fn filled(path: &Path, node: &str, short: &str) -> PathBuf {
+    let Some(text) = path.to_str() else { return path.to_owned() };
+    text.replace("%n", node).replace("%h", short).into()
+}
