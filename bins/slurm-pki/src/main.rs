@@ -18,6 +18,8 @@ mod exit;
 mod fleet;
 mod global;
 mod handshake;
+#[allow(dead_code, reason = "renewal and activation follow")]
+mod hooks;
 mod hostlist;
 mod init;
 mod key_type;
