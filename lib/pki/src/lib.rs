@@ -24,6 +24,7 @@ pub mod token;
 
 pub mod ca;
 pub mod certificate;
+pub mod certmgr_state;
 pub mod csr;
 pub mod loads_in_s2n;
 pub mod policy;
