@@ -38,6 +38,7 @@ enum Command {
     Rehearse(crate::rehearse::Rehearse),
     Ca(crate::ca::Ca),
     Cert(crate::cert::Cert),
+    Check(crate::check::Check),
     #[command(subcommand)]
     Ledger(crate::ledger::LedgerCommand),
 }
@@ -53,10 +54,11 @@ impl Cli {
             Command::Demo(demo) => demo.run(global),
             Command::Init(init) => init.run(global),
             Command::Node(node) => node.run(global),
-            Command::Conf(conf) => conf.run(global),
+            Command::Conf(conf) => return conf.run(global),
             Command::Rehearse(rehearse) => rehearse.run(global),
             Command::Ca(ca) => ca.run(global),
             Command::Cert(cert) => return cert.run(global),
+            Command::Check(check) => return check.run(global),
             Command::Ledger(ledger) => ledger.run(global),
         }
         .map(|()| Exit::DONE)

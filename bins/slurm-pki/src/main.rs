@@ -7,6 +7,7 @@ mod admin;
 mod advice;
 mod ca;
 mod cert;
+mod check;
 mod checks;
 mod cli;
 mod conf;
@@ -31,6 +32,7 @@ mod moment;
 mod node;
 #[allow(dead_code, reason = "commands that reach other hosts follow")]
 mod node_line;
+mod parameters;
 mod point;
 #[allow(dead_code, reason = "commands that look at daemons follow")]
 mod probe;

@@ -5,13 +5,16 @@ mod show;
 
 use clap::{Args, Subcommand};
 
+use crate::check::Check;
+use crate::exit::Exit;
 use crate::global::Global;
 
 /// Slurm's own config files
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     slurm-pki conf show\n  \
-    slurm-pki conf show --static")]
+    slurm-pki conf show --static\n  \
+    slurm-pki conf check")]
 pub(crate) struct Conf {
     #[command(subcommand)]
     command: Command,
@@ -20,6 +23,9 @@ pub(crate) struct Conf {
 #[derive(Debug, Subcommand)]
 enum Command {
     Show(show::Show),
+    /// Look for what is wrong in slurm.conf and slurmdbd.conf: the conf part of slurm-pki check
+    #[command(after_help = "Exit codes: 0 ok, 1 warning, 2 critical, 3 unknown, or wrong usage.")]
+    Check,
 }
 
 impl Conf {
@@ -27,9 +33,10 @@ impl Conf {
     ///
     /// # Errors
     /// Whatever went wrong, with what to do.
-    pub(crate) fn run(&self, global: &Global) -> anyhow::Result<()> {
+    pub(crate) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         match &self.command {
-            Command::Show(show) => show.run(global),
+            Command::Show(show) => show.run(global).map(|()| Exit::DONE),
+            Command::Check => Check::of_conf().run(global),
         }
     }
 }

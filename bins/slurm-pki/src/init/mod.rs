@@ -22,6 +22,8 @@ use crate::global::Global;
 use crate::making::Making;
 use crate::report;
 
+pub(crate) use shared_storage::check as on_shared_storage;
+
 /// Make the CA, daemon certificates, token store and config: what is missing of them
 #[derive(Args, Debug)]
 #[command(after_help = "Run it on the controller, as root or as SlurmUser. A second run completes what is \

@@ -14,7 +14,7 @@ use crate::advice::{Advice, Advise as _};
 ///
 /// # Errors
 /// When state_dir is on another file system; the hint names a folder that is not.
-pub(super) fn check(admin: &Admin) -> anyhow::Result<()> {
+pub(crate) fn check(admin: &Admin) -> anyhow::Result<()> {
     let Some(slurm) = admin.slurm.as_ref().filter(|slurm| slurm.controllers().len() > 1) else {
         return Ok(());
     };

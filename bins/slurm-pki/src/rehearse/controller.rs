@@ -26,7 +26,7 @@ const VALIDITY: (&str, i64) = ("1m", 60);
 
 /// Whether slurmctld's files are on this host. A folder that may not be seen counts: the caller is
 /// told who may.
-pub(super) fn is_here(config: &ControllerConfig) -> bool {
+pub(crate) fn is_here(config: &ControllerConfig) -> bool {
     let is_there = |path: &Path| match fs::metadata(path) {
         Ok(_) => true,
         Err(e) => e.kind() != io::ErrorKind::NotFound,

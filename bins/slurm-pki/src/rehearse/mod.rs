@@ -18,6 +18,10 @@ use crate::global::Global;
 use crate::programs::Programs;
 use crate::{report, slurm_run};
 
+pub(crate) use controller::is_here as is_controller;
+pub(crate) use foreign::same_file;
+pub(crate) use node::{Here, find as find_node};
+
 /// What `rehearse` is told.
 #[derive(Args, Debug)]
 #[command(
@@ -87,11 +91,28 @@ impl Rehearse {
     }
 }
 
+/// What came of it on this host, for a command that says it in its own way.
+///
+/// # Errors
+/// When the programs are not here, or the copy of the config cannot be made.
+pub(crate) fn on_this_host(admin: &Admin, here: Option<&Here>, controller: bool) -> anyhow::Result<Checks> {
+    let programs = Programs::beside_this()?;
+    slurm_run::close_what_was_inherited();
+    let mut checks = Checks::default();
+    if let Some(here) = here {
+        node::rehearse(admin, here, &programs, &mut checks)?;
+    }
+    if controller {
+        controller::rehearse(admin, &programs, &mut checks)?;
+    }
+    Ok(checks)
+}
+
 /// What this host cannot tell.
 ///
 /// # Errors
 /// When it can tell nothing at all.
-fn not_covered(here: &Result<node::Here, String>, controller: bool) -> anyhow::Result<Vec<String>> {
+fn not_covered(here: &Result<Here, String>, controller: bool) -> anyhow::Result<Vec<String>> {
     let mut lines = Vec::new();
     match here {
         Err(why) if !controller => {
@@ -114,7 +135,7 @@ fn not_covered(here: &Result<node::Here, String>, controller: bool) -> anyhow::R
     Ok(lines)
 }
 
-fn plan(here: &Result<node::Here, String>, controller: bool, not_covered: &[String]) {
+fn plan(here: &Result<Here, String>, controller: bool, not_covered: &[String]) {
     if let Ok(here) = here {
         report::line(&format!("would run the programs of node {}", here.name));
     }

@@ -23,9 +23,9 @@ pub(super) const SLURMD: &str = "slurmd";
 
 /// A node whose token file is on this host.
 #[derive(Debug)]
-pub(super) struct Here {
-    pub(super) name: NodeName,
-    token_file: PathBuf,
+pub(crate) struct Here {
+    pub(crate) name: NodeName,
+    pub(crate) token_file: PathBuf,
 }
 
 /// Looks for the token file of the node of this name, `None` for this host's own. The error names the
@@ -33,7 +33,7 @@ pub(super) struct Here {
 ///
 /// # Errors
 /// When the config's `[node]` cannot be used.
-pub(super) fn find(admin: &Admin, given: Option<&NodeName>) -> anyhow::Result<Result<Here, String>> {
+pub(crate) fn find(admin: &Admin, given: Option<&NodeName>) -> anyhow::Result<Result<Here, String>> {
     let config = NodeConfig::read(&admin.config).advise()?;
     let host = host::full();
     let names = Node::names_here(given.map_or(host.as_slice(), |name| name.as_str().as_bytes()));

@@ -1,0 +1,118 @@
+//! Whether a user gets to a file, by owner and mode alone: what access(2) would say if that user asked. Supplementary
+//! groups and ACLs are not known here.
+
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use site::file::Owner;
+
+/// Read.
+pub(crate) const READ: u32 = 0o4;
+/// Write.
+pub(crate) const WRITE: u32 = 0o2;
+/// Execute; for a folder, go through it.
+pub(crate) const EXECUTE: u32 = 0o1;
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Who {
+    /// One user.
+    User(Owner),
+    /// Every user of the host.
+    Everybody,
+}
+
+/// What is in the way.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Blocked {
+    /// There is no such file.
+    Missing,
+    /// The file itself.
+    Mode(u32),
+    /// A folder above it.
+    Folder(PathBuf),
+    /// It could not be looked at.
+    Unseen(String),
+}
+
+impl Who {
+    /// Whether these bits let this user do `wanted`.
+    pub(crate) fn may(self, file: &Metadata, wanted: u32) -> bool {
+        let mode = file.mode();
+        let granted = match self {
+            Self::User(user) if user.uid == 0 => READ | WRITE | executable(mode, file.is_dir()),
+            Self::User(user) if user.uid == file.uid() => mode >> 6,
+            Self::User(user) if user.gid == file.gid() => mode >> 3,
+            Self::User(_) | Self::Everybody => mode,
+        };
+        granted & wanted == wanted
+    }
+
+    /// Whether this user gets to `path` and may do `wanted` there. Links are followed.
+    ///
+    /// # Errors
+    /// What is in the way.
+    pub(crate) fn reaches(self, path: &Path, wanted: u32) -> Result<Metadata, Blocked> {
+        let real = fs::canonicalize(path).map_err(unseen)?;
+        let folders: Vec<&Path> = real.ancestors().skip(1).collect();
+        for folder in folders.into_iter().rev() {
+            let seen = fs::metadata(folder).map_err(unseen)?;
+            if !self.may(&seen, EXECUTE) {
+                return Err(Blocked::Folder(folder.to_owned()));
+            }
+        }
+        let file = fs::metadata(&real).map_err(unseen)?;
+        if self.may(&file, wanted) { Ok(file) } else { Err(Blocked::Mode(file.mode() & 0o7777)) }
+    }
+}
+
+/// Root executes what anybody may.
+fn executable(mode: u32, is_folder: bool) -> u32 {
+    if is_folder || mode & 0o111 != 0 { EXECUTE } else { 0 }
+}
+
+fn unseen(e: io::Error) -> Blocked {
+    match e.kind() {
+        io::ErrorKind::NotFound => Blocked::Missing,
+        _ => Blocked::Unseen(e.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn owner_group_and_others_have_bits_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f");
+        fs::write(&path, "x").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o641)).unwrap();
+        let file = fs::metadata(&path).unwrap();
+        let (uid, gid) = (file.uid(), file.gid());
+        let user = |uid, gid| Who::User(Owner { uid, gid });
+        if uid != 0 {
+            assert!(user(uid, gid + 1).may(&file, READ | WRITE));
+            assert!(!user(uid, gid).may(&file, EXECUTE));
+        }
+        assert!(user(uid + 1, gid).may(&file, READ) && !user(uid + 1, gid).may(&file, WRITE));
+        assert!(!user(uid + 1, gid + 1).may(&file, READ));
+        assert!(Who::Everybody.may(&file, EXECUTE) && !Who::Everybody.may(&file, READ));
+        assert_eq!(Who::Everybody.reaches(&folder.path().join("none"), READ).unwrap_err(), Blocked::Missing);
+    }
+
+    #[test]
+    fn a_folder_above_can_be_in_the_way() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        let path = folder.path().join("f");
+        fs::write(&path, "x").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        let blocked = Who::Everybody.reaches(&path, READ).unwrap_err();
+        assert_eq!(blocked, Blocked::Folder(fs::canonicalize(folder.path()).unwrap()));
+    }
+}

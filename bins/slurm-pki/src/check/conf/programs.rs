@@ -1,0 +1,80 @@
+//! Programs of ours beside programs of others, and windows that have to fit Slurm's.
+
+use std::path::Path;
+use std::time::Duration;
+
+use pki::policy::Bind;
+
+use super::super::finding::Findings;
+use super::super::scene::Scene;
+use super::SHOW;
+use crate::moment;
+use crate::parameters::Parameters;
+use crate::programs::{GENERATE_CSR, SIGN_CSR};
+use crate::rehearse::same_file;
+
+/// Slurm's default (slurm.conf(5)).
+const MESSAGE_TIMEOUT: u64 = 10;
+
+/// A lost reply is asked for again: for so many MessageTimeouts the same token has to be good.
+const TIMEOUTS: u32 = 10;
+
+/// Looks at what a controller answers.
+pub(super) fn look(scene: &Scene, found: &mut Findings) {
+    if !scene.controller || scene.get("CertmgrType").is_none() {
+        return;
+    }
+    foreign_requests(scene, found);
+    replays(scene, found);
+}
+
+/// sign_csr wants requests that are bound, which only our generate_csr makes.
+fn foreign_requests(scene: &Scene, found: &mut Findings) {
+    let given = Parameters::of(scene.get("CertmgrParameters"));
+    let (Some(sign), Some(generate)) = (given.get("sign_csr_script"), given.get("generate_csr_script")) else {
+        return;
+    };
+    if !is_ours(sign, SIGN_CSR) {
+        return found.not_looked_at(format!("requests and their binding: sign_csr_script={sign} is not slurm-pki's"));
+    }
+    let bind = scene.admin.controller.bind;
+    if bind == Bind::Off {
+        found.warning(
+            "bind-off",
+            "bind = \"off\": whoever holds the cluster's auth key gets certificates for any node",
+            "set bind = \"warn\", and \"required\" when no node warns any more, in [controller]",
+        );
+    }
+    if is_ours(generate, GENERATE_CSR) {
+        return found.ok("generate-csr", "requests are made and judged by slurm-pki's programs");
+    }
+    let what = format!("generate_csr_script={generate} is not slurm-pki's: its requests are not bound");
+    match bind {
+        Bind::Required => found.critical(
+            "generate-csr",
+            format!("{what}, and sign_csr refuses them all"),
+            format!("{SHOW}; until then bind = \"warn\" in [controller]"),
+        ),
+        Bind::Warn | Bind::Off => found.warning("generate-csr", what, SHOW),
+    }
+}
+
+/// The file beside this command, or one of its name that only other hosts have.
+fn is_ours(path: &str, program: &str) -> bool {
+    let path = Path::new(path);
+    let beside = std::env::current_exe().ok().map(|own| own.with_file_name(program));
+    let is_beside = beside.is_some_and(|own| same_file(path, &own));
+    is_beside || path.file_name().is_some_and(|name| name == program)
+}
+
+fn replays(scene: &Scene, found: &mut Findings) {
+    let timeout = scene.get("MessageTimeout").and_then(|text| text.split_whitespace().next()?.parse().ok());
+    let least = Duration::from_secs(timeout.unwrap_or(MESSAGE_TIMEOUT)) * TIMEOUTS;
+    let window = scene.admin.controller.windows.replay;
+    let what = format!("replay_window is {}, {TIMEOUTS} × MessageTimeout is {}", moment::span(window), moment::span(least));
+    if window < least {
+        let fix = format!("set replay_window = \"{}s\" or more in [controller]", least.as_secs());
+        return found.warning("replay-window", format!("{what}: a node whose reply was lost is refused and dies"), fix);
+    }
+    found.ok("replay-window", what);
+}

@@ -1,0 +1,20 @@
+//! Owner, mode and contents of what daemons load, and of what the programs read and write.
+
+mod ledger;
+mod pairs;
+mod state;
+
+use super::finding::{Findings, Group};
+use super::scene::Scene;
+
+/// Looks at all that is on this host.
+pub(super) fn look(scene: &Scene, found: &mut Findings) {
+    found.begin(Group::Files);
+    let config = scene.admin.config.path();
+    found.ok("config", format!("{} has no unknown key", config.display()));
+    pairs::look(scene, found);
+    if scene.controller {
+        state::look(scene, found);
+        ledger::look(scene, found);
+    }
+}

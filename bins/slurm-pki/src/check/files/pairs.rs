@@ -1,0 +1,158 @@
+//! The certificates and keys that Slurm's daemons load from files, by Slurm's rules (docs/slurm-contract.md 3.1), s2n's and
+//! the peers'.
+
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use pki::explain::Explain as _;
+use pki::key::MAX_KEY_PEM;
+use pki::loads_in_s2n::{self, MAX_BUNDLE_PEM, MAX_CHAIN_PEM, Unloadable};
+use pki::x509::X509;
+use site::config::Daemon;
+use site::file::{self, Owner};
+
+use super::super::access::{Blocked, READ, Who};
+use super::super::expiry;
+use super::super::finding::Findings;
+use super::super::scene::Scene;
+use super::super::slurm_files;
+use crate::admin::owner_name;
+
+const ROOT: Owner = Owner { uid: 0, gid: 0 };
+
+/// Looks at every pair that this host has, or has to have.
+pub(super) fn look(scene: &Scene, found: &mut Findings) {
+    for daemon in Daemon::ALL {
+        let (cert, key) = files(scene, daemon);
+        let there = fs::symlink_metadata(&cert).is_ok() || fs::symlink_metadata(&key).is_ok();
+        if there {
+            pair(scene, daemon, &cert, &key, found);
+        } else if is_needed(scene, daemon) {
+            found.critical(
+                "pair-missing",
+                format!("there is no {}: {daemon} does not start with TLS", cert.display()),
+                format!("slurm-pki cert issue {}", daemon.short()),
+            );
+        }
+    }
+    shadowed(scene, found);
+}
+
+/// What Slurm loads; where TLS is off, what it would.
+fn files(scene: &Scene, daemon: Daemon) -> (std::path::PathBuf, std::path::PathBuf) {
+    match scene.daemon(daemon) {
+        Ok(ours) if !scene.tls_is_on() => (ours.cert, ours.key),
+        Ok(ours) if daemon == Daemon::Dbd && !matches!(slurm_files::slurmdbd_conf(scene), Ok(Some(_))) => {
+            (ours.cert, ours.key)
+        }
+        _ => slurm_files::pair(scene, daemon),
+    }
+}
+
+fn is_needed(scene: &Scene, daemon: Daemon) -> bool {
+    let dbd_is_here = || matches!(slurm_files::slurmdbd_conf(scene), Ok(Some(conf)) if conf.get("TLSType").is_some());
+    scene.tls_is_on()
+        && match daemon {
+            Daemon::Ctld => scene.controller,
+            Daemon::Dbd => dbd_is_here(),
+            Daemon::Restd | Daemon::Sackd | Daemon::Slurmd => false,
+        }
+}
+
+fn pair(scene: &Scene, daemon: Daemon, cert: &Path, key: &Path, found: &mut Findings) {
+    owner_and_mode(scene, daemon, cert, false, found);
+    owner_and_mode(scene, daemon, key, true, found);
+    let read = |path: &Path, limit| file::read_with_metadata(path, limit).map(|(bytes, _)| bytes);
+    let (cert_pem, key_pem) = match (read(cert, MAX_CHAIN_PEM), read(key, MAX_KEY_PEM)) {
+        (Ok(cert), Ok(key)) => (cert, key),
+        (Err(e), _) | (_, Err(e)) if e.is_not_found() => {
+            let what = format!("{daemon} has half a pair: {e}");
+            return found.critical("pair", what, format!("slurm-pki cert issue {} --force", daemon.short()));
+        }
+        (Err(e), _) | (_, Err(e)) => return found.unknown("pair", e.to_string(), "run this as root"),
+    };
+    let fix = format!("slurm-pki cert issue {} --force, then restart {daemon}", daemon.short());
+    match loads_in_s2n::own_pair(cert_pem.expose(), key_pem.expose()) {
+        Ok(chain) => {
+            found.ok("pair", format!("{} and its key belong together", cert.display()));
+            accepted(scene, daemon, cert, &chain, &fix, found);
+        }
+        Err(e) => found.critical("pair", format!("{daemon} cannot load {}: {e}", cert.display()), fix),
+    }
+}
+
+/// Whether peers take it, and until when.
+fn accepted(scene: &Scene, daemon: Daemon, cert: &Path, chain: &[X509], fix: &str, found: &mut Findings) {
+    if let Some(leaf) = chain.first() {
+        let what = format!("{daemon}'s certificate {}", cert.display());
+        let renew = format!("slurm-pki cert renew, then restart {daemon}");
+        expiry::look(found, "pair-expiry", &what, leaf, &scene.thresholds, scene.now, &renew);
+    }
+    let bundle = file::read_with_metadata(&slurm_files::ca_cert(scene), MAX_BUNDLE_PEM)
+        .or_else(|_| file::read_with_metadata(&scene.admin.controller.ca_cert, MAX_BUNDLE_PEM));
+    let Ok((bundle, _)) = bundle else { return };
+    let Ok(anchors) = loads_in_s2n::trust_bundle(bundle.expose()) else { return };
+    match loads_in_s2n::accepted_by_peers(chain, &anchors, scene.now) {
+        Ok(()) => found.ok("pair-accepted", format!("peers accept {}", cert.display())),
+        // Said already, with the date.
+        Err(Unloadable::OutsideLife(subject)) if chain.first().is_some_and(|leaf| leaf.facts().subject == subject) => {}
+        Err(e) => {
+            let fix = if matches!(e, Unloadable::Untrusted) { e.hint() } else { fix.to_owned() };
+            found.critical("pair-accepted", format!("peers refuse {daemon}'s {}: {e}", cert.display()), fix);
+        }
+    }
+}
+
+/// Slurm's own checks say why they fail at debug level only.
+fn owner_and_mode(scene: &Scene, daemon: Daemon, path: &Path, is_key: bool, found: &mut Findings) {
+    let Ok(seen) = fs::metadata(path) else { return };
+    let (shown, mode) = (path.display(), seen.mode() & 0o7777);
+    let user = user_of(scene, daemon, &seen);
+    let owners = [Some(0), scene.slurm_user.map(|owner| owner.uid)];
+    if daemon != Daemon::Restd && !owners.contains(&Some(seen.uid())) {
+        let what = format!("{shown} belongs to uid {}: {daemon} refuses it, and says so at debug level only", seen.uid());
+        return found.critical("pair-mode", what, format!("chown {} {shown}", owner_name(user)));
+    }
+    let (forbidden, right) = if is_key { (0o007, "0600") } else { (0o003, "0644") };
+    if mode & forbidden != 0 {
+        let what = format!("{shown} has mode {mode:04o}: {daemon} refuses it, and says so at debug level only");
+        return found.critical("pair-mode", what, format!("chmod {right} {shown}"));
+    }
+    if let Err(blocked @ (Blocked::Mode(_) | Blocked::Folder(_))) = Who::User(user).reaches(path, READ) {
+        let at = if let Blocked::Folder(folder) = &blocked { folder.as_path() } else { path };
+        let what = format!("{shown}: {daemon} runs as {} and cannot read it", owner_name(user));
+        return found.critical("pair-mode", what, format!("chown {} {}", owner_name(user), at.display()));
+    }
+    if is_key && mode & 0o070 != 0 {
+        let what = format!("{shown} has mode {mode:04o}: its group can read or change a private key");
+        return found.warning("pair-mode", what, format!("chmod 0600 {shown}"));
+    }
+    found.ok("pair-mode", format!("{shown} has mode {mode:04o}"));
+}
+
+/// slurmrestd runs as a user of its own, to whom its pair belongs.
+fn user_of(scene: &Scene, daemon: Daemon, seen: &Metadata) -> Owner {
+    match daemon {
+        Daemon::Slurmd => ROOT,
+        Daemon::Restd => Owner { uid: seen.uid(), gid: seen.gid() },
+        Daemon::Ctld | Daemon::Dbd | Daemon::Sackd => scene.slurm_user.unwrap_or(ROOT),
+    }
+}
+
+/// A daemon that finds a pair on its disk never asks certmgr.
+fn shadowed(scene: &Scene, found: &mut Findings) {
+    if !scene.certmgr_is_on() {
+        return;
+    }
+    for daemon in [Daemon::Slurmd, Daemon::Sackd] {
+        let (cert, _) = slurm_files::pair(scene, daemon);
+        if cert.exists() {
+            found.warning(
+                "static-pair",
+                format!("{} is there: {daemon} uses it, and never renews through certmgr", cert.display()),
+                format!("mv {0} {0}.old, then restart {daemon}; or take CertmgrType out of slurm.conf", cert.display()),
+            );
+        }
+    }
+}

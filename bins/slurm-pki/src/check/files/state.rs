@@ -1,0 +1,98 @@
+//! state_dir: whose it is, where it is, and what is kept of the nodes' tokens.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use site::config::Place;
+use site::token_list;
+
+use super::super::finding::Findings;
+use super::super::scene::Scene;
+use crate::admin::owner_name;
+use crate::init::on_shared_storage;
+
+/// Looks at the folders and the token list.
+pub(super) fn look(scene: &Scene, found: &mut Findings) {
+    let files = &scene.admin.controller;
+    let mut folders = vec![(files.ledger.as_path(), "ledger")];
+    if files.signer == Place::Local
+        && let Some(folder) = files.ca_key.parent()
+    {
+        folders.push((folder, "ca"));
+    }
+    if files.store == Place::Local {
+        folders.push((files.tokens.as_path(), "tokens"));
+    }
+    for (folder, what) in folders {
+        closed(scene, folder, what, found);
+    }
+    shared(scene, found);
+    list(scene, found);
+}
+
+/// SlurmUser's alone.
+fn closed(scene: &Scene, folder: &Path, name: &str, found: &mut Findings) {
+    let shown = folder.display();
+    let seen = match fs::metadata(folder) {
+        Ok(seen) => seen,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            let what = format!("there is no {shown} ({name})");
+            return found.critical("state-folder", what, "slurm-pki init completes what is missing");
+        }
+        Err(e) => return found.unknown("state-folder", format!("{shown}: {e}"), "run this as root or as SlurmUser"),
+    };
+    let mode = seen.mode() & 0o7777;
+    if !seen.is_dir() {
+        return found.critical("state-folder", format!("{shown} is no folder"), "slurm-pki init, after moving it away");
+    }
+    if let Some(user) = scene.slurm_user
+        && seen.uid() != user.uid
+    {
+        let what = format!("{shown} belongs to uid {}, and sign_csr runs as {}", seen.uid(), owner_name(user));
+        return found.critical("state-folder", what, format!("chown -R {} {shown}", owner_name(user)));
+    }
+    if mode & 0o022 != 0 {
+        let what = format!("{shown} has mode {mode:04o}: others can change what is in it");
+        return found.critical("state-folder", what, format!("chmod 0700 {shown}"));
+    }
+    if mode & 0o055 != 0 {
+        let what = format!("{shown} has mode {mode:04o}: others can look into it");
+        return found.warning("state-folder", what, format!("chmod 0700 {shown}"));
+    }
+    found.ok("state-folder", format!("{shown} has mode {mode:04o}"));
+}
+
+/// A backup controller has to find the same CA, records and ledger.
+fn shared(scene: &Scene, found: &mut Findings) {
+    let several = scene.slurm_conf().is_some_and(|conf| conf.controllers().len() > 1);
+    if !several {
+        return;
+    }
+    match on_shared_storage(&scene.admin) {
+        Ok(()) => found.ok("state-shared", "state_dir is where StateSaveLocation is"),
+        Err(e) => found.error(super::super::finding::Severity::Critical, "state-shared", &e),
+    }
+}
+
+/// Tokens that others keep: whoever sees one can enrol, and bind too.
+fn list(scene: &Scene, found: &mut Findings) {
+    let Some(path) = &scene.admin.controller.token_list else { return };
+    let shown = path.display();
+    match token_list::entries(path) {
+        Ok(entries) if entries.is_empty() => found.ok("token-list", format!("{shown} is empty")),
+        Ok(entries) => {
+            let bare = entries.iter().filter(|(name, _)| name.is_none()).count();
+            let bare = match bare {
+                0 => String::new(),
+                n => format!(", {n} of them bare: each is good for every node that has no line of its own"),
+            };
+            found.warning(
+                "token-list",
+                format!("{shown} has {} tokens in clear{bare}; who sees one can bind requests too", entries.len()),
+                "slurm-pki node token HOSTLIST gives each node a secret of its own; then empty token_list",
+            );
+        }
+        Err(e) => found.critical_error("token-list", &e),
+    }
+}

@@ -1,0 +1,216 @@
+//! systemd's units of Slurm's daemons: whether a daemon that dies comes back, and what is in its environment.
+//!
+//! The files are read as systemd reads them (systemd.unit(5)): the first folder that has the unit, then the drop-ins of
+//! all folders by their names.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+use site::config::{DEFAULT_PATH, VARIABLE};
+
+use super::super::finding::Findings;
+use super::super::scene::{HostRoot, Scene};
+
+/// In systemd's order.
+const FOLDERS: [&str; 4] =
+    ["/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
+
+/// Daemons that speak TLS and run for good.
+const DAEMONS: [&str; 4] = ["slurmctld", "slurmdbd", "slurmd", "sackd"];
+
+/// They change how a daemon proves who it is (docs/slurm-contract.md 9).
+const FORBIDDEN: [&str; 3] = ["SLURM_JWT", "SLURM_SACK_KEY", "SLURM_SACK_JWKS"];
+
+/// Longest file that is read.
+const MAX_UNIT: usize = 256 * 1024;
+
+/// What a unit says, as far as it matters here.
+#[derive(Debug, Default)]
+struct Unit {
+    restart: Option<String>,
+    environment: BTreeMap<String, String>,
+}
+
+/// Looks at every unit that starts with this host.
+pub(super) fn look(scene: &Scene, found: &mut Findings) {
+    let enabled: Vec<&str> = DAEMONS.into_iter().filter(|name| is_enabled(&scene.host, name)).collect();
+    if enabled.is_empty() {
+        return found.not_looked_at("units: no slurmctld, slurmdbd, slurmd or sackd is enabled in systemd here");
+    }
+    for name in enabled {
+        let unit = read(&scene.host, name);
+        restarts(name, &unit, found);
+        environment(scene, name, &unit, found);
+    }
+}
+
+/// Whether a unit starts with the host: a link in some target's folder.
+pub(in super::super) fn is_enabled(host: &HostRoot, name: &str) -> bool {
+    let unit = format!("{name}.service");
+    let wants = |folder: &str| {
+        let entries = fs::read_dir(host.at(folder)).into_iter().flatten().flatten();
+        let wants = entries.map(|entry| entry.path()).filter(|path| {
+            path.extension().is_some_and(|ending| ending == "wants" || ending == "requires")
+        });
+        wants.into_iter().any(|wants| wants.join(&unit).symlink_metadata().is_ok())
+    };
+    FOLDERS.iter().any(|folder| wants(folder))
+}
+
+fn restarts(name: &str, unit: &Unit, found: &mut Findings) {
+    match unit.restart.as_deref() {
+        Some("always" | "on-failure") => found.ok("unit-restart", format!("{name} is started again when it dies")),
+        how => found.warning(
+            "unit-restart",
+            format!(
+                "{name}.service has Restart={}: a {name} that is refused a certificate, or crashes, stays down",
+                how.unwrap_or("no")
+            ),
+            format!(
+                "systemctl edit {name}, with: [Unit] StartLimitIntervalSec=0, [Service] Restart=on-failure RestartSec=30"
+            ),
+        ),
+    }
+}
+
+fn environment(scene: &Scene, name: &str, unit: &Unit, found: &mut Findings) {
+    let set: Vec<&str> = FORBIDDEN.into_iter().filter(|key| unit.environment.contains_key(*key)).collect();
+    if set.is_empty() {
+        found.ok("unit-environment", format!("{name} has no SLURM_JWT or SLURM_SACK_* in its environment"));
+    } else {
+        found.critical(
+            "unit-environment",
+            format!("{name}.service has {} in its environment: it changes how {name} proves who it is", set.join(", ")),
+            format!("take it out of the unit and its EnvironmentFile (systemctl cat {name}), then restart {name}"),
+        );
+    }
+    let config = scene.admin.config.path();
+    if name == "slurmdbd" || config == std::path::Path::new(DEFAULT_PATH) {
+        return;
+    }
+    let config = std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
+    let named = unit.environment.get(VARIABLE).map(PathBuf::from);
+    if named.as_ref() == Some(&config) {
+        return found.ok("unit-config", format!("{name} finds {}", config.display()));
+    }
+    found.warning(
+        "unit-config",
+        format!("{name}'s programs do not find {}: its unit does not name it", config.display()),
+        format!("systemctl edit {name}, with: [Service] Environment={VARIABLE}={}", config.display()),
+    );
+}
+
+fn read(host: &HostRoot, name: &str) -> Unit {
+    let mut unit = Unit::default();
+    let whole = FOLDERS.iter().map(|folder| host.at(folder).join(format!("{name}.service")));
+    let mut files: Vec<PathBuf> = whole.filter(|path| path.is_file()).take(1).collect();
+    // Of drop-ins with one name the first folder's counts.
+    let mut drop_ins = BTreeMap::new();
+    for folder in FOLDERS.iter().rev() {
+        let entries = fs::read_dir(host.at(folder).join(format!("{name}.service.d"))).into_iter().flatten().flatten();
+        let conf = entries.filter(|entry| entry.path().extension().is_some_and(|ending| ending == "conf"));
+        drop_ins.extend(conf.map(|entry| (entry.file_name(), entry.path())));
+    }
+    files.extend(drop_ins.into_values());
+    files.iter().filter_map(text).for_each(|text| unit.take(host, &text));
+    unit
+}
+
+fn text(path: &PathBuf) -> Option<String> {
+    let (bytes, _) = site::file::read_with_metadata(path, MAX_UNIT).ok()?;
+    Some(String::from_utf8_lossy(bytes.expose()).into_owned())
+}
+
+impl Unit {
+    /// One file's `[Service]` lines.
+    fn take(&mut self, host: &HostRoot, text: &str) {
+        let joined = text.replace("\\\n", " ");
+        let mut section = String::new();
+        for line in joined.lines().map(str::trim) {
+            if line.starts_with('[') {
+                line.clone_into(&mut section);
+            } else if section == "[Service]"
+                && let Some((key, value)) = line.split_once('=')
+            {
+                self.set(host, key.trim(), value.trim());
+            }
+        }
+    }
+
+    fn set(&mut self, host: &HostRoot, key: &str, value: &str) {
+        match key {
+            "Restart" => self.restart = Some(value.to_owned()).filter(|value| !value.is_empty()),
+            "Environment" if value.is_empty() => self.environment.clear(),
+            "Environment" => words(value).iter().for_each(|word| self.assign(word)),
+            "EnvironmentFile" => {
+                let path = host.at(value.trim_start_matches('-'));
+                for line in text(&path).unwrap_or_default().lines().map(str::trim) {
+                    if !line.starts_with(['#', ';']) {
+                        self.assign(&line.replace(['"', '\''], ""));
+                    }
+                }
+            }
+            "UnsetEnvironment" => words(value).iter().for_each(|word| {
+                self.environment.remove(word);
+            }),
+            _ => {}
+        }
+    }
+
+    fn assign(&mut self, word: &str) {
+        if let Some((key, value)) = word.split_once('=') {
+            self.environment.insert(key.trim().to_owned(), value.trim().to_owned());
+        }
+    }
+}
+
+/// Words, in quotes where they hold blanks.
+fn words(text: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
+    for c in text.chars() {
+        match quote {
+            None if c == '"' || c == '\'' => quote = Some(c),
+            Some(end) if c == end => quote = None,
+            None if c.is_whitespace() => words.push(std::mem::take(&mut word)),
+            _ => word.push(c),
+        }
+    }
+    words.push(word);
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_unit_and_its_drop_ins_are_read_as_systemd_reads_them() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        write(
+            "lib/systemd/system/slurmd.service",
+            "[Service]\nRestart=no\nEnvironment=\"A=1 2\" SLURM_JWT=daemon\nEnvironmentFile=-/etc/default/slurmd\n",
+        );
+        write("etc/default/slurmd", "# B=0\nB='2'\n");
+        write("lib/systemd/system/slurmd.service.d/10.conf", "[Service]\nRestart=always\n");
+        write("etc/systemd/system/slurmd.service.d/20.conf", "[Unit]\nRestart=x\n[Service]\nRestart=on-failure\n");
+        let host = HostRoot::new(root.path());
+        let unit = read(&host, "slurmd");
+        assert_eq!(unit.restart.as_deref(), Some("on-failure"));
+        assert_eq!(unit.environment.get("A").map(String::as_str), Some("1 2"));
+        assert_eq!(unit.environment.get("B").map(String::as_str), Some("2"));
+        assert!(unit.environment.contains_key("SLURM_JWT"));
+        assert!(!is_enabled(&host, "slurmd"));
+        write("etc/systemd/system/multi-user.target.wants/slurmd.service", "");
+        assert!(is_enabled(&host, "slurmd") && !is_enabled(&host, "sackd"));
+        assert!(read(&HostRoot::new(Path::new("/nowhere")), "slurmd").restart.is_none());
+    }
+}

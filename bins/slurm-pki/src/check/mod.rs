@@ -1,0 +1,184 @@
+//! `slurm-pki check`: the one doctor, and the one monitor. Every trap of docs/slurm-contract.md 8 and 9 that files, or a
+//! running slurmctld, can show, each with what to do.
+
+mod access;
+mod ca;
+mod conf;
+mod expiry;
+mod files;
+mod finding;
+mod host;
+mod node;
+mod rehearsal;
+mod running;
+mod scene;
+mod shown;
+mod slurm_files;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use pki::name::NodeName;
+use site::config::{CheckConfig, ConfigFile};
+
+use crate::admin::Admin;
+use crate::advice::{Advice, Advise as _};
+use crate::exit::Exit;
+use crate::global::Global;
+use crate::moment;
+use crate::slurm_conf::SlurmConf;
+use finding::{Findings, Group, Severity};
+use running::Running;
+use scene::{HostRoot, Roles, Scene};
+
+/// Where a configless slurmd, or sackd and its clients, keep slurm.conf (docs/slurm-contract.md 3.1).
+const CONFIGLESS: [&str; 2] = ["/var/spool/slurmd/conf-cache/slurm.conf", "/run/slurm/conf/slurm.conf"];
+
+/// Look for everything that is wrong, or will be, and say what to do; for people and for Nagios
+#[derive(Args, Debug)]
+#[command(after_help = "It finds out by what is there whether this host is a controller, a node or a login host, and \
+    says what it did not look at. Nothing is changed, but for one mark that the rehearsal leaves (see rehearse).\n\n\
+    The first line is a summary. --warn and --critical are how long before its end a certificate is worth a word: at \
+    most a quarter, and a tenth, of its life.\n\n\
+    Exit codes: 0 ok, 1 warning, 2 critical, 3 unknown, or wrong usage.\n\n\
+    Examples:\n  \
+    slurm-pki check\n  \
+    slurm-pki check --only conf,ca\n  \
+    slurm-pki check --quiet --warn 60d --critical 14d     one line, for a monitor\n  \
+    slurm-pki check --skip hidepid                        a risk that this site takes\n  \
+    slurm-pki check --json | jq -r '.data.findings[] | select(.severity != \"ok\") | .code'")]
+pub(crate) struct Check {
+    /// Only these parts
+    #[arg(long, value_name = "PART", value_delimiter = ',')]
+    only: Vec<Group>,
+    /// Findings that do not count, by their code; they are told all the same
+    #[arg(long, value_name = "CODE", value_delimiter = ',')]
+    skip: Vec<String>,
+    /// How long before an end to warn; else [check] warn of the config, 30d
+    #[arg(long, value_name = "TIME", value_parser = moment::parse_span)]
+    warn: Option<Duration>,
+    /// How long before an end it is critical; else [check] critical of the config, 7d
+    #[arg(long, value_name = "TIME", value_parser = moment::parse_span)]
+    critical: Option<Duration>,
+    /// The node's NodeName, where that is not the host's name
+    #[arg(long, value_name = "NODE")]
+    node: Option<String>,
+    /// Do not run the programs
+    #[arg(long)]
+    no_rehearsal: bool,
+    /// List what is well, too
+    #[arg(long)]
+    all: bool,
+    /// Where a container sees the host's own files (units, audit rules, trust store, /proc)
+    #[arg(long, value_name = "DIR", default_value = "/", hide_default_value = true)]
+    host_root: PathBuf,
+}
+
+impl Check {
+    /// `conf check`: the part of slurm.conf alone.
+    pub(crate) fn of_conf() -> Self {
+        Self {
+            only: vec![Group::Conf],
+            skip: Vec::new(),
+            warn: None,
+            critical: None,
+            node: None,
+            no_rehearsal: true,
+            all: false,
+            host_root: PathBuf::from("/"),
+        }
+    }
+
+    /// Looks, and says. The exit code is the answer.
+    ///
+    /// # Errors
+    /// When the command line means nothing.
+    pub(crate) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
+        let given = self.node.as_deref().map(|name| NodeName::parse(name.as_bytes())).transpose().usage()?;
+        let mut found = Findings::new(&self.skip);
+        let roles = match self.scene(global, given.as_ref()) {
+            Ok(scene) => {
+                self.look(&scene, &mut found);
+                scene.roles()
+            }
+            Err(e) if is_usage(&e) => return Err(e),
+            Err(e) => {
+                found.begin(Group::Files);
+                found.error(Severity::Critical, "config", &e);
+                found.not_looked_at("everything else: not before this is mended");
+                Roles::default()
+            }
+        };
+        shown::show(global, &found, &roles, self.all)?;
+        Ok(Exit(found.worst().code()))
+    }
+
+    fn scene(&self, global: &Global, given: Option<&NodeName>) -> anyhow::Result<Scene> {
+        let config = match &global.config {
+            Some(path) => ConfigFile::load_from(path),
+            None => ConfigFile::load(),
+        }
+        .advise()?;
+        let admin = Admin::of(config, slurm_conf()?)?;
+        let thresholds = self.thresholds(&admin.config)?;
+        let running = if self.wants(Group::Conf) {
+            Running::ask()
+        } else {
+            Running::NotAsked("only other parts are wanted".into())
+        };
+        Scene::of(admin, running, HostRoot::new(&self.host_root), thresholds, given)
+    }
+
+    fn look(&self, scene: &Scene, found: &mut Findings) {
+        let parts: [(Group, fn(&Scene, &mut Findings)); 5] = [
+            (Group::Conf, conf::look),
+            (Group::Files, files::look),
+            (Group::Ca, ca::look),
+            (Group::Host, host::look),
+            (Group::Node, node::look),
+        ];
+        for (_, look) in parts.iter().filter(|(group, _)| self.wants(*group)) {
+            look(scene, found);
+        }
+        if self.wants(Group::Rehearsal) && !self.no_rehearsal {
+            rehearsal::look(scene, found);
+        } else {
+            found.not_looked_at("a rehearsal of this host's programs: not wanted");
+        }
+    }
+
+    fn wants(&self, group: Group) -> bool {
+        self.only.is_empty() || self.only.contains(&group)
+    }
+
+    fn thresholds(&self, config: &ConfigFile) -> anyhow::Result<CheckConfig> {
+        let from_config = CheckConfig::read(config).advise()?;
+        let warn = self.warn.unwrap_or(from_config.warn);
+        let critical = self.critical.unwrap_or_else(|| from_config.critical.min(warn));
+        if critical > warn {
+            return Err(Advice { usage: true, ..Advice::new("--critical is longer than --warn", "swap them") }.into());
+        }
+        Ok(CheckConfig { warn, critical })
+    }
+}
+
+/// The site's slurm.conf, else what a configless daemon of this host was given.
+fn slurm_conf() -> anyhow::Result<Option<SlurmConf>> {
+    if let Some(conf) = SlurmConf::load()? {
+        return Ok(Some(conf));
+    }
+    if std::env::var_os("SLURM_CONF").is_some_and(|name| !name.is_empty()) {
+        return Ok(None);
+    }
+    for path in CONFIGLESS {
+        if let Some(conf) = SlurmConf::load_from(Path::new(path))? {
+            return Ok(Some(conf));
+        }
+    }
+    Ok(None)
+}
+
+fn is_usage(e: &anyhow::Error) -> bool {
+    e.chain().filter_map(|cause| cause.downcast_ref::<Advice>()).any(|advice| advice.usage)
+}

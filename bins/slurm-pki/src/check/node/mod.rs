@@ -1,0 +1,20 @@
+//! A compute node: its token, the certificate that its slurmd keeps, and what its next start will do.
+
+mod state;
+mod token;
+
+use super::finding::{Findings, Group};
+use super::scene::Scene;
+
+/// Looks at the node, where this is one.
+pub(super) fn look(scene: &Scene, found: &mut Findings) {
+    found.begin(Group::Node);
+    let Some(node) = &scene.node else {
+        if !scene.controller {
+            found.not_looked_at("a node's files: no token file and no SlurmdSpoolDir here; --node NAME names the node");
+        }
+        return;
+    };
+    token::look(scene, found);
+    state::look(scene, node, found);
+}

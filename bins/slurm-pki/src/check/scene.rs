@@ -1,0 +1,155 @@
+//! What `check` looks at: this host, found out by what is there.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use pki::name::NodeName;
+use pki::time::UnixTime;
+use serde::Serialize;
+use site::config::{CheckConfig, Daemon, DaemonConfig};
+use site::file::Owner;
+use site::{clock, host};
+
+use super::running::Running;
+use crate::admin::Admin;
+use crate::advice::Advise as _;
+use crate::rehearse;
+use crate::slurm_conf::SlurmConf;
+
+/// Slurm's default (slurm.conf(5)).
+const SPOOL: &str = "/var/spool/slurmd";
+
+/// Below which folder the host's own files are, as node_exporter's `--path.rootfs` has it.
+#[derive(Clone, Debug)]
+pub(crate) struct HostRoot(PathBuf);
+
+impl HostRoot {
+    /// `/`, or where a container sees the host.
+    pub(crate) fn new(folder: &Path) -> Self {
+        Self(folder.to_owned())
+    }
+
+    /// Where a file of the host is to be found from here.
+    pub(crate) fn at(&self, path: &str) -> PathBuf {
+        self.0.join(path.trim_start_matches('/'))
+    }
+
+    /// Whether programs started here are the host's own.
+    pub(crate) fn is_this_host(&self) -> bool {
+        self.0 == Path::new("/")
+    }
+}
+
+/// What this host does in the cluster.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Roles {
+    /// CA key or token store are here.
+    pub(crate) controller: bool,
+    /// The node whose token file or spool folder is here.
+    pub(crate) node: Option<String>,
+}
+
+impl fmt::Display for Roles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.controller, &self.node) {
+            (true, Some(node)) => write!(f, "controller and node {node}"),
+            (true, None) => f.write_str("controller"),
+            (false, Some(node)) => write!(f, "node {node}"),
+            (false, None) => f.write_str("neither controller nor node"),
+        }
+    }
+}
+
+/// Everything that the groups look at.
+#[derive(Debug)]
+pub(crate) struct Scene {
+    pub(crate) admin: Admin,
+    /// What slurmctld runs with.
+    pub(crate) running: Running,
+    pub(crate) host: HostRoot,
+    pub(crate) now: UnixTime,
+    pub(crate) thresholds: CheckConfig,
+    pub(crate) controller: bool,
+    /// A node's token file that is here.
+    pub(crate) token: Option<rehearse::Here>,
+    /// What the node is called, where this is one.
+    pub(crate) node: Option<NodeName>,
+    /// `None`: nobody says who it is.
+    pub(crate) slurm_user: Option<Owner>,
+}
+
+impl Scene {
+    /// Looks around. `given` is the node's name where that is not the host's.
+    ///
+    /// # Errors
+    /// When the config's `[node]` cannot be used.
+    pub(crate) fn of(
+        admin: Admin,
+        running: Running,
+        host: HostRoot,
+        thresholds: CheckConfig,
+        given: Option<&NodeName>,
+    ) -> anyhow::Result<Self> {
+        let token = rehearse::find_node(&admin, given)?.ok();
+        let controller = rehearse::is_controller(&admin.controller);
+        let slurm_user = admin.slurm_user().ok();
+        let now = clock::now();
+        let node = None;
+        let mut scene =
+            Self { admin, running, host, now, thresholds, controller, token, node, slurm_user };
+        scene.node = scene.find_node(given);
+        Ok(scene)
+    }
+
+    /// The node's name, where this is a node: it was named, has a token, or slurmd's spool folder is here.
+    fn find_node(&self, given: Option<&NodeName>) -> Option<NodeName> {
+        if let Some(here) = &self.token {
+            return Some(here.name.clone());
+        }
+        let name = given.cloned().or_else(|| NodeName::parse(&host::short()).ok())?;
+        (given.is_some() || self.spool_dir(&name).is_dir()).then_some(name)
+    }
+
+    /// In one word each.
+    pub(crate) fn roles(&self) -> Roles {
+        Roles { controller: self.controller, node: self.node.as_ref().map(ToString::to_string) }
+    }
+
+    /// slurm.conf, where there is one.
+    pub(crate) fn slurm_conf(&self) -> Option<&SlurmConf> {
+        self.admin.slurm.as_ref()
+    }
+
+    /// A key of slurm.conf; where there is none (a login host without slurm.conf), of what runs.
+    pub(crate) fn get(&self, key: &str) -> Option<&str> {
+        match self.slurm_conf() {
+            Some(conf) => conf.get(key),
+            None => self.running.get(key),
+        }
+    }
+
+    /// Whether Slurm's daemons speak TLS, as slurm.conf has it.
+    pub(crate) fn tls_is_on(&self) -> bool {
+        self.get("TLSType").is_some_and(|kind| kind.eq_ignore_ascii_case("tls/s2n"))
+    }
+
+    /// Whether nodes ask slurmctld for their certificates.
+    pub(crate) fn certmgr_is_on(&self) -> bool {
+        self.tls_is_on() && self.get("CertmgrType").is_some()
+    }
+
+    /// SlurmdSpoolDir of a node.
+    pub(crate) fn spool_dir(&self, node: &NodeName) -> PathBuf {
+        let folder = self.get("SlurmdSpoolDir").unwrap_or(SPOOL);
+        let host = String::from_utf8_lossy(&host::short()).into_owned();
+        PathBuf::from(folder.replace("%n", node.as_str()).replace("%h", &host))
+    }
+
+    /// `[daemons.X]` of the config.
+    ///
+    /// # Errors
+    /// When it cannot be used.
+    pub(crate) fn daemon(&self, daemon: Daemon) -> anyhow::Result<DaemonConfig> {
+        DaemonConfig::read(&self.admin.config, &self.admin.controller, daemon).advise()
+    }
+}

@@ -1,0 +1,111 @@
+//! What a person, Nagios and a script get to see.
+
+use std::fs;
+
+use crate::healthy::{Healthy, Look};
+use crate::scratch::text;
+
+#[test]
+fn a_site_where_all_is_well_is_ok_with_a_count_and_the_rehearsal_of_this_controller() {
+    let well = Healthy::new();
+    let output = well.run(&[]);
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said}{}", text(&output.stderr));
+    let first = said.lines().next().unwrap();
+    assert!(first.starts_with("SLURM-PKI OK - ") && first.contains(" ok (controller)"), "{first}");
+    assert!(!said.contains("fix:"), "{said}");
+    let all = text(&well.run(&["--all"]).stdout);
+    assert!(all.contains("ok        rehearsal: slurmctld: sign_csr CSR"), "{all}");
+    let without = Look::of(&well.run(&["--no-rehearsal", "--json"]));
+    assert!(!without.has("rehearsal") && without.unseen().contains("rehearsal"), "{}", without.data);
+}
+
+#[test]
+fn findings_are_a_summary_line_then_a_line_each_with_what_to_do_the_worst_first() {
+    let well = Healthy::new();
+    well.site.write("host/proc/mounts", "proc /proc proc rw 0 0\n", 0o644);
+    well.slurm_conf(&[("certificate_renewal_period=1440", "certificate_renewal_period=1d")]);
+    let output = well.run(&["--no-rehearsal"]);
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(lines[0].starts_with("SLURM-PKI CRITICAL - 1 critical, 2 warnings, "), "{said}");
+    assert!(lines[0].contains(": period: certificate_renewal_period=1d is read as 1 minutes"), "{said}");
+    assert!(lines[1].starts_with("critical  period: ") && lines[2].starts_with("          fix: "), "{said}");
+    assert!(lines[3].starts_with("warning   ") && !said.contains('\x1b'), "{said}");
+    let quiet = text(&well.run(&["--no-rehearsal", "--quiet"]).stdout);
+    assert_eq!(quiet.lines().count(), 1, "{quiet}");
+}
+
+#[test]
+fn a_risk_that_the_site_takes_does_not_count_and_is_told() {
+    let well = Healthy::new();
+    well.site.write("host/proc/mounts", "proc /proc proc rw 0 0\n", 0o644);
+    well.finds("hidepid", "warning");
+    let output = well.run(&["--no-rehearsal", "--skip", "hidepid"]);
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.lines().next().unwrap().contains("1 left out"), "{said}");
+    assert!(said.contains("left out by --skip hidepid: "), "{said}");
+}
+
+#[test]
+fn only_the_wanted_parts_are_looked_at() {
+    let well = Healthy::new();
+    well.site.write("host/proc/mounts", "proc /proc proc rw 0 0\n", 0o644);
+    let look = well.look(&["--only", "conf,ca"]);
+    assert!(look.exit == 0 && look.has("ca-key") && look.has("period"), "{:?}", look.bad());
+    assert!(!look.has("hidepid") && !look.has("pair"));
+    let conf = well.site.command(&well.programs.path().join("slurm-pki"));
+    let mut conf = conf;
+    let output = conf.args(["conf", "check", "--json"]).output().unwrap();
+    let look = Look::of(&output);
+    assert!(look.exit == 0 && look.has("period") && !look.has("ca-key"), "{:?}", look.bad());
+}
+
+#[test]
+fn wrong_usage_is_unknown_to_a_monitor() {
+    let well = Healthy::new();
+    for args in [
+        &["--only", "nonsense"][..],
+        &["--warn", "soon"],
+        &["--warn", "1d", "--critical", "2d"],
+        &["--node", "10.0.0.1"],
+        &["--nonsense"],
+    ] {
+        assert_eq!(well.run(args).status.code(), Some(3), "{args:?}");
+    }
+}
+
+#[test]
+fn a_config_that_cannot_be_used_is_critical_and_says_what_was_not_looked_at() {
+    let well = Healthy::new();
+    let config = well.site.read("slurm-pki.toml");
+    for (broken, mode) in [(format!("{config}\ncolour = 1\n"), 0o644), (config.clone(), 0o666)] {
+        well.site.write("slurm-pki.toml", &broken, mode);
+        let look = well.finds("config", "critical");
+        assert!(look.unseen().contains("everything else"), "{}", look.data);
+    }
+    well.site.write("slurm-pki.toml", &config, 0o644);
+    well.is_well();
+    fs::remove_file(well.site.path("slurm-pki.toml")).unwrap();
+    well.finds("config", "critical");
+}
+
+#[test]
+fn a_rehearsal_that_fails_is_critical() {
+    let well = Healthy::new();
+    well.programs.replace("sign_csr", "echo out of order; exit 1");
+    let output = well.run(&["--json", "--only", "rehearsal"]);
+    let look = Look::of(&output);
+    let bad = look.bad();
+    assert!(look.exit == 2 && bad[0].0 == "rehearsal" && bad[0].2.contains("out of order"), "{bad:?}");
+}
+
+#[test]
+fn nothing_is_changed() {
+    let well = Healthy::new();
+    let before = well.site.everything();
+    well.look(&[]);
+    assert_eq!(well.site.everything(), before);
+}

@@ -1,0 +1,182 @@
+//! A controller where all is well, from slurm.conf to /proc, in folders of its own.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use crate::program_folder::ProgramFolder;
+use crate::scratch::{Scratch, text};
+
+/// The site, the programs, and below `host` what stands for the host's own files.
+pub(crate) struct Healthy {
+    pub(crate) site: Scratch,
+    pub(crate) programs: ProgramFolder,
+}
+
+impl Healthy {
+    pub(crate) fn new() -> Self {
+        let healthy = Self { site: Scratch::ready(), programs: ProgramFolder::as_built() };
+        for folder in ["host/proc/7", "host/run/systemd/timesync", "host/etc/ssl/certs", "plugins", "bin"] {
+            healthy.folder(folder);
+        }
+        healthy.slurm_conf(&[]);
+        for plugin in ["tls_s2n.so", "certgen_script.so", "certmgr_script.so"] {
+            healthy.site.write(&format!("plugins/{plugin}"), "", 0o755);
+        }
+        healthy.site.write("host/proc/mounts", "proc /proc proc rw,hidepid=invisible 0 0\n", 0o644);
+        healthy.site.write("host/proc/7/comm", "systemd-timesyn\n", 0o644);
+        healthy.site.write("host/run/systemd/timesync/synchronized", "", 0o644);
+        healthy.site.write("host/etc/ssl/certs/ca-certificates.crt", &other_ca(), 0o644);
+        healthy.unit("slurmctld", "Restart=on-failure\n");
+        healthy.scontrol_says_what_slurm_conf_says();
+        healthy
+    }
+
+    pub(crate) fn folder(&self, relative: &str) {
+        fs::create_dir_all(self.site.path(relative)).unwrap();
+    }
+
+    /// The lines of `conf show`, and more; each of `changes` puts a text in place of another.
+    pub(crate) fn slurm_conf(&self, changes: &[(&str, &str)]) {
+        let mut conf = self.lines();
+        for (from, to) in changes {
+            assert!(conf.contains(from), "{from} in {conf}");
+            conf = conf.replace(from, to);
+        }
+        self.site.slurm_conf(&conf);
+    }
+
+    fn lines(&self) -> String {
+        let programs = self.programs.path().to_str().unwrap();
+        let shown = self.site.json(&["conf", "show", "--programs", programs], "slurm-pki.conf.show.v1");
+        let lines = shown["slurm_conf"].as_array().unwrap().iter().map(|line| line.as_str().unwrap());
+        let lines = lines.collect::<Vec<_>>().join("\n");
+        let plugins = self.site.text_path("plugins");
+        format!("SlurmctldHost=h1(10.0.0.1)\nPluginDir={plugins}\n{lines}\n")
+    }
+
+    /// An enabled unit.
+    pub(crate) fn unit(&self, name: &str, service: &str) {
+        self.folder("host/etc/systemd/system/multi-user.target.wants");
+        let config = self.site.text_path("slurm-pki.toml");
+        let text = format!("[Service]\nEnvironment=SLURM_PKI_CONF={config}\n{service}");
+        self.site.write(&format!("host/etc/systemd/system/{name}.service"), &text, 0o644);
+        let wants = format!("host/etc/systemd/system/multi-user.target.wants/{name}.service");
+        self.site.write(&wants, "", 0o644);
+    }
+
+    /// A scontrol that prints slurm.conf as the real one prints what slurmctld runs with.
+    pub(crate) fn scontrol_says_what_slurm_conf_says(&self) {
+        let lines = self.lines();
+        let pairs = lines.lines().filter_map(|line| line.split_once('='));
+        let shown = pairs.map(|(key, value)| format!("{key:<23} = {value}\n")).collect::<String>();
+        self.scontrol(&(shown + "DebugFlags              = (null)\n"), 0);
+    }
+
+    pub(crate) fn scontrol(&self, prints: &str, exit: u8) {
+        self.site.write("running", prints, 0o644);
+        let script = format!(
+            "#!/bin/sh\n[ \"$*\" = 'show config' ] || exit 9\ncat {}\nexit {exit}\n",
+            self.site.text_path("running")
+        );
+        self.site.write("bin/scontrol", &script, 0o755);
+    }
+
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = self.site.command(&self.programs.path().join("slurm-pki"));
+        let path = std::env::var("PATH").unwrap();
+        command.env("PATH", format!("{}:{path}", self.site.text_path("bin")));
+        command.args(["check", "--host-root", &self.site.text_path("host")]).args(args);
+        command
+    }
+
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// Everything but the rehearsal, which costs a second in a debug build.
+    #[track_caller]
+    pub(crate) fn look(&self, args: &[&str]) -> Look {
+        let output = self.run(&[&["--no-rehearsal", "--json"], args].concat());
+        Look::of(&output)
+    }
+
+    /// Nothing but this is wrong, and it is this bad.
+    #[track_caller]
+    pub(crate) fn finds(&self, code: &str, severity: &str) -> Look {
+        let look = self.look(&[]);
+        let found: Vec<(&str, &str)> = look.bad().iter().map(|(code, severity, _)| (*code, *severity)).collect();
+        assert!(!found.is_empty(), "nothing found for {code}");
+        assert!(found.iter().all(|is| *is == (code, severity)), "wanted {code} {severity}, found {:?}", look.bad());
+        assert_eq!(look.exit, if severity == "critical" { 2 } else if severity == "warning" { 1 } else { 3 });
+        look
+    }
+
+    /// Among others, this is wrong.
+    #[track_caller]
+    pub(crate) fn finds_among_others(&self, code: &str, severity: &str) -> Look {
+        let look = self.look(&[]);
+        let is = look.bad().iter().any(|(is, bad, _)| *is == code && *bad == severity);
+        assert!(is, "wanted {code} {severity}, found {:?}", look.bad());
+        look
+    }
+
+    #[track_caller]
+    pub(crate) fn is_well(&self) {
+        let look = self.look(&[]);
+        assert!(look.bad().is_empty() && look.exit == 0, "{:?}", look.bad());
+    }
+
+    pub(crate) fn mode(&self, relative: &str, mode: u32) {
+        fs::set_permissions(self.site.path(relative), fs::Permissions::from_mode(mode)).unwrap();
+    }
+}
+
+/// What was said as JSON.
+#[derive(Debug)]
+pub(crate) struct Look {
+    pub(crate) data: Value,
+    pub(crate) exit: i32,
+}
+
+impl Look {
+    #[track_caller]
+    pub(crate) fn of(output: &Output) -> Self {
+        let said = text(&output.stdout);
+        let document: Value = serde_json::from_str(&said)
+            .unwrap_or_else(|e| panic!("{e}: {said}{}", text(&output.stderr)));
+        assert_eq!(document["schema"], "slurm-pki.check.v1");
+        Self { data: document["data"].clone(), exit: output.status.code().unwrap() }
+    }
+
+    /// Code, severity and words of everything that is not well. Each has a fix of one line.
+    #[track_caller]
+    pub(crate) fn bad(&self) -> Vec<(&str, &str, &str)> {
+        let all = self.data["findings"].as_array().unwrap().iter();
+        let bad = all.filter(|finding| finding["severity"] != "ok");
+        bad.map(|finding| {
+            let text = |key: &str| finding[key].as_str().unwrap_or_else(|| panic!("{key}: {finding}"));
+            assert!(!text("fix").is_empty() && !text("fix").contains('\n'), "{finding}");
+            (text("code"), text("severity"), text("what"))
+        })
+        .collect()
+    }
+
+    pub(crate) fn has(&self, code: &str) -> bool {
+        self.data["findings"].as_array().unwrap().iter().any(|finding| finding["code"] == code)
+    }
+
+    /// What it did not look at, as one text.
+    pub(crate) fn unseen(&self) -> String {
+        self.data["not_looked_at"].to_string()
+    }
+}
+
+/// A CA that is not this site's.
+pub(crate) fn other_ca() -> String {
+    let now = support::site::now();
+    let day = std::time::Duration::from_secs(86_400);
+    support::site::new_ca("Somebody Else's Root", now.minus(day), now.plus(3650 * day)).0
+}

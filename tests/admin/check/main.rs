@@ -1,0 +1,20 @@
+//! `slurm-pki check` on a site that is well, and broken in one way at a time: each trap is found, and nothing else is.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a broken premise stops the test"
+)]
+
+#[path = "../program_folder/mod.rs"]
+mod program_folder;
+#[path = "../scratch.rs"]
+mod scratch;
+
+mod ca;
+mod command;
+mod conf;
+mod files;
+mod healthy;
+mod host;
+mod node;
