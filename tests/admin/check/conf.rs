@@ -119,44 +119,74 @@ fn a_comma_or_a_blank_in_a_path_is_found() {
 
 #[test]
 fn names_of_the_first_manual_are_found() {
-    each_is_found("conf-obsolete", "critical", &[
-        ("SlurmctldHost", "CertificateManagerType=certmgr/script\nSlurmctldHost"),
-        ("SlurmctldHost", "CertificateManagerParameters=x=/y\nSlurmctldHost"),
-    ]);
-    each_is_found("parameter-obsolete", "critical", &[
-        (PERIOD, "certificate_renewal_period=1440,validate_node_token_script=/x"),
-        (PERIOD, "certificate_renewal_period=1440,gen_self_signed_cert_script=/x"),
-        (PERIOD, "certificate_renewal_period=1440,gen_private_key_script=/x"),
-    ]);
+    each_is_found(
+        "conf-obsolete",
+        "critical",
+        &[
+            ("SlurmctldHost", "CertificateManagerType=certmgr/script\nSlurmctldHost"),
+            ("SlurmctldHost", "CertificateManagerParameters=x=/y\nSlurmctldHost"),
+        ],
+    );
+    each_is_found(
+        "parameter-obsolete",
+        "critical",
+        &[
+            (PERIOD, "certificate_renewal_period=1440,validate_node_token_script=/x"),
+            (PERIOD, "certificate_renewal_period=1440,gen_self_signed_cert_script=/x"),
+            (PERIOD, "certificate_renewal_period=1440,gen_private_key_script=/x"),
+        ],
+    );
 }
 
 #[test]
 fn flags_and_parameters_that_stand_as_keys_are_found() {
-    each_is_found("conf-flag", "critical", &[
-        ("SlurmctldHost", "AuditTLS=debug\nSlurmctldHost"),
-        ("SlurmctldHost", "audittls=yes\nSlurmctldHost"),
-    ]);
-    each_is_found("conf-parameter", "critical", &[
-        ("SlurmctldHost", "certificate_renewal_period=1440\nSlurmctldHost"),
-        ("SlurmctldHost", "single_use_tokens=yes\nSlurmctldHost"),
-    ]);
+    each_is_found(
+        "conf-flag",
+        "critical",
+        &[
+            ("SlurmctldHost", "AuditTLS=debug\nSlurmctldHost"),
+            ("SlurmctldHost", "audittls=yes\nSlurmctldHost"),
+        ],
+    );
+    each_is_found(
+        "conf-parameter",
+        "critical",
+        &[
+            ("SlurmctldHost", "certificate_renewal_period=1440\nSlurmctldHost"),
+            ("SlurmctldHost", "single_use_tokens=yes\nSlurmctldHost"),
+        ],
+    );
 }
 
 #[test]
 fn system_certificates_and_another_policy_are_found() {
-    each_is_found("load-system-certificates", "critical", &[
-        ("TLSParameters=", "TLSParameters=load_system_certificates,"),
-    ]);
-    each_is_found("tls-policy", "warning", &[("TLSParameters=", "TLSParameters=security_policy_version=default,")]);
+    each_is_found(
+        "load-system-certificates",
+        "critical",
+        &[("TLSParameters=", "TLSParameters=load_system_certificates,")],
+    );
+    each_is_found(
+        "tls-policy",
+        "warning",
+        &[("TLSParameters=", "TLSParameters=security_policy_version=default,")],
+    );
 }
 
 #[test]
 fn debug_flags_that_log_secrets_are_found_in_the_file_and_in_what_runs() {
-    each_is_found("debug-script", "critical", &[("SlurmctldHost", "DebugFlags=AuditTLS,script\nSlurmctldHost")]);
+    each_is_found(
+        "debug-script",
+        "critical",
+        &[("SlurmctldHost", "DebugFlags=AuditTLS,script\nSlurmctldHost")],
+    );
     let well = Healthy::new();
     well.scontrol("DebugFlags              = Script\n", 0);
     let look = well.finds_among_others("debug-script", "critical");
-    assert!(look.bad().iter().any(|(_, _, what)| what.contains("slurmctld runs with it")), "{:?}", look.bad());
+    assert!(
+        look.bad().iter().any(|(_, _, what)| what.contains("slurmctld runs with it")),
+        "{:?}",
+        look.bad()
+    );
     well.slurm_conf(&[("SlurmctldHost", "DebugFlags=AuditTLS\nSlurmctldHost")]);
     well.scontrol("DebugFlags              = AuditTLS\n", 0);
     well.is_well();
@@ -283,7 +313,8 @@ fn requests_that_nobody_binds_are_found() {
 fn slurms_own_certgen_is_found() {
     let well = Healthy::new();
     let programs = well.programs.path().to_str().unwrap();
-    let line = format!("CertgenParameters=keygen_script={programs}/keygen,certgen_script={programs}/certgen\n");
+    let line =
+        format!("CertgenParameters=keygen_script={programs}/keygen,certgen_script={programs}/certgen\n");
     well.slurm_conf(&[(&line, "")]);
     well.scontrol("", 0);
     well.finds("certgen", "warning");
@@ -294,8 +325,5 @@ fn no_slurm_conf_at_all_is_unknown() {
     let well = Healthy::new();
     fs::remove_file(well.site.path("slurm.conf")).unwrap();
     well.scontrol("", 1);
-    let config = well.site.read("slurm-pki.toml");
-    let user = &well.site.slurm_user.0;
-    well.site.write("slurm-pki.toml", &format!("slurm_user = \"{user}\"\n{config}"), 0o644);
     well.finds_among_others("slurm-conf", "unknown");
 }

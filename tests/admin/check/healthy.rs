@@ -107,10 +107,24 @@ impl Healthy {
     #[track_caller]
     pub(crate) fn finds(&self, code: &str, severity: &str) -> Look {
         let look = self.look(&[]);
-        let found: Vec<(&str, &str)> = look.bad().iter().map(|(code, severity, _)| (*code, *severity)).collect();
+        let found: Vec<(&str, &str)> =
+            look.bad().iter().map(|(code, severity, _)| (*code, *severity)).collect();
         assert!(!found.is_empty(), "nothing found for {code}");
-        assert!(found.iter().all(|is| *is == (code, severity)), "wanted {code} {severity}, found {:?}", look.bad());
-        assert_eq!(look.exit, if severity == "critical" { 2 } else if severity == "warning" { 1 } else { 3 });
+        assert!(
+            found.iter().all(|is| *is == (code, severity)),
+            "wanted {code} {severity}, found {:?}",
+            look.bad()
+        );
+        assert_eq!(
+            look.exit,
+            if severity == "critical" {
+                2
+            } else if severity == "warning" {
+                1
+            } else {
+                3
+            }
+        );
         look
     }
 
@@ -145,8 +159,8 @@ impl Look {
     #[track_caller]
     pub(crate) fn of(output: &Output) -> Self {
         let said = text(&output.stdout);
-        let document: Value = serde_json::from_str(&said)
-            .unwrap_or_else(|e| panic!("{e}: {said}{}", text(&output.stderr)));
+        let document: Value =
+            serde_json::from_str(&said).unwrap_or_else(|e| panic!("{e}: {said}{}", text(&output.stderr)));
         assert_eq!(document["schema"], "slurm-pki.check.v1");
         Self { data: document["data"].clone(), exit: output.status.code().unwrap() }
     }

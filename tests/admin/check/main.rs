@@ -7,8 +7,10 @@
 )]
 
 #[path = "../program_folder/mod.rs"]
+#[expect(dead_code, reason = "shared with tests that need other parts of it")]
 mod program_folder;
 #[path = "../scratch.rs"]
+#[expect(dead_code, reason = "shared with tests that need other parts of it")]
 mod scratch;
 
 mod ca;

@@ -13,9 +13,9 @@ use site::signer;
 
 use super::access::{Blocked, READ, Who};
 use super::expiry;
-use super::finding::{Findings, Group};
+use super::finding::{Findings, Group, Severity};
 use super::scene::Scene;
-use super::slurm_files;
+use super::tls_files;
 use crate::admin::owner_name;
 
 /// Where distributions keep what every program of a host trusts.
@@ -36,7 +36,7 @@ const RENEW_CA: &str = "slurm-pki ca rollover begin makes a new CA beside this o
 /// Looks at the bundle, and on a controller at the CA.
 pub(super) fn look(scene: &Scene, found: &mut Findings) {
     found.begin(Group::Ca);
-    let path = slurm_files::ca_cert(scene);
+    let path = tls_files::ca_cert(scene);
     let path = if path.exists() { path } else { scene.admin.controller.ca_cert.clone() };
     let anchors = bundle(scene, &path, found);
     if let Some(anchors) = &anchors {
@@ -60,7 +60,8 @@ fn bundle(scene: &Scene, path: &Path, found: &mut Findings) -> Option<Vec<X509>>
         Err(e) if e.is_not_found() => {
             let what = format!("there is no {shown}: no daemon and no command of this host can speak TLS");
             let fix = format!("copy it from the controller, mode 0644: {shown}");
-            if scene.tls_is_on() { found.critical("ca-cert", what, fix) } else { found.warning("ca-cert", what, fix) }
+            let severity = if scene.tls_is_on() { Severity::Critical } else { Severity::Warning };
+            found.add_as(severity, "ca-cert", what, fix);
             return None;
         }
         Err(e) => {
@@ -90,7 +91,10 @@ fn for_everybody(scene: &Scene, path: &Path, found: &mut Findings) {
     let mode = seen.mode() & 0o7777;
     let owners = [Some(0), scene.slurm_user.map(|owner| owner.uid)];
     if !owners.contains(&Some(seen.uid())) {
-        let what = format!("{shown} belongs to uid {}: Slurm refuses it, and says so at debug level only", seen.uid());
+        let what = format!(
+            "{shown} belongs to uid {}: Slurm refuses it, and says so at debug level only",
+            seen.uid()
+        );
         return found.critical("ca-cert-mode", what, format!("chown root:root {shown}"));
     }
     if mode & 0o003 != 0 {
@@ -116,12 +120,14 @@ fn for_everybody(scene: &Scene, path: &Path, found: &mut Findings) {
 fn in_system_store(scene: &Scene, anchors: &[X509], found: &mut Findings) {
     let stores = SYSTEM.into_iter().filter_map(|path| {
         let (text, _) = file::read_with_metadata(&scene.host.at(path), MAX_SYSTEM).ok()?;
-        let text = text.expose().iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect::<Vec<_>>();
+        let text =
+            text.expose().iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect::<Vec<_>>();
         Some((path, text))
     });
     let stores: Vec<_> = stores.collect();
     if stores.is_empty() {
-        return found.not_looked_at("whether the CA is a public one: this host has no trust store in a usual place");
+        return found
+            .not_looked_at("whether the CA is a public one: this host has no trust store in a usual place");
     }
     let shared: Vec<&X509> =
         anchors.iter().filter(|anchor| stores.iter().any(|(_, text)| has(text, anchor))).collect();
@@ -179,7 +185,8 @@ fn signing(scene: &Scene, found: &mut Findings) {
     };
     match LocalCa::new(certificates.clone(), key) {
         Ok(ca) => {
-            found.ok("ca-key", format!("{} signs as {}", files.ca_key.display(), ca.issuer().facts().subject));
+            found
+                .ok("ca-key", format!("{} signs as {}", files.ca_key.display(), ca.issuer().facts().subject));
             strangers(&certificates.anchors, &certificates.chain, ca.issuer(), found);
         }
         Err(e) => return found.critical_error("ca-key", &e),
@@ -218,7 +225,9 @@ fn for_slurmctld(scene: &Scene, key: &Path, found: &mut Findings) {
             format!("{shown}: {} does not get through {}", owner_name(user), folder.display()),
             format!("chown {} {}", owner_name(user), folder.display()),
         ),
-        Err(Blocked::Unseen(why)) => found.unknown("ca-key-mode", format!("{shown}: {why}"), "run this as root"),
+        Err(Blocked::Unseen(why)) => {
+            found.unknown("ca-key-mode", format!("{shown}: {why}"), "run this as root");
+        }
         Err(_) => found.critical(
             "ca-key-mode",
             format!("{shown}: {} cannot read it, so sign_csr signs nothing", owner_name(user)),

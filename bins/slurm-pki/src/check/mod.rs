@@ -13,7 +13,7 @@ mod rehearsal;
 mod running;
 mod scene;
 mod shown;
-mod slurm_files;
+mod tls_files;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -32,12 +32,16 @@ use finding::{Findings, Group, Severity};
 use running::Running;
 use scene::{HostRoot, Roles, Scene};
 
+/// What looks at one part.
+type Look = fn(&Scene, &mut Findings);
+
 /// Where a configless slurmd, or sackd and its clients, keep slurm.conf (docs/slurm-contract.md 3.1).
 const CONFIGLESS: [&str; 2] = ["/var/spool/slurmd/conf-cache/slurm.conf", "/run/slurm/conf/slurm.conf"];
 
 /// Look for everything that is wrong, or will be, and say what to do; for people and for Nagios
 #[derive(Args, Debug)]
-#[command(after_help = "It finds out by what is there whether this host is a controller, a node or a login host, and \
+#[command(
+    after_help = "It finds out by what is there whether this host is a controller, a node or a login host, and \
     says what it did not look at. Nothing is changed, but for one mark that the rehearsal leaves (see rehearse).\n\n\
     The first line is a summary. --warn and --critical are how long before its end a certificate is worth a word: at \
     most a quarter, and a tenth, of its life.\n\n\
@@ -47,7 +51,8 @@ const CONFIGLESS: [&str; 2] = ["/var/spool/slurmd/conf-cache/slurm.conf", "/run/
     slurm-pki check --only conf,ca\n  \
     slurm-pki check --quiet --warn 60d --critical 14d     one line, for a monitor\n  \
     slurm-pki check --skip hidepid                        a risk that this site takes\n  \
-    slurm-pki check --json | jq -r '.data.findings[] | select(.severity != \"ok\") | .code'")]
+    slurm-pki check --json | jq -r '.data.findings[] | select(.severity != \"ok\") | .code'"
+)]
 pub(crate) struct Check {
     /// Only these parts
     #[arg(long, value_name = "PART", value_delimiter = ',')]
@@ -131,7 +136,7 @@ impl Check {
     }
 
     fn look(&self, scene: &Scene, found: &mut Findings) {
-        let parts: [(Group, fn(&Scene, &mut Findings)); 5] = [
+        let parts: [(Group, Look); 5] = [
             (Group::Conf, conf::look),
             (Group::Files, files::look),
             (Group::Ca, ca::look),
@@ -157,7 +162,11 @@ impl Check {
         let warn = self.warn.unwrap_or(from_config.warn);
         let critical = self.critical.unwrap_or_else(|| from_config.critical.min(warn));
         if critical > warn {
-            return Err(Advice { usage: true, ..Advice::new("--critical is longer than --warn", "swap them") }.into());
+            return Err(Advice {
+                usage: true,
+                ..Advice::new("--critical is longer than --warn", "swap them")
+            }
+            .into());
         }
         Ok(CheckConfig { warn, critical })
     }

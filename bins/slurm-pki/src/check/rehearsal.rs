@@ -25,7 +25,11 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
                 if check.passed {
                     found.ok("rehearsal", what);
                 } else {
-                    found.critical("rehearsal", what, "slurm-pki rehearse shows the whole; nothing may be restarted before");
+                    found.critical(
+                        "rehearsal",
+                        what,
+                        "slurm-pki rehearse shows the whole; nothing may be restarted before",
+                    );
                 }
             }
         }

@@ -95,8 +95,7 @@ impl Scene {
         let slurm_user = admin.slurm_user().ok();
         let now = clock::now();
         let node = None;
-        let mut scene =
-            Self { admin, running, host, now, thresholds, controller, token, node, slurm_user };
+        let mut scene = Self { admin, running, host, now, thresholds, controller, token, node, slurm_user };
         scene.node = scene.find_node(given);
         Ok(scene)
     }

@@ -2,7 +2,7 @@
 
 use super::super::finding::{Findings, Severity};
 use super::super::scene::Scene;
-use super::super::slurm_files::slurmdbd_conf;
+use super::super::tls_files::slurmdbd_conf;
 use super::SHOW;
 
 /// Looks at it where it is.
@@ -12,7 +12,9 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
         Ok(None) => {
             let kind = scene.get("AccountingStorageType").unwrap_or_default();
             if kind.eq_ignore_ascii_case("accounting_storage/slurmdbd") {
-                found.not_looked_at("slurmdbd.conf: it is not on this host; run slurm-pki check on slurmdbd's too");
+                found.not_looked_at(
+                    "slurmdbd.conf: it is not on this host; run slurm-pki check on slurmdbd's too",
+                );
             }
             return;
         }

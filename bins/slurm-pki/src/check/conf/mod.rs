@@ -25,7 +25,9 @@ const SHOW: &str = "slurm-pki conf show prints the right lines";
 pub(super) fn look(scene: &Scene, found: &mut Findings) {
     match (scene.slurm_conf(), &scene.running) {
         (None, Running::Values(_)) => {
-            found.not_looked_at("slurm.conf: there is none here; what slurmctld runs with was looked at instead");
+            found.not_looked_at(
+                "slurm.conf: there is none here; what slurmctld runs with was looked at instead",
+            );
         }
         (None, _) => {
             return found.unknown(

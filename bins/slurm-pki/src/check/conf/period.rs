@@ -46,11 +46,14 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
                 return found.critical("period", what, fix);
             }
             0 => {
-                let what = format!("certificate_renewal_period={text} is 0 minutes: nodes renew without a pause");
+                let what =
+                    format!("certificate_renewal_period={text} is 0 minutes: nodes renew without a pause");
                 return found.critical("period", what, fix);
             }
             minutes if more => {
-                let what = format!("certificate_renewal_period={text} is read as {minutes} minutes, without its unit");
+                let what = format!(
+                    "certificate_renewal_period={text} is read as {minutes} minutes, without its unit"
+                );
                 return found.critical("period", what, fix);
             }
             _ => {}
@@ -70,8 +73,9 @@ fn against_validity(scene: &Scene, minutes: u64, found: &mut Findings) {
     let fix = format!("certificate_renewal_period={most} at most, or a longer validity in [controller]");
     match periods {
         0 => found.critical("period-validity", format!("{what}: they expire before they are renewed"), fix),
-        ..PERIODS_PER_LIFE => {
-            let what = format!("{what}: less than {PERIODS_PER_LIFE} periods, so an outage becomes an expiry");
+        1..PERIODS_PER_LIFE => {
+            let what =
+                format!("{what}: less than {PERIODS_PER_LIFE} periods, so an outage becomes an expiry");
             found.warning("period-validity", what, fix);
         }
         _ => found.ok("period", what),

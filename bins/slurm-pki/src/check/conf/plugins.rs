@@ -22,7 +22,8 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
     }
     let folders = folders(scene);
     if folders.is_empty() {
-        return found.not_looked_at("Slurm's plugins: no PluginDir is known, and none of the usual folders is here");
+        return found
+            .not_looked_at("Slurm's plugins: no PluginDir is known, and none of the usual folders is here");
     }
     let mut wanted = vec!["tls_s2n.so", "certgen_script.so"];
     if scene.get("CertmgrType").is_some() {
@@ -32,7 +33,8 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
         match folders.iter().find(|folder| folder.join(plugin).is_file()) {
             Some(folder) => found.ok("plugin", format!("{}", folder.join(plugin).display())),
             None => {
-                let shown = folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(":");
+                let shown =
+                    folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(":");
                 let what = format!("there is no {plugin} in {shown}: Slurm's programs do not start");
                 let fix = "install Slurm's packages with s2n support (25.05.1 or later), or name PluginDir";
                 found.critical("plugin", what, fix);

@@ -31,11 +31,13 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
 /// sign_csr wants requests that are bound, which only our generate_csr makes.
 fn foreign_requests(scene: &Scene, found: &mut Findings) {
     let given = Parameters::of(scene.get("CertmgrParameters"));
-    let (Some(sign), Some(generate)) = (given.get("sign_csr_script"), given.get("generate_csr_script")) else {
+    let (Some(sign), Some(generate)) = (given.get("sign_csr_script"), given.get("generate_csr_script"))
+    else {
         return;
     };
     if !is_ours(sign, SIGN_CSR) {
-        return found.not_looked_at(format!("requests and their binding: sign_csr_script={sign} is not slurm-pki's"));
+        return found
+            .not_looked_at(format!("requests and their binding: sign_csr_script={sign} is not slurm-pki's"));
     }
     let bind = scene.admin.controller.bind;
     if bind == Bind::Off {
@@ -71,10 +73,18 @@ fn replays(scene: &Scene, found: &mut Findings) {
     let timeout = scene.get("MessageTimeout").and_then(|text| text.split_whitespace().next()?.parse().ok());
     let least = Duration::from_secs(timeout.unwrap_or(MESSAGE_TIMEOUT)) * TIMEOUTS;
     let window = scene.admin.controller.windows.replay;
-    let what = format!("replay_window is {}, {TIMEOUTS} × MessageTimeout is {}", moment::span(window), moment::span(least));
+    let what = format!(
+        "replay_window is {}, {TIMEOUTS} × MessageTimeout is {}",
+        moment::span(window),
+        moment::span(least)
+    );
     if window < least {
         let fix = format!("set replay_window = \"{}s\" or more in [controller]", least.as_secs());
-        return found.warning("replay-window", format!("{what}: a node whose reply was lost is refused and dies"), fix);
+        return found.warning(
+            "replay-window",
+            format!("{what}: a node whose reply was lost is refused and dies"),
+            fix,
+        );
     }
     found.ok("replay-window", what);
 }

@@ -76,7 +76,11 @@ fn file(scene: &Scene, script: &Script, text: &str, found: &mut Findings) {
     let name = format!("{}={text}", script.key);
     let path = Path::new(text);
     if !path.is_absolute() {
-        return found.critical("script-path", format!("{name} is not an absolute path: Slurm does not run it"), SHOW);
+        return found.critical(
+            "script-path",
+            format!("{name} is not an absolute path: Slurm does not run it"),
+            SHOW,
+        );
     }
     let Some((who, whose)) = runs_here(scene, script.runs) else { return };
     match who.reaches(path, READ | EXECUTE) {

@@ -6,9 +6,6 @@ use super::super::finding::Findings;
 use super::super::scene::Scene;
 use crate::parameters::Parameters;
 
-/// TMPFS_MAGIC and RAMFS_MAGIC (statfs(2)).
-const IN_MEMORY: [i64; 2] = [0x0102_1994, 0x8584_58f6];
-
 /// Looks at sackd, and at slurmd's spool folder.
 pub(super) fn look(scene: &Scene, found: &mut Findings) {
     if !Parameters::of(scene.get("CertmgrParameters")).has("single_use_tokens") {
@@ -53,5 +50,6 @@ fn sackd(scene: &Scene) -> Option<String> {
 }
 
 fn is_in_memory(fs: &StatFs) -> bool {
-    i64::try_from(fs.f_type).is_ok_and(|kind| IN_MEMORY.contains(&kind))
+    // TMPFS_MAGIC and RAMFS_MAGIC (statfs(2)).
+    [0x0102_1994, 0x8584_58f6].contains(&fs.f_type)
 }

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use site::config::Daemon;
 
-use super::super::finding::Findings;
+use super::super::finding::{Findings, Severity};
 use super::super::scene::Scene;
-use super::super::slurm_files;
+use super::super::tls_files;
 use super::SHOW;
 use crate::parameters::Parameters;
 use crate::rehearse::same_file;
@@ -44,7 +44,7 @@ fn no_node_certificates(scene: &Scene, found: &mut Findings) {
         Some(kind) => {
             found.critical("certmgr-type", format!("CertmgrType={kind} is no plugin of Slurm's"), SHOW);
         }
-        None if scene.node.is_some() && !slurm_files::pair(scene, Daemon::Slurmd).0.exists() => found.critical(
+        None if scene.node.is_some() && !tls_files::pair(scene, Daemon::Slurmd).0.exists() => found.critical(
             "certmgr-type",
             "there is neither CertmgrType nor a certificate for slurmd here: slurmd does not start",
             format!("{SHOW}; or a pair for this node: slurm-pki cert issue slurmd NODE --out DIR"),
@@ -58,13 +58,16 @@ fn paths(scene: &Scene, found: &mut Findings) {
     let tls = Parameters::of(scene.get("TLSParameters"));
     let files = tls.words().filter_map(|word| word.split_once('=')).filter(|(key, _)| key.ends_with("_file"));
     let relative: Vec<&str> = files.filter(|(_, path)| !path.starts_with('/')).map(|(key, _)| key).collect();
-    let configless =
-        scene.get("SlurmctldParameters").is_some_and(|value| value.to_ascii_lowercase().contains("enable_configless"));
-    let in_cache = if configless { "configless hosts look in their cache" } else { "they lie beside slurm.conf" };
+    let configless = scene
+        .get("SlurmctldParameters")
+        .is_some_and(|value| value.to_ascii_lowercase().contains("enable_configless"));
+    let in_cache =
+        if configless { "configless hosts look in their cache" } else { "they lie beside slurm.conf" };
     if !relative.is_empty() {
         let what = format!("TLSParameters: {} not absolute: {in_cache}", relative.join(", "));
         let fix = format!("use absolute paths; {SHOW}");
-        return if configless { found.critical("tls-path", what, fix) } else { found.warning("tls-path", what, fix) };
+        let severity = if configless { Severity::Critical } else { Severity::Warning };
+        return found.add_as(severity, "tls-path", what, fix);
     }
     if configless && tls.get("ca_cert_file").is_none() {
         let what = format!("TLSParameters has no ca_cert_file=: {in_cache} for ca_cert.pem");
@@ -76,7 +79,7 @@ fn paths(scene: &Scene, found: &mut Findings) {
 /// What is renewed here is what Slurm loads.
 fn ours(scene: &Scene, found: &mut Findings) {
     let config = &scene.admin.controller;
-    compare("ca_cert_file", &slurm_files::ca_cert(scene), &config.ca_cert, found);
+    compare("ca_cert_file", &tls_files::ca_cert(scene), &config.ca_cert, found);
     let used = [Daemon::Ctld, Daemon::Dbd, Daemon::Restd].into_iter().filter(|_| scene.controller);
     for daemon in used {
         let Ok(pair) = scene.daemon(daemon) else { continue };
@@ -84,10 +87,10 @@ fn ours(scene: &Scene, found: &mut Findings) {
             continue;
         }
         // Without slurmdbd.conf nobody here knows what slurmdbd loads.
-        if daemon == Daemon::Dbd && !matches!(slurm_files::slurmdbd_conf(scene), Ok(Some(_))) {
+        if daemon == Daemon::Dbd && !matches!(tls_files::slurmdbd_conf(scene), Ok(Some(_))) {
             continue;
         }
-        let (cert, key) = slurm_files::pair(scene, daemon);
+        let (cert, key) = tls_files::pair(scene, daemon);
         compare(&format!("{}_cert_file", daemon.short()), &cert, &pair.cert, found);
         compare(&format!("{}_cert_key_file", daemon.short()), &key, &pair.key, found);
     }

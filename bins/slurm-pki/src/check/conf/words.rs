@@ -91,7 +91,9 @@ fn tls_flags(scene: &Scene, found: &mut Findings) {
     if let Some(policy) = tls.get("security_policy_version").filter(|policy| *policy != POLICY) {
         found.warning(
             "tls-policy",
-            format!("TLSParameters: security_policy_version={policy}; certificates are judged here by {POLICY}"),
+            format!(
+                "TLSParameters: security_policy_version={policy}; certificates are judged here by {POLICY}"
+            ),
             "leave security_policy_version out, unless every certificate was tried with that policy",
         );
     }

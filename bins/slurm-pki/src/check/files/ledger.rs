@@ -34,14 +34,21 @@ fn writable(scene: &Scene, folder: &Path, found: &mut Findings) {
     let Some(user) = scene.slurm_user else { return };
     let name = owner_name(user);
     let who = Who::User(user);
-    let blocked = who.reaches(folder, READ | WRITE | EXECUTE).err().map(|blocked| (folder.to_owned(), blocked));
+    let blocked =
+        who.reaches(folder, READ | WRITE | EXECUTE).err().map(|blocked| (folder.to_owned(), blocked));
     let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let files = files.filter(|path| path.extension().is_some_and(|ending| ending == "jsonl"));
-    let blocked = blocked.or_else(|| files.into_iter().find_map(|file| Some((file.clone(), who.reaches(&file, WRITE).err()?))));
+    let blocked = blocked.or_else(|| {
+        files.into_iter().find_map(|file| Some((file.clone(), who.reaches(&file, WRITE).err()?)))
+    });
     match blocked {
         None => found.ok("ledger-write", format!("{name} can write {}", folder.display())),
         Some((path, Blocked::Unseen(why))) => {
-            found.unknown("ledger-write", format!("{}: {why}", path.display()), "run this as root or as SlurmUser");
+            found.unknown(
+                "ledger-write",
+                format!("{}: {why}", path.display()),
+                "run this as root or as SlurmUser",
+            );
         }
         Some((path, blocked)) => {
             let at = if let Blocked::Folder(folder) = &blocked { folder } else { &path };
@@ -55,7 +62,11 @@ fn space(folder: &Path, fs: &StatVfs, found: &mut Findings) {
     let shown = folder.display();
     if fs.f_flag.contains(StatVfsMountFlags::RDONLY) {
         let what = format!("{shown} is on a file system mounted read-only: nothing is issued");
-        return found.critical("ledger-space", what, "see in dmesg why it is read-only, then: mount -o remount,rw");
+        return found.critical(
+            "ledger-space",
+            what,
+            "see in dmesg why it is read-only, then: mount -o remount,rw",
+        );
     }
     let free = fs.f_bavail.saturating_mul(fs.f_frsize);
     // Some file systems have no fixed number of files and say 0 of 0.

@@ -16,7 +16,7 @@ use super::super::access::{Blocked, READ, Who};
 use super::super::expiry;
 use super::super::finding::Findings;
 use super::super::scene::Scene;
-use super::super::slurm_files;
+use super::super::tls_files;
 use crate::admin::owner_name;
 
 const ROOT: Owner = Owner { uid: 0, gid: 0 };
@@ -43,15 +43,16 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
 fn files(scene: &Scene, daemon: Daemon) -> (std::path::PathBuf, std::path::PathBuf) {
     match scene.daemon(daemon) {
         Ok(ours) if !scene.tls_is_on() => (ours.cert, ours.key),
-        Ok(ours) if daemon == Daemon::Dbd && !matches!(slurm_files::slurmdbd_conf(scene), Ok(Some(_))) => {
+        Ok(ours) if daemon == Daemon::Dbd && !matches!(tls_files::slurmdbd_conf(scene), Ok(Some(_))) => {
             (ours.cert, ours.key)
         }
-        _ => slurm_files::pair(scene, daemon),
+        _ => tls_files::pair(scene, daemon),
     }
 }
 
 fn is_needed(scene: &Scene, daemon: Daemon) -> bool {
-    let dbd_is_here = || matches!(slurm_files::slurmdbd_conf(scene), Ok(Some(conf)) if conf.get("TLSType").is_some());
+    let dbd_is_here =
+        || matches!(tls_files::slurmdbd_conf(scene), Ok(Some(conf)) if conf.get("TLSType").is_some());
     scene.tls_is_on()
         && match daemon {
             Daemon::Ctld => scene.controller,
@@ -89,14 +90,15 @@ fn accepted(scene: &Scene, daemon: Daemon, cert: &Path, chain: &[X509], fix: &st
         let renew = format!("slurm-pki cert renew, then restart {daemon}");
         expiry::look(found, "pair-expiry", &what, leaf, &scene.thresholds, scene.now, &renew);
     }
-    let bundle = file::read_with_metadata(&slurm_files::ca_cert(scene), MAX_BUNDLE_PEM)
+    let bundle = file::read_with_metadata(&tls_files::ca_cert(scene), MAX_BUNDLE_PEM)
         .or_else(|_| file::read_with_metadata(&scene.admin.controller.ca_cert, MAX_BUNDLE_PEM));
     let Ok((bundle, _)) = bundle else { return };
     let Ok(anchors) = loads_in_s2n::trust_bundle(bundle.expose()) else { return };
     match loads_in_s2n::accepted_by_peers(chain, &anchors, scene.now) {
         Ok(()) => found.ok("pair-accepted", format!("peers accept {}", cert.display())),
         // Said already, with the date.
-        Err(Unloadable::OutsideLife(subject)) if chain.first().is_some_and(|leaf| leaf.facts().subject == subject) => {}
+        Err(Unloadable::OutsideLife(subject))
+            if chain.first().is_some_and(|leaf| leaf.facts().subject == subject) => {}
         Err(e) => {
             let fix = if matches!(e, Unloadable::Untrusted) { e.hint() } else { fix.to_owned() };
             found.critical("pair-accepted", format!("peers refuse {daemon}'s {}: {e}", cert.display()), fix);
@@ -111,12 +113,16 @@ fn owner_and_mode(scene: &Scene, daemon: Daemon, path: &Path, is_key: bool, foun
     let user = user_of(scene, daemon, &seen);
     let owners = [Some(0), scene.slurm_user.map(|owner| owner.uid)];
     if daemon != Daemon::Restd && !owners.contains(&Some(seen.uid())) {
-        let what = format!("{shown} belongs to uid {}: {daemon} refuses it, and says so at debug level only", seen.uid());
+        let what = format!(
+            "{shown} belongs to uid {}: {daemon} refuses it, and says so at debug level only",
+            seen.uid()
+        );
         return found.critical("pair-mode", what, format!("chown {} {shown}", owner_name(user)));
     }
     let (forbidden, right) = if is_key { (0o007, "0600") } else { (0o003, "0644") };
     if mode & forbidden != 0 {
-        let what = format!("{shown} has mode {mode:04o}: {daemon} refuses it, and says so at debug level only");
+        let what =
+            format!("{shown} has mode {mode:04o}: {daemon} refuses it, and says so at debug level only");
         return found.critical("pair-mode", what, format!("chmod {right} {shown}"));
     }
     if let Err(blocked @ (Blocked::Mode(_) | Blocked::Folder(_))) = Who::User(user).reaches(path, READ) {
@@ -146,12 +152,15 @@ fn shadowed(scene: &Scene, found: &mut Findings) {
         return;
     }
     for daemon in [Daemon::Slurmd, Daemon::Sackd] {
-        let (cert, _) = slurm_files::pair(scene, daemon);
+        let (cert, _) = tls_files::pair(scene, daemon);
         if cert.exists() {
             found.warning(
                 "static-pair",
                 format!("{} is there: {daemon} uses it, and never renews through certmgr", cert.display()),
-                format!("mv {0} {0}.old, then restart {daemon}; or take CertmgrType out of slurm.conf", cert.display()),
+                format!(
+                    "mv {0} {0}.old, then restart {daemon}; or take CertmgrType out of slurm.conf",
+                    cert.display()
+                ),
             );
         }
     }

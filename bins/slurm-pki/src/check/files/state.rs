@@ -40,16 +40,27 @@ fn closed(scene: &Scene, folder: &Path, name: &str, found: &mut Findings) {
             let what = format!("there is no {shown} ({name})");
             return found.critical("state-folder", what, "slurm-pki init completes what is missing");
         }
-        Err(e) => return found.unknown("state-folder", format!("{shown}: {e}"), "run this as root or as SlurmUser"),
+        Err(e) => {
+            return found.unknown(
+                "state-folder",
+                format!("{shown}: {e}"),
+                "run this as root or as SlurmUser",
+            );
+        }
     };
     let mode = seen.mode() & 0o7777;
     if !seen.is_dir() {
-        return found.critical("state-folder", format!("{shown} is no folder"), "slurm-pki init, after moving it away");
+        return found.critical(
+            "state-folder",
+            format!("{shown} is no folder"),
+            "slurm-pki init, after moving it away",
+        );
     }
     if let Some(user) = scene.slurm_user
         && seen.uid() != user.uid
     {
-        let what = format!("{shown} belongs to uid {}, and sign_csr runs as {}", seen.uid(), owner_name(user));
+        let what =
+            format!("{shown} belongs to uid {}, and sign_csr runs as {}", seen.uid(), owner_name(user));
         return found.critical("state-folder", what, format!("chown -R {} {shown}", owner_name(user)));
     }
     if mode & 0o022 != 0 {
@@ -89,7 +100,10 @@ fn list(scene: &Scene, found: &mut Findings) {
             };
             found.warning(
                 "token-list",
-                format!("{shown} has {} tokens in clear{bare}; who sees one can bind requests too", entries.len()),
+                format!(
+                    "{shown} has {} tokens in clear{bare}; who sees one can bind requests too",
+                    entries.len()
+                ),
                 "slurm-pki node token HOSTLIST gives each node a secret of its own; then empty token_list",
             );
         }

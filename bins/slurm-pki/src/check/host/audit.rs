@@ -44,8 +44,10 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
 /// augenrules makes audit.rules of rules.d; where there are no parts, somebody wrote it by hand.
 fn files(host: &HostRoot) -> Vec<PathBuf> {
     let entries = fs::read_dir(host.at("/etc/audit/rules.d")).into_iter().flatten().flatten();
-    let mut parts: Vec<PathBuf> =
-        entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "rules")).collect();
+    let mut parts: Vec<PathBuf> = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|e| e == "rules"))
+        .collect();
     parts.sort();
     let whole = host.at("/etc/audit/audit.rules");
     if parts.is_empty() && whole.exists() { vec![whole] } else { parts }

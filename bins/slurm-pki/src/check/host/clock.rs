@@ -32,14 +32,22 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
 fn kept(host: &HostRoot, found: &mut Findings) {
     let fix = "run chronyd, ntpd or systemd-timesyncd, and see that it reaches its servers: chronyc tracking, timedatectl";
     let Some(keeper) = keeper(host) else {
-        return found.warning("clock", "nothing on this host keeps its clock: certificates begin and end by it", fix);
+        return found.warning(
+            "clock",
+            "nothing on this host keeps its clock: certificates begin and end by it",
+            fix,
+        );
     };
     match keeper.as_str() {
         "systemd-timesyn" if host.at(TIMESYNCD).exists() => {
             found.ok("clock", "systemd-timesyncd has set the clock");
         }
         "systemd-timesyn" => {
-            found.warning("clock", "systemd-timesyncd runs, and has not set the clock since the host started", fix);
+            found.warning(
+                "clock",
+                "systemd-timesyncd runs, and has not set the clock since the host started",
+                fix,
+            );
         }
         "chronyd" if host.is_this_host() => chrony(found, fix),
         keeper => {
@@ -84,7 +92,10 @@ fn went_back(scene: &Scene, found: &mut Findings) {
     match newest {
         Some(time) if time > scene.now.plus(SLACK) => found.critical(
             "clock-ledger",
-            format!("the ledger has a certificate of {}: the clock is behind, or was ahead", moment::shown(time, scene.now)),
+            format!(
+                "the ledger has a certificate of {}: the clock is behind, or was ahead",
+                moment::shown(time, scene.now)
+            ),
             "set the clock right first (chronyc makestep); then issue anew what was issued in the future",
         ),
         Some(_) => found.ok("clock-ledger", "no certificate of the ledger is from the future"),
@@ -95,7 +106,8 @@ fn went_back(scene: &Scene, found: &mut Findings) {
 /// The names alone of as many files as one look may cost; the newest by its own date is read.
 fn newest(folder: &std::path::Path, ledger: &Ledger) -> Option<UnixTime> {
     let entries = fs::read_dir(folder).ok()?.flatten();
-    let dated = entries.filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.file_name())));
+    let dated =
+        entries.filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.file_name())));
     let (_, name) = dated.max()?;
     let node = name.to_str()?.strip_suffix(".json")?.to_owned();
     Some(ledger.last_known(&node)?.time)

@@ -34,7 +34,14 @@ fn hides(mounts: &str) -> bool {
         let (_, at, kind) = (words.next()?, words.next()?, words.next()?);
         (at == "/proc" && kind == "proc").then(|| words.next().unwrap_or_default())
     });
-    let hiding = ["hidepid=1", "hidepid=2", "hidepid=4", "hidepid=noaccess", "hidepid=invisible", "hidepid=ptraceable"];
+    let hiding = [
+        "hidepid=1",
+        "hidepid=2",
+        "hidepid=4",
+        "hidepid=noaccess",
+        "hidepid=invisible",
+        "hidepid=ptraceable",
+    ];
     options.is_some_and(|options| options.split(',').any(|option| hiding.contains(&option)))
 }
 

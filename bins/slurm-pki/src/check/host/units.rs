@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use site::config::{DEFAULT_PATH, VARIABLE};
 
@@ -36,7 +36,8 @@ struct Unit {
 pub(super) fn look(scene: &Scene, found: &mut Findings) {
     let enabled: Vec<&str> = DAEMONS.into_iter().filter(|name| is_enabled(&scene.host, name)).collect();
     if enabled.is_empty() {
-        return found.not_looked_at("units: no slurmctld, slurmdbd, slurmd or sackd is enabled in systemd here");
+        return found
+            .not_looked_at("units: no slurmctld, slurmdbd, slurmd or sackd is enabled in systemd here");
     }
     for name in enabled {
         let unit = read(&scene.host, name);
@@ -50,9 +51,9 @@ pub(in super::super) fn is_enabled(host: &HostRoot, name: &str) -> bool {
     let unit = format!("{name}.service");
     let wants = |folder: &str| {
         let entries = fs::read_dir(host.at(folder)).into_iter().flatten().flatten();
-        let wants = entries.map(|entry| entry.path()).filter(|path| {
-            path.extension().is_some_and(|ending| ending == "wants" || ending == "requires")
-        });
+        let wants = entries
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|ending| ending == "wants" || ending == "requires"));
         wants.into_iter().any(|wants| wants.join(&unit).symlink_metadata().is_ok())
     };
     FOLDERS.iter().any(|folder| wants(folder))
@@ -81,12 +82,17 @@ fn environment(scene: &Scene, name: &str, unit: &Unit, found: &mut Findings) {
     } else {
         found.critical(
             "unit-environment",
-            format!("{name}.service has {} in its environment: it changes how {name} proves who it is", set.join(", ")),
-            format!("take it out of the unit and its EnvironmentFile (systemctl cat {name}), then restart {name}"),
+            format!(
+                "{name}.service has {} in its environment: it changes how {name} proves who it is",
+                set.join(", ")
+            ),
+            format!(
+                "take it out of the unit and its EnvironmentFile (systemctl cat {name}), then restart {name}"
+            ),
         );
     }
     let config = scene.admin.config.path();
-    if name == "slurmdbd" || config == std::path::Path::new(DEFAULT_PATH) {
+    if name == "slurmdbd" || config == Path::new(DEFAULT_PATH) {
         return;
     }
     let config = std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
@@ -108,16 +114,17 @@ fn read(host: &HostRoot, name: &str) -> Unit {
     // Of drop-ins with one name the first folder's counts.
     let mut drop_ins = BTreeMap::new();
     for folder in FOLDERS.iter().rev() {
-        let entries = fs::read_dir(host.at(folder).join(format!("{name}.service.d"))).into_iter().flatten().flatten();
+        let entries =
+            fs::read_dir(host.at(folder).join(format!("{name}.service.d"))).into_iter().flatten().flatten();
         let conf = entries.filter(|entry| entry.path().extension().is_some_and(|ending| ending == "conf"));
         drop_ins.extend(conf.map(|entry| (entry.file_name(), entry.path())));
     }
     files.extend(drop_ins.into_values());
-    files.iter().filter_map(text).for_each(|text| unit.take(host, &text));
+    files.iter().filter_map(|path| text(path)).for_each(|text| unit.take(host, &text));
     unit
 }
 
-fn text(path: &PathBuf) -> Option<String> {
+fn text(path: &Path) -> Option<String> {
     let (bytes, _) = site::file::read_with_metadata(path, MAX_UNIT).ok()?;
     Some(String::from_utf8_lossy(bytes.expose()).into_owned())
 }
@@ -183,8 +190,6 @@ fn words(text: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     #[test]
@@ -201,7 +206,10 @@ mod tests {
         );
         write("etc/default/slurmd", "# B=0\nB='2'\n");
         write("lib/systemd/system/slurmd.service.d/10.conf", "[Service]\nRestart=always\n");
-        write("etc/systemd/system/slurmd.service.d/20.conf", "[Unit]\nRestart=x\n[Service]\nRestart=on-failure\n");
+        write(
+            "etc/systemd/system/slurmd.service.d/20.conf",
+            "[Unit]\nRestart=x\n[Service]\nRestart=on-failure\n",
+        );
         let host = HostRoot::new(root.path());
         let unit = read(&host, "slurmd");
         assert_eq!(unit.restart.as_deref(), Some("on-failure"));

@@ -14,7 +14,7 @@ use super::super::conf::period_in_minutes;
 use super::super::expiry;
 use super::super::finding::Findings;
 use super::super::scene::Scene;
-use super::super::slurm_files;
+use super::super::tls_files;
 use crate::moment;
 
 const ASK_ANEW: &str = "systemctl stop slurmd; rm certmgr_state in SlurmdSpoolDir; systemctl start slurmd. \
@@ -33,7 +33,8 @@ pub(super) fn look(scene: &Scene, node: &NodeName, found: &mut Findings) {
             bytes
         }
         Err(e) if e.is_not_found() => {
-            return found.ok("state", format!("there is no {shown}: slurmd asks slurmctld at its next start"));
+            return found
+                .ok("state", format!("there is no {shown}: slurmd asks slurmctld at its next start"));
         }
         Err(e) => return found.unknown("state", e.to_string(), "run this as root"),
     };
@@ -88,15 +89,24 @@ fn next_start(scene: &Scene, state: &CertmgrState, leaf: &X509, found: &mut Find
     if scene.now < due.plus(period / 2) {
         found.ok("state-age", format!("{renewed}: {asks}"));
     } else {
-        let what = format!("{renewed}, over {} ago, the renewal period: slurmd does not run or cannot renew; {asks}", moment::span(period));
-        found.warning("state-age", what, "see slurmd's log with DebugFlags=AuditTLS; on the controller: slurm-pki rehearse");
+        let what = format!(
+            "{renewed}, over {} ago, the renewal period: slurmd does not run or cannot renew; {asks}",
+            moment::span(period)
+        );
+        found.warning(
+            "state-age",
+            what,
+            "see slurmd's log with DebugFlags=AuditTLS; on the controller: slurm-pki rehearse",
+        );
     }
     false
 }
 
 /// Whether slurmctld takes it at the next renewal: a client certificate that is sent has to be good.
 fn peers(scene: &Scene, chain: &[X509], found: &mut Findings) {
-    let Ok((bundle, _)) = file::read_with_metadata(&slurm_files::ca_cert(scene), MAX_BUNDLE_PEM) else { return };
+    let Ok((bundle, _)) = file::read_with_metadata(&tls_files::ca_cert(scene), MAX_BUNDLE_PEM) else {
+        return;
+    };
     let Ok(anchors) = loads_in_s2n::trust_bundle(bundle.expose()) else { return };
     match loads_in_s2n::accepted_by_peers(chain, &anchors, scene.now) {
         Ok(()) => found.ok("state-accepted", "peers accept this node's certificate"),

@@ -8,12 +8,12 @@ use site::file;
 
 use super::super::finding::Findings;
 use super::super::scene::Scene;
-use super::super::slurm_files;
+use super::super::tls_files;
 
 /// Looks at it.
 pub(super) fn look(scene: &Scene, found: &mut Findings) {
     let Some(here) = &scene.token else {
-        let static_pair = slurm_files::pair(scene, Daemon::Slurmd).0.exists();
+        let static_pair = tls_files::pair(scene, Daemon::Slurmd).0.exists();
         if scene.certmgr_is_on() && !static_pair {
             found.critical(
                 "token-file",
@@ -32,18 +32,26 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
     let mode = seen.mode() & 0o7777;
     let owners = [Some(0), scene.slurm_user.map(|owner| owner.uid)];
     if !owners.contains(&Some(seen.uid())) {
-        let what = format!("{shown} belongs to uid {}: neither slurmd (root) nor sackd (SlurmUser) reads it", seen.uid());
+        let what = format!(
+            "{shown} belongs to uid {}: neither slurmd (root) nor sackd (SlurmUser) reads it",
+            seen.uid()
+        );
         return found.critical("token-file", what, format!("chown root {shown}"));
     }
     if mode & 0o077 != 0 {
         let what = format!("{shown} has mode {mode:04o}: whoever reads it can be this node");
-        let fix = format!("chmod 0400 {shown}; and a new secret, on the controller: slurm-pki node token {}", here.name);
+        let fix = format!(
+            "chmod 0400 {shown}; and a new secret, on the controller: slurm-pki node token {}",
+            here.name
+        );
         return found.critical("token-file", what, fix);
     }
     match NodeSecret::from_token_file(text.expose()) {
         Ok(secret) if secret.is_foreign() => found.warning(
             "token-file",
-            format!("{shown} has a token that others made: whoever sees it in an argument can bind requests too"),
+            format!(
+                "{shown} has a token that others made: whoever sees it in an argument can bind requests too"
+            ),
             format!("on the controller: slurm-pki node token {}, then node push", here.name),
         ),
         Ok(_) => found.ok("token-file", format!("{shown} holds a secret of this node's own")),

@@ -1,0 +1,127 @@
+//! What every host trusts, and what signs.
+
+use std::fs;
+use std::os::unix::fs::chown;
+use std::time::Duration;
+
+use support::site::{new_ca, now};
+
+use crate::healthy::{Healthy, other_ca};
+use crate::scratch::caller;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+#[test]
+fn a_bundle_that_would_crash_a_daemon_is_found() {
+    let well = Healthy::new();
+    let good = well.site.read("ca_cert.pem");
+    let page = format!("{}{good}", "#".repeat(4096 - good.len() % 4096 - 1) + "\n");
+    assert_eq!(page.len() % 4096, 0);
+    for bad in [format!("{good}# the end\n"), page, format!("-- {good}"), "nothing".to_owned()] {
+        well.site.write("ca_cert.pem", &bad, 0o644);
+        let look = well.finds_among_others("ca-cert", "critical");
+        assert!(look.bad().iter().any(|(_, _, what)| what.contains("crashes")), "{:?}", look.bad());
+    }
+    fs::remove_file(well.site.path("ca_cert.pem")).unwrap();
+    well.finds_among_others("ca-cert", "critical");
+    well.site.write("ca_cert.pem", &good, 0o644);
+    well.is_well();
+}
+
+#[test]
+fn a_bundle_that_users_cannot_read_or_others_can_change_is_found() {
+    let well = Healthy::new();
+    for bad in [0o640, 0o646, 0o645] {
+        well.mode("ca_cert.pem", bad);
+        well.finds_among_others("ca-cert-mode", "critical");
+    }
+    well.mode("ca_cert.pem", 0o644);
+    well.is_well();
+    if caller() == 0 {
+        chown(well.site.path("ca_cert.pem"), Some(12_345), None).unwrap();
+        well.finds_among_others("ca-cert-mode", "critical");
+    }
+}
+
+#[test]
+fn a_ca_that_this_host_trusts_for_everything_is_found() {
+    let well = Healthy::new();
+    let store = format!("{}# ours\n{}", other_ca(), well.site.read("ca_cert.pem"));
+    well.site.write("host/etc/ssl/certs/ca-certificates.crt", &store, 0o644);
+    well.finds("ca-public", "critical");
+    fs::remove_file(well.site.path("host/etc/ssl/certs/ca-certificates.crt")).unwrap();
+    let look = well.look(&[]);
+    assert!(look.exit == 0 && look.unseen().contains("trust store"), "{}", look.data);
+}
+
+#[test]
+fn a_ca_that_is_trusted_and_does_not_sign_is_found() {
+    let well = Healthy::new();
+    well.site.write("ca_cert.pem", &(well.site.read("ca_cert.pem") + &other_ca()), 0o644);
+    let look = well.finds("ca-stranger", "warning");
+    assert!(look.bad()[0].2.contains("Somebody Else"), "{:?}", look.bad());
+}
+
+#[test]
+fn an_intermediate_is_no_stranger_and_its_roots_key_belongs_offline() {
+    let well = Healthy::new();
+    fs::remove_dir_all(well.site.path("state")).unwrap();
+    for name in ["ca_cert.pem", "ctld_cert.pem", "ctld_cert_key.pem"] {
+        fs::remove_file(well.site.path(name)).unwrap();
+    }
+    fs::remove_dir_all(well.site.path(".slurm-pki")).unwrap();
+    well.site.init(&["--intermediate"]);
+    well.finds("ca-root-key", "warning");
+    fs::remove_file(well.site.path("state/ca/root_key.pem")).unwrap();
+    well.is_well();
+}
+
+#[test]
+fn a_key_that_does_not_sign_here_is_found() {
+    let well = Healthy::new();
+    let (uid, path) = (well.site.slurm_user.1, well.site.path("state/ca/ca_key.pem"));
+    let key = fs::read(&path).unwrap();
+    let put = |contents: &[u8], mode: u32| {
+        let _ = fs::remove_file(&path);
+        fs::write(&path, contents).unwrap();
+        well.mode("state/ca/ca_key.pem", mode);
+        chown(&path, Some(uid), None).unwrap();
+    };
+    let (_, other) = new_ca("Other", now().minus(DAY), now().plus(DAY));
+    put(&other, 0o400);
+    well.finds("ca-key", "critical");
+    put(&key, 0o444);
+    well.finds("ca-key", "critical");
+    put(&key, 0o400);
+    well.is_well();
+    if caller() == 0 {
+        chown(&path, Some(0), None).unwrap();
+        well.finds("ca-key-mode", "critical");
+    }
+    fs::remove_file(&path).unwrap();
+    well.finds("ca-key", "critical");
+}
+
+#[test]
+fn an_end_that_comes_near_is_told_in_time_by_the_config_or_the_command_line() {
+    let well = Healthy::new();
+    // The CA lives ten years: both are below a tenth of that.
+    let look = |args: &[&str]| {
+        let look = well.look(args);
+        let bad =
+            look.bad().into_iter().find(|(code, ..)| *code == "ca-expiry").map(|(_, bad, _)| bad.to_owned());
+        (look.exit, bad)
+    };
+    assert_eq!(look(&["--only", "ca"]), (0, None));
+    assert_eq!(look(&["--only", "ca", "--warn", "9y"]).1, None, "a quarter of its life at most");
+    let other = new_ca("Old", now().minus(80 * DAY), now().plus(10 * DAY)).0;
+    well.site.write("ca_cert.pem", &(well.site.read("ca_cert.pem") + &other), 0o644);
+    assert_eq!(look(&["--only", "ca"]), (1, Some("warning".into())));
+    assert_eq!(look(&["--only", "ca", "--warn", "9d"]).1, None);
+    let config = well.site.read("slurm-pki.toml");
+    well.site.write("slurm-pki.toml", &format!("{config}\n[check]\nwarn = \"9d\"\n"), 0o644);
+    assert_eq!(look(&["--only", "ca"]).1, None);
+    let old = new_ca("Old", now().minus(80 * DAY), now().plus(DAY)).0;
+    well.site.write("ca_cert.pem", &well.site.read("ca_cert.pem").replace(&other, &old), 0o644);
+    assert_eq!(look(&["--only", "ca"]), (2, Some("critical".into())));
+}

@@ -1,0 +1,206 @@
+//! What daemons load, and what the programs read and write.
+
+use std::fs;
+use std::os::unix::fs::chown;
+use std::time::Duration;
+
+use pki::key::{KeyKind, PrivateKey};
+use support::site::{new_ca, now};
+
+use crate::healthy::Healthy;
+use crate::scratch::caller;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+impl Healthy {
+    /// Puts files of others in the place of slurmctld's.
+    fn ctld(&self, cert: &str, key: &[u8]) {
+        for (name, contents) in [("ctld_cert.pem", cert.as_bytes()), ("ctld_cert_key.pem", key)] {
+            let _ = fs::remove_file(self.site.path(name));
+            fs::write(self.site.path(name), contents).unwrap();
+            chown(self.site.path(name), Some(self.site.slurm_user.1), None).unwrap();
+        }
+        self.mode("ctld_cert.pem", 0o644);
+        self.mode("ctld_cert_key.pem", 0o600);
+    }
+}
+
+#[test]
+fn a_pair_that_does_not_fit_is_not_trusted_or_is_not_there_is_found() {
+    let well = Healthy::new();
+    let cert = well.site.read("ctld_cert.pem");
+    let other = PrivateKey::generate(KeyKind::P256).unwrap().to_pem();
+    well.ctld(&cert, other.expose());
+    let look = well.finds("pair", "critical");
+    assert!(look.bad()[0].2.contains("does not belong"), "{:?}", look.bad());
+    let (cert, key) = new_ca("slurmctld", now().minus(DAY), now().plus(300 * DAY));
+    well.ctld(&cert, &key);
+    well.finds("pair-accepted", "critical");
+    fs::remove_file(well.site.path("ctld_cert_key.pem")).unwrap();
+    well.finds("pair", "critical");
+    fs::remove_file(well.site.path("ctld_cert.pem")).unwrap();
+    well.finds("pair-missing", "critical");
+}
+
+#[test]
+fn a_certificate_for_servers_alone_and_one_for_an_address_are_found() {
+    let well = Healthy::new();
+    let openssl = |subject: &str, extensions: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        fs::copy(well.site.path("ca_cert.pem"), folder.path().join("ca.pem")).unwrap();
+        fs::copy(well.site.path("state/ca/ca_key.pem"), folder.path().join("ca.key")).unwrap();
+        fs::write(folder.path().join("ext"), extensions).unwrap();
+        let script = format!(
+            "openssl ecparam -name prime256v1 -genkey -noout -out key.pem && \
+             openssl req -new -key key.pem -subj {subject} -out csr.pem && \
+             openssl x509 -req -in csr.pem -CA ca.pem -CAkey ca.key -days 300 -extfile ext -out cert.pem"
+        );
+        let mut shell = std::process::Command::new("sh");
+        let output = shell.args(["-c", &script]).current_dir(folder.path()).output().unwrap();
+        assert!(output.status.success(), "{}", crate::scratch::text(&output.stderr));
+        let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+        well.ctld(&read("cert.pem"), read("key.pem").as_bytes());
+    };
+    openssl("/CN=slurmctld", "subjectAltName=DNS:h1\nextendedKeyUsage=serverAuth\n");
+    let look = well.finds("pair-accepted", "critical");
+    assert!(look.bad()[0].2.contains("server and client"), "{:?}", look.bad());
+    openssl("/CN=10.0.0.1", "basicConstraints=CA:FALSE\n");
+    let look = well.finds("pair", "critical");
+    assert!(look.bad()[0].2.contains("IP address"), "{:?}", look.bad());
+    openssl("/CN=slurmctld", "subjectAltName=DNS:h1\nextendedKeyUsage=serverAuth,clientAuth\n");
+    well.is_well();
+}
+
+#[test]
+fn owner_and_mode_are_judged_as_slurm_does_and_more_strictly_for_keys() {
+    let well = Healthy::new();
+    let uid = well.site.slurm_user.1;
+    let (cert, key) = ("ctld_cert.pem", "ctld_cert_key.pem");
+    for (path, mode, severity) in [
+        (key, 0o604, "critical"),
+        (key, 0o601, "critical"),
+        (key, 0o640, "warning"),
+        (cert, 0o646, "critical"),
+        (cert, 0o645, "critical"),
+    ] {
+        well.mode(path, mode);
+        well.finds("pair-mode", severity);
+        well.mode(path, if path == key { 0o600 } else { 0o644 });
+    }
+    well.mode(cert, 0o600);
+    well.is_well();
+    if caller() == 0 {
+        for (owner, why) in [(0, "cannot read it"), (12_345, "belongs to uid")] {
+            chown(well.site.path(key), Some(owner), None).unwrap();
+            let look = well.finds("pair-mode", "critical");
+            assert!(look.bad()[0].2.contains(why), "{:?}", look.bad());
+        }
+        chown(well.site.path(key), Some(uid), None).unwrap();
+        well.is_well();
+    }
+}
+
+#[test]
+fn a_certificate_near_its_end_or_past_it_is_found() {
+    let well = Healthy::new();
+    let config = well.site.read("slurm-pki.toml");
+    well.site.write("slurm-pki.toml", &format!("{config}\n[daemons.ctld]\nvalidity = \"100d\"\n"), 0o644);
+    well.site.done(&["cert", "issue", "ctld", "--force"]);
+    well.is_well();
+    let look = well.look(&["--warn", "99y", "--critical", "1d"]);
+    assert!(look.bad().is_empty(), "no month's warning for what lives so short: {:?}", look.bad());
+    well.site.write("slurm-pki.toml", &format!("{config}\n[daemons.ctld]\nvalidity = \"1m\"\n"), 0o644);
+    let (_, key) = new_ca("x", now(), now().plus(DAY));
+    drop(key);
+    for (begins, ends, severity) in [(90, 10, "warning"), (90, 1, "critical"), (90, -1, "critical")] {
+        let begin = now().minus(begins * DAY);
+        let end = if ends < 0 { now().minus(DAY) } else { now().plus(u32::try_from(ends).unwrap() * DAY) };
+        let (cert, key) = new_ca("slurmctld", begin, end);
+        // It is its own CA, so that peers accept it and only the date is left to find.
+        let anchors = well.site.read("ca_cert.pem");
+        well.site.write("ca_cert.pem", &(anchors.clone() + &cert), 0o644);
+        well.ctld(&cert, &key);
+        well.finds_among_others("pair-expiry", severity);
+        well.site.write("ca_cert.pem", &anchors, 0o644);
+    }
+}
+
+#[test]
+fn a_pair_of_slurmds_that_keeps_it_from_certmgr_is_found() {
+    let well = Healthy::new();
+    for (from, to) in [("ctld_cert.pem", "slurmd_cert.pem"), ("ctld_cert_key.pem", "slurmd_cert_key.pem")] {
+        fs::copy(well.site.path(from), well.site.path(to)).unwrap();
+    }
+    well.mode("slurmd_cert_key.pem", 0o600);
+    well.finds("static-pair", "warning");
+}
+
+#[test]
+fn folders_that_others_can_look_into_or_change_are_found() {
+    let well = Healthy::new();
+    for folder in ["state/tokens", "state/ledger", "state/ca"] {
+        well.mode(folder, 0o755);
+        well.finds("state-folder", "warning");
+        well.mode(folder, 0o777);
+        well.finds_among_others("state-folder", "critical");
+        well.mode(folder, 0o700);
+        if caller() == 0 {
+            chown(well.site.path(folder), Some(0), None).unwrap();
+            well.finds_among_others("state-folder", "critical");
+            chown(well.site.path(folder), Some(well.site.slurm_user.1), None).unwrap();
+        }
+    }
+    well.is_well();
+    fs::remove_dir_all(well.site.path("state/ledger")).unwrap();
+    well.finds("state-folder", "critical");
+}
+
+#[test]
+fn a_ledger_that_slurm_user_cannot_write_is_found() {
+    let well = Healthy::new();
+    if caller() == 0 {
+        let file = fs::read_dir(well.site.path("state/ledger")).unwrap().flatten();
+        let file = file
+            .map(|entry| entry.path())
+            .find(|path| path.extension().is_some_and(|e| e == "jsonl"))
+            .unwrap();
+        chown(&file, Some(0), Some(0)).unwrap();
+        well.finds("ledger-write", "critical");
+        chown(&file, Some(well.site.slurm_user.1), None).unwrap();
+        well.is_well();
+    }
+    well.mode("state/ledger", 0o500);
+    well.finds("ledger-write", "critical");
+}
+
+#[test]
+fn a_list_of_tokens_in_clear_is_found() {
+    let well = Healthy::new();
+    let list = well.site.text_path("tokens.txt");
+    let config = well.site.read("slurm-pki.toml");
+    well.site.write("slurm-pki.toml", &format!("{config}token_list = \"{list}\"\n"), 0o644);
+    well.site.write("tokens.txt", "", 0o600);
+    well.is_well();
+    well.site.write("tokens.txt", "n1 aaaaaaaaaaaaaaaaaaaaaaaa\nbbbbbbbbbbbbbbbbbbbbbbbbbbbb\n", 0o600);
+    let look = well.finds("token-list", "warning");
+    assert!(
+        look.bad()[0].2.contains("2 tokens") && look.bad()[0].2.contains("1 of them bare"),
+        "{:?}",
+        look.bad()
+    );
+    assert!(!look.data.to_string().contains("bbbbbbbb"));
+    well.mode("tokens.txt", 0o644);
+    well.finds("token-list", "critical");
+}
+
+#[test]
+fn several_controllers_with_a_folder_of_one_alone_are_found() {
+    let well = Healthy::new();
+    well.scontrol("", 0);
+    let shared = well.site.text_path("");
+    let second = |at: &str| format!("SlurmctldHost=h1(10.0.0.1)\nSlurmctldHost=h2\nStateSaveLocation={at}");
+    well.slurm_conf(&[("SlurmctldHost=h1(10.0.0.1)", &second(&shared))]);
+    well.is_well();
+    well.slurm_conf(&[("SlurmctldHost=h1(10.0.0.1)", &second("/proc"))]);
+    well.finds("state-shared", "critical");
+}
