@@ -39,6 +39,7 @@ mod probe;
 mod programs;
 mod rehearse;
 mod report;
+mod slurm_command;
 mod slurm_conf;
 mod slurm_files;
 mod slurm_lines;

@@ -1,8 +1,10 @@
 //! A file of slurm.conf's form with all that it includes, line by line in Slurm's order.
 
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
 use pki::explain::Explain as _;
+use pki::secret::Secret;
 use site::file;
 
 use crate::advice::Advice;
@@ -32,6 +34,10 @@ pub(crate) struct SlurmFiles {
 pub(crate) struct SlurmFile {
     /// Where it was found.
     pub(crate) path: PathBuf,
+    /// Its bytes.
+    pub(crate) text: Secret,
+    /// Owner and mode that these bytes had.
+    pub(crate) metadata: Metadata,
 }
 
 impl SlurmFiles {
@@ -42,7 +48,7 @@ impl SlurmFiles {
     pub(crate) fn load(path: &Path) -> anyhow::Result<Option<Self>> {
         let mut all = Self::default();
         match file::read_with_metadata(path, MAX_FILE) {
-            Ok((text, _)) => all.add(path.to_owned(), text.expose(), 0)?,
+            Ok((text, metadata)) => all.add(path.to_owned(), text, metadata, 0)?,
             Err(e) if e.is_not_found() => return Ok(None),
             Err(e) => return Err(unreadable(&e)),
         }
@@ -55,11 +61,11 @@ impl SlurmFiles {
         self.lines.iter().flat_map(|(file, words)| of_the_cluster(words).iter().map(|word| (*file, word)))
     }
 
-    fn add(&mut self, path: PathBuf, text: &[u8], depth: usize) -> anyhow::Result<()> {
-        let read = lines(text);
+    fn add(&mut self, path: PathBuf, text: Secret, metadata: Metadata, depth: usize) -> anyhow::Result<()> {
+        let read = lines(text.expose());
         let file = self.files.iter().position(|file| file.path == path).unwrap_or(self.files.len());
         if file == self.files.len() {
-            self.files.push(SlurmFile { path });
+            self.files.push(SlurmFile { path, text, metadata });
         }
         for line in read {
             match line {
@@ -84,8 +90,8 @@ impl SlurmFiles {
             )
             .into());
         }
-        let (text, _) = file::read_with_metadata(&path, MAX_FILE).map_err(|e| unreadable(&e))?;
-        self.add(path, text.expose(), depth + 1)
+        let (text, metadata) = file::read_with_metadata(&path, MAX_FILE).map_err(|e| unreadable(&e))?;
+        self.add(path, text, metadata, depth + 1)
     }
 }
 

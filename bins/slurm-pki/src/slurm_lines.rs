@@ -63,6 +63,11 @@ pub(crate) fn lines(text: &[u8]) -> Vec<Line> {
     lines
 }
 
+/// Whether a physical line, comment and line end included, goes on in the next.
+pub(crate) fn goes_on(physical: &[u8]) -> bool {
+    continued(physical.get(..comment(physical)).unwrap_or_default()).is_some()
+}
+
 /// Where the comment begins, or the line ends.
 fn comment(physical: &[u8]) -> usize {
     let mut escaped = false;

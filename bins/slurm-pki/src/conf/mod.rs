@@ -1,7 +1,22 @@
 //! `slurm-pki conf`: what Slurm's own config files have to say.
 
+mod block;
+mod change;
+mod disable;
+mod document;
+mod editing;
+mod enable;
+mod held;
 mod lines;
+mod options;
+mod plugin;
+mod reach;
+mod restarts;
+mod shell;
 mod show;
+mod still;
+mod turning;
+mod wish;
 
 use clap::{Args, Subcommand};
 
@@ -14,6 +29,8 @@ use crate::global::Global;
 #[command(after_help = "Examples:\n  \
     slurm-pki conf show\n  \
     slurm-pki conf show --static\n  \
+    slurm-pki conf enable --dry-run\n  \
+    slurm-pki conf disable\n  \
     slurm-pki conf check")]
 pub(crate) struct Conf {
     #[command(subcommand)]
@@ -23,6 +40,8 @@ pub(crate) struct Conf {
 #[derive(Debug, Subcommand)]
 enum Command {
     Show(show::Show),
+    Enable(enable::Enable),
+    Disable(disable::Disable),
     /// Look for what is wrong in slurm.conf and slurmdbd.conf: the conf part of slurm-pki check
     #[command(after_help = "Exit codes: 0 ok, 1 warning, 2 critical, 3 unknown, or wrong usage.")]
     Check,
@@ -36,6 +55,8 @@ impl Conf {
     pub(crate) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         match &self.command {
             Command::Show(show) => show.run(global).map(|()| Exit::DONE),
+            Command::Enable(enable) => enable.run(global).map(|()| Exit::DONE),
+            Command::Disable(disable) => disable.run(global).map(|()| Exit::DONE),
             Command::Check => Check::of_conf().run(global),
         }
     }

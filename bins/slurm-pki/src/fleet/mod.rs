@@ -26,7 +26,7 @@ use crate::advice::Advise as _;
 use crate::global::Global;
 use crate::report;
 
-pub(crate) use delivery::{Delivery, Placed};
+pub(crate) use delivery::{Delivery, Placed, digest};
 pub(crate) use outcomes::Outcomes;
 pub(crate) use script::quoted;
 pub(crate) use skips::Skips;

@@ -11,13 +11,10 @@ use pki::token::NodeSecret;
 use serde::Deserialize;
 
 use crate::advice::Advice;
+use crate::slurm_command;
 
 /// JSON of some 100,000 nodes.
 const MAX_JSON: u64 = 1024 * 1024 * 1024;
-
-/// Variables that change how a Slurm command proves who it is: the admin's own login counts here, not
-/// a leftover token.
-const AUTHENTICATION: [&str; 3] = ["SLURM_JWT", "SLURM_SACK_KEY", "SLURM_SACK_JWKS"];
 
 /// The node names of `scontrol show nodes --json`: from a file, from stdin (`-`), or asked for here
 /// (empty).
@@ -106,11 +103,7 @@ pub(crate) fn set_cert_tokens(nodes: &[(NodeName, NodeSecret)]) -> anyhow::Resul
 }
 
 fn scontrol() -> Command {
-    let mut command = Command::new("scontrol");
-    for name in AUTHENTICATION {
-        command.env_remove(name);
-    }
-    command
+    slurm_command::new("scontrol")
 }
 
 fn not_run(e: &std::io::Error) -> Advice {

@@ -1,0 +1,304 @@
+//! The one marked place of ours at the end of a file: the lines that were added, and for every value that was changed
+//! elsewhere in the file what it was. So the file itself says how it is put back byte by byte, one rename changes both,
+//! and whoever copies the file copies that too.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use super::document::Document;
+use super::wish::{Remains, without_tls};
+use crate::advice::Advice;
+use crate::slurm_lines::Word;
+
+const BEGIN: &str = "# BEGIN slurm-pki";
+const BEGIN_LINE: &str = "# BEGIN slurm-pki conf enable (slurm-pki conf disable takes this out)";
+const END: &str = "# END slurm-pki";
+const WAS: &str = "# slurm-pki was ";
+const NO_LINE_END: &str = "# slurm-pki: the line above had no end";
+
+/// A value that was changed where it stands.
+#[derive(Debug, Deserialize, Serialize)]
+struct Was {
+    key: String,
+    /// The bytes that enable put there.
+    now: String,
+    /// The bytes that were there before.
+    was: String,
+}
+
+/// What came of putting a file back.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Undone {
+    /// There was nothing of ours.
+    Nothing,
+    /// It is as before; these keys excepted, which somebody else has changed since.
+    All(Vec<String>),
+}
+
+/// A line of ours.
+enum Note {
+    Mark,
+    Was(Was),
+    NoLineEnd,
+    /// A note that somebody has damaged.
+    Damaged,
+}
+
+/// Adds a key in our place.
+///
+/// # Errors
+/// When our place is damaged, or the value cannot be written.
+pub(super) fn add(document: &mut Document, key: &str, value: &str) -> anyhow::Result<()> {
+    let line = document.line(key, value)?;
+    let notes = find_or_make(document)?.notes;
+    let is_behind = |text: &str| text.starts_with(WAS) || text.starts_with(END);
+    let place = notes.iter().find(|(range, _)| document.text(range).is_some_and(is_behind));
+    let place = place.map_or(document.bytes().len(), |(range, _)| range.start);
+    document.splice(place..place, line.as_bytes());
+    Ok(())
+}
+
+/// Changes a key where it stands, and notes what it was. A line of ours needs no note.
+///
+/// # Errors
+/// When our place is damaged, or the value cannot be written.
+pub(super) fn change(document: &mut Document, word: &Word, value: &str) -> anyhow::Result<()> {
+    if Block::find(document)?.is_some_and(|block| block.range.contains(&word.at)) {
+        return document.set(word, value);
+    }
+    let was = document.raw(word)?.to_owned();
+    document.set(word, value)?;
+    let word = document.words().into_iter().find(|is| is.at == word.at).unwrap_or_else(|| word.clone());
+    let now = document.raw(&word)?.to_owned();
+    note(document, Was { key: word.key, now, was })
+}
+
+/// A value that enable has changed before keeps the note of its first change.
+fn note(document: &mut Document, mut new: Was) -> anyhow::Result<()> {
+    let block = find_or_make(document)?;
+    for (range, is) in block.notes {
+        if let Note::Was(old) = is
+            && old.key.eq_ignore_ascii_case(&new.key)
+            && old.now == new.was
+        {
+            new.was = old.was;
+            let line = new.line(document)?;
+            document.splice(range, line.as_bytes());
+            return Ok(());
+        }
+    }
+    let line = new.line(document)?;
+    document.splice(block.end..block.end, line.as_bytes());
+    Ok(())
+}
+
+impl Was {
+    fn line(&self, document: &Document) -> anyhow::Result<String> {
+        Ok(format!("{WAS}{}{}", serde_json::to_string(self)?, document.line_end()))
+    }
+}
+
+/// Puts everything back that is as enable left it, and takes our place out. Keys that others have put into our place
+/// stay there.
+///
+/// # Errors
+/// When our place is damaged, or something cannot be taken out.
+pub(super) fn undo(document: &mut Document) -> anyhow::Result<Undone> {
+    let Some(block) = Block::find(document)? else { return Ok(Undone::Nothing) };
+    let mut changed = Vec::new();
+    for (_, note) in block.notes {
+        match note {
+            Note::Was(was) => changed.extend(put_back(document, &was)?),
+            Note::Damaged => changed.extend(super::wish::EVERY_KEY.map(str::to_owned)),
+            Note::Mark | Note::NoLineEnd => {}
+        }
+    }
+    take_out_keys(document)?;
+    let Some(block) = Block::find(document)? else { return Ok(Undone::All(changed)) };
+    let had_no_end = block.notes.iter().any(|(_, note)| matches!(note, Note::NoLineEnd));
+    let start = block.range.start;
+    // The line end before our first line was written with it, and is like its own.
+    let end = document.bytes().get(..document.line_end_after(start)).unwrap_or_default();
+    let end = if end.ends_with(b"\r\n") { 2 } else { 1 };
+    for (range, _) in block.notes.into_iter().rev() {
+        document.splice(range, b"");
+    }
+    if had_no_end && start == document.bytes().len() {
+        document.splice(start.saturating_sub(end)..start, b"");
+    }
+    Ok(Undone::All(changed))
+}
+
+/// The key, when it is not what enable made of it any more.
+fn put_back(document: &mut Document, was: &Was) -> anyhow::Result<Option<String>> {
+    let block = Block::find(document)?.map(|block| block.range).unwrap_or_default();
+    let mut words = document.words_of(&was.key);
+    words.retain(|word| !block.contains(&word.at) && document.raw(word).is_ok_and(|raw| raw == was.now));
+    Ok(match words.pop() {
+        Some(word) => {
+            document.put(&word, &was.was);
+            None
+        }
+        None => Some(was.key.clone()),
+    })
+}
+
+/// Takes our keys out of our place.
+fn take_out_keys(document: &mut Document) -> anyhow::Result<()> {
+    while let Some(block) = Block::find(document)? {
+        let inside = document.words().into_iter().filter(|word| block.range.contains(&word.at));
+        let mut ours = inside.map(|word| (without_tls(&word.key, &word.value), word));
+        match ours.find(|(remains, _)| *remains != Remains::All) {
+            None => break,
+            Some((Remains::This(value), word)) => document.set(&word, &value)?,
+            Some((_, word)) => document.remove(&word)?,
+        }
+    }
+    Ok(())
+}
+
+/// Our place, with the lines in it that are ours and no keys.
+struct Block {
+    range: Range<usize>,
+    /// Where its last line begins.
+    end: usize,
+    notes: Vec<(Range<usize>, Note)>,
+}
+
+impl Block {
+    fn find(document: &Document) -> anyhow::Result<Option<Self>> {
+        let mut block: Option<Self> = None;
+        let mut at = 0;
+        while at < document.bytes().len() {
+            let range = at..document.line_end_after(at);
+            at = range.end;
+            let text = document.text(&range).unwrap_or_default().trim_end();
+            match &mut block {
+                Some(_) if text.starts_with(BEGIN) => return Err(damaged("begins twice")),
+                None if text.starts_with(BEGIN) => {
+                    block = Some(Self { range: range.clone(), end: 0, notes: vec![(range, Note::Mark)] });
+                }
+                Some(open) if open.end == 0 => open.add(range, text),
+                _ => {}
+            }
+        }
+        match block {
+            Some(open) if open.end == 0 => Err(damaged("has no end")),
+            block => Ok(block),
+        }
+    }
+
+    fn add(&mut self, line: Range<usize>, text: &str) {
+        self.range.end = line.end;
+        let note = if text.starts_with(END) {
+            self.end = line.start;
+            Note::Mark
+        } else if text == NO_LINE_END {
+            Note::NoLineEnd
+        } else if let Some(json) = text.strip_prefix(WAS) {
+            serde_json::from_str(json).map_or(Note::Damaged, Note::Was)
+        } else {
+            return;
+        };
+        self.notes.push((line, note));
+    }
+}
+
+fn find_or_make(document: &mut Document) -> anyhow::Result<Block> {
+    if let Some(block) = Block::find(document)? {
+        return Ok(block);
+    }
+    let line_end = document.line_end();
+    let whole = document.bytes().last().is_none_or(|byte| *byte == b'\n');
+    let (before, note) = if whole {
+        (String::new(), String::new())
+    } else {
+        (line_end.to_owned(), format!("{NO_LINE_END}{line_end}"))
+    };
+    let text = format!("{before}{BEGIN_LINE}{line_end}{note}{END}{line_end}");
+    let length = document.bytes().len();
+    document.splice(length..length, text.as_bytes());
+    Block::find(document)?.ok_or_else(|| damaged("has no end"))
+}
+
+fn damaged(how: &str) -> anyhow::Error {
+    Advice::new(
+        format!("the place that is marked with {BEGIN} {how}"),
+        format!("put the line {END} behind what slurm-pki added, once; or take that place out by hand"),
+    )
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::document::Form;
+    use super::super::wish::Wish;
+    use super::*;
+
+    fn slurm(text: &str) -> Document {
+        Document::new(Form::Slurm, text.as_bytes()).unwrap()
+    }
+
+    fn grant(document: &mut Document, wish: &Wish) -> anyhow::Result<()> {
+        match document.words_of(wish.key()).pop() {
+            Some(word) => change(document, &word, &wish.value(&word.value)),
+            None => add(document, wish.key(), &wish.value("")),
+        }
+    }
+
+    fn wishes(parameter: &str) -> Vec<Wish> {
+        let lines = ["TLSType=tls/s2n", "TLSParameters=a=/b", parameter];
+        lines.into_iter().filter_map(Wish::of_line).chain([Wish::audit()]).collect()
+    }
+
+    fn enabled(text: &str) -> Document {
+        let mut document = slurm(text);
+        for wish in wishes("CertmgrParameters=x=/y") {
+            grant(&mut document, &wish).unwrap();
+        }
+        document
+    }
+
+    #[test]
+    fn what_was_added_and_changed_goes_and_edits_of_others_stay() {
+        let document = enabled("DebugFlags=Gres # why\r\nA=1");
+        let text = String::from_utf8(document.bytes().to_vec()).unwrap();
+        assert!(text.starts_with("DebugFlags=Gres,AuditTLS # why\r\nA=1\r\n# BEGIN slurm-pki"), "{text}");
+        let mut edited = slurm(&(text.replace("A=1", "A=2").replace("# END", "C=4\r\n# END") + "B=3\r\n"));
+        assert_eq!(undo(&mut edited).unwrap(), Undone::All(Vec::new()));
+        assert_eq!(edited.bytes(), b"DebugFlags=Gres # why\r\nA=2\r\nC=4\r\nB=3\r\n");
+        assert_eq!(undo(&mut edited).unwrap(), Undone::Nothing);
+    }
+
+    #[test]
+    fn a_value_that_others_changed_is_named() {
+        let text = String::from_utf8(enabled("TLSParameters=z\n").bytes().to_vec()).unwrap();
+        let mut edited = slurm(&text.replacen("TLSParameters=z,a=/b", "TLSParameters=z,a=/c", 1));
+        assert_eq!(undo(&mut edited).unwrap(), Undone::All(vec!["TLSParameters".into()]));
+    }
+
+    #[test]
+    fn a_damaged_place_is_not_guessed_at() {
+        for text in ["# BEGIN slurm-pki\nA=1\n", "# BEGIN slurm-pki\n# BEGIN slurm-pki\n# END slurm-pki\n"] {
+            assert!(undo(&mut slurm(text)).is_err(), "{text}");
+        }
+    }
+
+    const ANY: &str = "(DebugFlags=|TLSType=|TLSParameters=|CertmgrParameters=|A=|\"|\\\\|#|\n|\r\n| |,|x|y|NodeName=){0,30}";
+
+    proptest! {
+        #[test]
+        fn whatever_stood_there_comes_back_byte_by_byte(text in ANY) {
+            let mut document = slurm(&text);
+            let done = wishes("CertmgrParameters=x=/y").iter().try_for_each(|wish| grant(&mut document, wish));
+            let again = wishes("CertmgrParameters=x=/z").iter().try_for_each(|wish| grant(&mut document, wish));
+            if done.is_ok() && again.is_ok() {
+                prop_assert_eq!(undo(&mut document).unwrap(), Undone::All(Vec::new()));
+                prop_assert_eq!(document.bytes(), text.as_bytes());
+            }
+        }
+    }
+}

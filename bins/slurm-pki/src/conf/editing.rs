@@ -1,0 +1,192 @@
+//! A file with those it includes, about to be changed: a key is edited where the value stands that counts.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use site::file;
+
+use super::block::{self, Undone};
+use super::change::Change;
+use super::document::{Document, Form};
+use super::shell::{SACKD_OPTIONS, SLURMD_OPTIONS};
+use super::wish::{EVERY_KEY, Remains, Wish, without_tls};
+use crate::advice::Advise as _;
+use crate::slurm_files::{SlurmFile, SlurmFiles};
+
+/// More than any file of options has.
+const MAX_OPTIONS: usize = 1024 * 1024;
+
+/// The files, the first includes the others.
+#[derive(Debug)]
+pub(super) struct Editing {
+    files: Vec<Edited>,
+    /// Keys as Slurm comes to them: in which file, and where it began there before any edit.
+    order: Vec<(usize, String, usize)>,
+}
+
+#[derive(Debug)]
+struct Edited {
+    file: SlurmFile,
+    /// As it was.
+    before: Document,
+    document: Document,
+}
+
+impl Editing {
+    /// A file of slurm.conf's form; `None` when there is none.
+    ///
+    /// # Errors
+    /// When it, or one that it includes, cannot be read.
+    pub(super) fn slurm(path: &Path) -> anyhow::Result<Option<Self>> {
+        let Some(all) = SlurmFiles::load(path)? else { return Ok(None) };
+        let order = all.keys().map(|(file, word)| (file, word.key.to_ascii_lowercase(), word.at)).collect();
+        Self::new(Form::Slurm, all.files, order).map(Some)
+    }
+
+    /// A file of options for slurmd or sackd.
+    ///
+    /// # Errors
+    /// When it cannot be read, or in two ways.
+    pub(super) fn options(path: &Path) -> anyhow::Result<Self> {
+        let (text, metadata) = file::read_with_metadata(path, MAX_OPTIONS).advise()?;
+        Self::new(Form::Shell, vec![SlurmFile { path: path.to_owned(), text, metadata }], Vec::new())
+    }
+
+    fn new(form: Form, files: Vec<SlurmFile>, order: Vec<(usize, String, usize)>) -> anyhow::Result<Self> {
+        let edited = |file: SlurmFile| {
+            let document = Document::new(form, file.text.expose()).with_context(|| shown(&file.path))?;
+            Ok(Edited { before: document.clone(), document, file })
+        };
+        Ok(Self { files: files.into_iter().map(edited).collect::<anyhow::Result<_>>()?, order })
+    }
+
+    /// Where the value of a key stands that counts: the file, and the how-manieth of that key there. The last one in
+    /// Slurm's order counts.
+    fn standing(&self, key: &str) -> Option<(usize, usize)> {
+        let (file, at) = match self.order.iter().rfind(|(_, is, _)| is.eq_ignore_ascii_case(key)) {
+            Some((file, _, at)) => (*file, *at),
+            None => (0, usize::MAX),
+        };
+        let words = self.files.get(file)?.before.words_of(key);
+        let nth = match words.iter().position(|word| word.at == at) {
+            Some(nth) => nth,
+            None => words.len().checked_sub(1)?,
+        };
+        Some((file, nth))
+    }
+
+    /// A key's value before any edit.
+    pub(super) fn value(&self, key: &str) -> Option<String> {
+        let (file, nth) = self.standing(key)?;
+        self.files.get(file)?.before.words_of(key).get(nth).map(|word| word.value.clone())
+    }
+
+    /// Makes a key say what it is to say: where it stands, else at the end of the first file. Each key once.
+    ///
+    /// # Errors
+    /// When it cannot be written there.
+    pub(super) fn grant(&mut self, wish: &Wish) -> anyhow::Result<()> {
+        let place = self.standing(wish.key());
+        let Some(edited) = self.files.get_mut(place.map_or(0, |(file, _)| file)) else { return Ok(()) };
+        let document = &mut edited.document;
+        let word = place.and_then(|(_, nth)| document.words_of(wish.key()).into_iter().nth(nth));
+        let done = match word {
+            Some(word) if wish.value(&word.value) == word.value => Ok(()),
+            Some(word) => block::change(document, &word, &wish.value(&word.value)),
+            None => block::add(document, wish.key(), &wish.value("")),
+        };
+        done.with_context(|| shown(&edited.file.path))
+    }
+
+    /// Puts back what enable did; whether there was anything. Of what others have changed since our keys go altogether.
+    ///
+    /// # Errors
+    /// When something cannot be taken out.
+    pub(super) fn undo(&mut self) -> anyhow::Result<bool> {
+        let (mut had_block, mut changed) = (false, Vec::new());
+        for edited in &mut self.files {
+            let undone = block::undo(&mut edited.document).with_context(|| shown(&edited.file.path))?;
+            if let Undone::All(keys) = undone {
+                had_block = true;
+                changed.extend(keys);
+            }
+        }
+        self.take_out(&changed)?;
+        Ok(had_block)
+    }
+
+    /// Takes our keys out, whoever put them there.
+    ///
+    /// # Errors
+    /// When one cannot be taken out.
+    pub(super) fn take_all_out(&mut self) -> anyhow::Result<()> {
+        self.take_out(&[&EVERY_KEY[..], &[SLURMD_OPTIONS, SACKD_OPTIONS]].concat())
+    }
+
+    fn take_out(&mut self, keys: &[impl AsRef<str>]) -> anyhow::Result<()> {
+        for edited in &mut self.files {
+            let document = &mut edited.document;
+            for key in keys {
+                take_out(document, key.as_ref()).with_context(|| shown(&edited.file.path))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Our keys that stand there now, the flags left out.
+    pub(super) fn left(&self) -> Vec<&'static str> {
+        let stands = |key: &&str| self.files.iter().any(|edited| !edited.document.words_of(key).is_empty());
+        super::wish::KEYS.into_iter().filter(stands).collect()
+    }
+
+    /// The files that are to change.
+    ///
+    /// # Errors
+    /// When one of them is somebody else's link, or goes by two names.
+    pub(super) fn changes(&self) -> anyhow::Result<Vec<Change>> {
+        let changed = self.files.iter().filter(|edited| edited.before != edited.document);
+        let change = |edited: &Edited| {
+            let (path, metadata) = (&edited.file.path, edited.file.metadata.clone());
+            Change::new(path, metadata, edited.before.clone(), edited.document.clone())
+        };
+        changed.map(change).collect()
+    }
+
+    /// The lines with keys that are ours, as they stood before any edit.
+    pub(super) fn ours(&self) -> Vec<String> {
+        let words = self.files.iter().flat_map(|edited| edited.before.words());
+        let ours = words.filter(|word| without_tls(&word.key, &word.value) != Remains::All);
+        ours.map(|word| format!("{}={}", word.key, word.value)).collect()
+    }
+}
+
+/// Puts all of them back; where enable has done nothing to any, our keys go altogether. What then remains of our keys is
+/// what was there before enable.
+///
+/// # Errors
+/// When something cannot be taken out.
+pub(super) fn disable<'a>(all: impl IntoIterator<Item = &'a mut Editing>) -> anyhow::Result<()> {
+    let mut all: Vec<&mut Editing> = all.into_iter().collect();
+    let mut undone = false;
+    for editing in &mut all {
+        undone |= editing.undo()?;
+    }
+    if undone { Ok(()) } else { all.iter_mut().try_for_each(|editing| editing.take_all_out()) }
+}
+
+/// Takes what is ours of a key out, wherever it stands.
+fn take_out(document: &mut Document, key: &str) -> anyhow::Result<()> {
+    loop {
+        let words = document.words_of(key).into_iter();
+        let mut ours = words.map(|word| (without_tls(&word.key, &word.value), word));
+        match ours.find(|(remains, _)| *remains != Remains::All) {
+            None => return Ok(()),
+            Some((Remains::This(value), word)) => document.set(&word, &value)?,
+            Some((_, word)) => document.remove(&word)?,
+        }
+    }
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}

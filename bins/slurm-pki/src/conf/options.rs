@@ -1,0 +1,110 @@
+//! `conf enable --node` and `conf disable --node`: the options of slurmd and sackd on this host.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::editing::{self, Editing};
+use super::lines::Lines;
+use super::shell::{SACKD_OPTIONS, SLURMD_OPTIONS};
+use super::turning::Turning;
+use super::wish::Wish;
+use crate::advice::Advice;
+use crate::global::Global;
+use crate::report;
+
+/// Where units look: Debian's place, then that of EL.
+const SLURMD: [&str; 2] = ["/etc/default/slurmd", "/etc/sysconfig/slurmd"];
+const SACKD: [&str; 2] = ["/etc/default/sackd", "/etc/sysconfig/sackd"];
+
+/// Which files of options.
+#[derive(Args, Debug)]
+pub(super) struct OptionFiles {
+    /// This node's options instead: --ca-cert-file in SLURMD_OPTIONS and SACKD_OPTIONS
+    #[arg(long)]
+    pub(super) node: bool,
+    /// slurmd's file of options; else /etc/default/slurmd or /etc/sysconfig/slurmd
+    #[arg(long, value_name = "FILE", requires = "node")]
+    slurmd_file: Option<PathBuf>,
+    /// sackd's file of options; else /etc/default/sackd or /etc/sysconfig/sackd
+    #[arg(long, value_name = "FILE", requires = "node")]
+    sackd_file: Option<PathBuf>,
+}
+
+impl OptionFiles {
+    /// Puts the options in.
+    ///
+    /// # Errors
+    /// When there is no file, or it cannot be changed.
+    pub(super) fn enable(&self, global: &Global, lines: &Lines, prepare: bool) -> anyhow::Result<()> {
+        let mut changes = Vec::new();
+        let mut by_hand = Vec::new();
+        for (path, variable) in self.files()? {
+            let option = if variable == SACKD_OPTIONS { &lines.sackd_options } else { &lines.slurmd_options };
+            let environment = lines.environment.as_deref().and_then(|line| line.split_once('='));
+            let environment =
+                environment.map(|(_, value)| Wish::Is(site::config::VARIABLE, value.to_owned()));
+            let mut editing = Editing::options(&path)?;
+            by_hand.push(format!("# {}", path.display()));
+            for wish in [Wish::ca_option(variable, option)].into_iter().chain(environment) {
+                let value = wish.value(&editing.value(wish.key()).unwrap_or_default());
+                by_hand.push(format!("{}=\"{value}\"", wish.key()));
+                editing.grant(&wish)?;
+            }
+            changes.extend(editing.changes()?);
+        }
+        let question = "Change the options of this host's daemons?";
+        if (Turning { global, changes, prepare, by_hand, question }).carry_out(|| Ok(()))? {
+            report::line(
+                "They count from the next start of slurmd and sackd on. Check: systemctl cat slurmd must name",
+            );
+            report::line("this file in EnvironmentFile and $SLURMD_OPTIONS in ExecStart.");
+        }
+        Ok(())
+    }
+
+    /// Takes them out again.
+    ///
+    /// # Errors
+    /// When there is no file, or it cannot be changed.
+    pub(super) fn disable(&self, global: &Global, prepare: bool) -> anyhow::Result<()> {
+        let mut files = Vec::new();
+        let mut by_hand = Vec::new();
+        for (path, _) in self.files()? {
+            let editing = Editing::options(&path)?;
+            by_hand.push(format!("# take --ca-cert-file out of {}", path.display()));
+            by_hand.extend(editing.ours());
+            files.push(editing);
+        }
+        editing::disable(&mut files)?;
+        let changes: Vec<_> = files.iter().map(Editing::changes).collect::<anyhow::Result<_>>()?;
+        let changes = changes.into_iter().flatten().collect();
+        let question = "Take the options of this host's daemons back?";
+        Turning { global, changes, prepare, by_hand, question }.carry_out(|| Ok(())).map(drop)
+    }
+
+    /// The named ones, else those that are here.
+    fn files(&self) -> anyhow::Result<Vec<(PathBuf, &'static str)>> {
+        let named = [(&self.slurmd_file, SLURMD_OPTIONS), (&self.sackd_file, SACKD_OPTIONS)];
+        let named: Vec<_> =
+            named.into_iter().filter_map(|(path, variable)| Some((path.clone()?, variable))).collect();
+        if !named.is_empty() {
+            return Ok(named);
+        }
+        let here = |places: [&str; 2], variable| {
+            let found = places.into_iter().map(PathBuf::from).find(|path| Path::exists(path));
+            found.map(|path| (path, variable))
+        };
+        let found: Vec<_> =
+            [here(SLURMD, SLURMD_OPTIONS), here(SACKD, SACKD_OPTIONS)].into_iter().flatten().collect();
+        if found.is_empty() {
+            return Err(Advice::new(
+                format!("there is no file of options here: neither {} nor {}", SLURMD.join(" nor "), SACKD.join(" nor ")),
+                "make the one that the unit reads (systemctl cat slurmd: EnvironmentFile), empty, and run this again; or \
+                 name it: --slurmd-file FILE",
+            )
+            .into());
+        }
+        Ok(found)
+    }
+}

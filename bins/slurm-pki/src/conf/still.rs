@@ -1,0 +1,101 @@
+//! Whether the cluster stands still: TLS cannot be turned on or off host by host, because a slurmctld with TLS refuses
+//! every peer without it (docs/slurm-contract.md 3).
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::advice::Advice;
+use crate::{report, slurm_command, timed};
+
+/// Slurm's daemons, and the one that stands for a job's step.
+const DAEMONS: [&str; 6] = ["slurmctld", "slurmdbd", "slurmrestd", "slurmd", "sackd", "slurmstepd"];
+
+/// Longer than MessageTimeout.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// As many job ids as anybody has; more count as many.
+const ROOM: usize = 1024 * 1024;
+
+/// Refuses while a daemon runs on this host, or slurmctld answers from wherever it runs.
+///
+/// # Errors
+/// Then.
+pub(super) fn must_stand_still() -> anyhow::Result<()> {
+    let running = running_here();
+    if !running.is_empty() {
+        let names: Vec<&str> = running.iter().copied().collect();
+        return Err(refused(&format!("{} of this host is up", names.join(", "))));
+    }
+    match jobs() {
+        Jobs::Answered(0) => Err(refused("slurmctld answers: it is up on another host")),
+        Jobs::Answered(count) => Err(refused(&format!("slurmctld answers, and has {count} jobs"))),
+        Jobs::NoAnswer => {
+            report::warning(
+                "not checked: jobs on other hosts (slurmctld does not answer, as it should not now)",
+            );
+            Ok(())
+        }
+        Jobs::NotAsked(why) => {
+            report::warning(&format!(
+                "not checked: jobs, and a slurmctld on another host (squeue cannot be run: {why})"
+            ));
+            Ok(())
+        }
+    }
+}
+
+fn refused(what: &str) -> anyhow::Error {
+    Advice::new(
+        format!("{what}: TLS cannot be turned on or off while Slurm runs, because daemons with and without it do not talk"),
+        "drain the nodes, wait for the jobs, stop every slurmd, sackd, slurmrestd, slurmctld and slurmdbd on all \
+         hosts, and run this again; or write the new files beside the old for later: --prepare",
+    )
+    .into()
+}
+
+/// The daemons that run on this host, as far as /proc shows.
+fn running_here() -> BTreeSet<&'static str> {
+    let Ok(entries) = fs::read_dir("/proc") else { return BTreeSet::new() };
+    let is_process = |name: &str| name.bytes().all(|byte| byte.is_ascii_digit());
+    let processes = entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(is_process));
+    processes.filter_map(|entry| daemon(&entry.path())).collect()
+}
+
+/// By the program that runs, or by its name where only that can be seen. What has ended and waits for its parent has
+/// neither memory nor program.
+fn daemon(process: &Path) -> Option<&'static str> {
+    let exe = fs::read_link(process.join("exe")).ok();
+    let exe = exe.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+    let status = fs::read_to_string(process.join("status")).unwrap_or_default();
+    let field = |key: &str| status.lines().find_map(|line| Some(line.strip_prefix(key)?.trim()));
+    if field("State:").is_some_and(|state| state.starts_with(['Z', 'X'])) {
+        return None;
+    }
+    // A program that was replaced by a newer package has " (deleted)" behind its name.
+    let exe = exe.as_deref().map(|name| name.trim_end_matches(" (deleted)"));
+    DAEMONS.into_iter().find(|daemon| exe == Some(*daemon) || field("Name:") == Some(*daemon))
+}
+
+/// What squeue says.
+enum Jobs {
+    Answered(usize),
+    NoAnswer,
+    NotAsked(String),
+}
+
+fn jobs() -> Jobs {
+    let mut squeue = slurm_command::new("squeue");
+    squeue.args(["--noheader", "--format=%A"]);
+    match timed::run(&mut squeue, PATIENCE, ROOM) {
+        Err(e) => Jobs::NotAsked(e.to_string().split(" (os").next().unwrap_or_default().to_lowercase()),
+        Ok(ended) if ended.succeeded() => {
+            let lines = ended.output.expose().split(|byte| *byte == b'\n');
+            // What it says about itself on stderr is no job.
+            let is_job = |line: &&[u8]| line.trim_ascii().first().is_some_and(u8::is_ascii_digit);
+            Jobs::Answered(lines.filter(is_job).count())
+        }
+        Ok(_) => Jobs::NoAnswer,
+    }
+}

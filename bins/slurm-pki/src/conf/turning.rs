@@ -1,0 +1,93 @@
+//! The way of every change to Slurm's files: what is shown, what must hold, what is asked, then one file after the other.
+
+use std::collections::BTreeSet;
+
+use site::clock;
+
+use super::change::Change;
+use super::held;
+use crate::advice::Advice;
+use crate::global::Global;
+use crate::report;
+
+/// Changes that belong together.
+#[derive(Debug)]
+pub(super) struct Turning<'a> {
+    pub(super) global: &'a Global,
+    pub(super) changes: Vec<Change>,
+    /// New files beside the old ones, and nothing else.
+    pub(super) prepare: bool,
+    /// What a person types who must do it by hand.
+    pub(super) by_hand: Vec<String>,
+    pub(super) question: &'a str,
+}
+
+impl Turning<'_> {
+    /// Carries it out; `false` when nothing was changed, because nothing is to change or `--dry-run` was said.
+    ///
+    /// # Errors
+    /// When a file cannot or must not be changed, something does not hold, or the answer is no.
+    pub(super) fn carry_out(&self, must_hold: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<bool> {
+        if self.changes.is_empty() {
+            report::done(self.global, "nothing to change");
+            return Ok(false);
+        }
+        self.leave_what_others_hold()?;
+        self.refuse_two_names()?;
+        for change in &self.changes {
+            report::line(change.diff().trim_end_matches('\n'));
+        }
+        if self.global.dry_run {
+            return Ok(false);
+        }
+        self.changes.iter().try_for_each(Change::must_be_possible)?;
+        must_hold()?;
+        report::confirm(self.global, self.question)?;
+        self.write()?;
+        Ok(true)
+    }
+
+    fn leave_what_others_hold(&self) -> anyhow::Result<()> {
+        let why = |change: &Change| {
+            let managed = || held::managed(change.real(), change.before()).filter(|_| !self.prepare);
+            held::read_only(change.real()).or_else(managed)
+        };
+        let Some(why) = self.changes.iter().find_map(why) else { return Ok(()) };
+        self.by_hand.iter().for_each(|line| report::line(line));
+        let how = if self.prepare {
+            "copy it to a folder that can be written, name it in SLURM_CONF, and run this again"
+        } else {
+            "put the lines above into the template that it comes from; if the file is yours after all, take that comment \
+             out of its head"
+        };
+        Err(Advice::new(format!("{why}; nothing was changed"), how).into())
+    }
+
+    /// The second change of a file would undo the first.
+    fn refuse_two_names(&self) -> anyhow::Result<()> {
+        let mut seen = BTreeSet::new();
+        match self.changes.iter().find(|change| !seen.insert(change.real())) {
+            None => Ok(()),
+            Some(change) => Err(Advice::new(
+                format!("{} is included by two names", change.real().display()),
+                "include it by one name, then run this again",
+            )
+            .into()),
+        }
+    }
+
+    fn write(&self) -> anyhow::Result<()> {
+        if !self.prepare {
+            let now = clock::now();
+            return self.changes.iter().try_for_each(|change| change.write(self.global, now));
+        }
+        let mut moves = Vec::new();
+        for change in &self.changes {
+            let beside = change.write_beside(self.global)?;
+            moves.push(format!("  mv {} {}", beside.display(), change.real().display()));
+        }
+        report::line("When all Slurm daemons are stopped:");
+        moves.iter().for_each(|line| report::line(line));
+        Ok(())
+    }
+}
