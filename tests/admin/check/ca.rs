@@ -60,6 +60,9 @@ fn a_ca_that_is_trusted_and_does_not_sign_is_found() {
     well.site.write("ca_cert.pem", &(well.site.read("ca_cert.pem") + &other_ca()), 0o644);
     let look = well.finds("ca-stranger", "warning");
     assert!(look.bad()[0].2.contains("Somebody Else"), "{:?}", look.bad());
+    well.site.write("state/ca/rollover.json", "{}", 0o600);
+    let look = well.look(&[]);
+    assert!(look.exit == 0 && look.unseen().contains("rollover is under way"), "{}", look.data);
 }
 
 #[test]

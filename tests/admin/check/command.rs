@@ -109,3 +109,31 @@ fn nothing_is_changed() {
     well.look(&[]);
     assert_eq!(well.site.everything(), before);
 }
+
+#[test]
+fn who_may_not_look_is_told_so_and_gets_no_ok() {
+    if crate::scratch::caller() != 0 {
+        // There is nobody else to become.
+        return;
+    }
+    let well = Healthy::new();
+    let mut command = well.command(&["--json"]);
+    let look = Look::of(&std::os::unix::process::CommandExt::uid(&mut command, 12_345).output().unwrap());
+    assert_eq!(look.exit, 3, "{}", look.data);
+    let bad = look.bad();
+    assert!(bad.iter().all(|(_, severity, _)| *severity == "unknown"), "{bad:?}");
+    for code in ["ca-chain", "pair", "ledger-write", "rehearsal"] {
+        assert!(bad.iter().any(|(is, ..)| *is == code), "{code}: {bad:?}");
+    }
+}
+
+#[test]
+fn a_controller_that_lost_its_state_is_still_one() {
+    let well = Healthy::new();
+    fs::remove_dir_all(well.site.path("state")).unwrap();
+    let host = text(rustix::system::uname().nodename().to_bytes());
+    well.slurm_conf(&[("SlurmctldHost=h1(10.0.0.1)", &format!("SlurmctldHost={host}"))]);
+    well.scontrol("", 0);
+    let look = well.finds_among_others("state-folder", "critical");
+    assert_eq!(look.data["host"]["controller"], true);
+}

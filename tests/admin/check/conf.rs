@@ -283,7 +283,7 @@ fn single_use_tokens_beside_sackd_are_found() {
     well.site.write("slurm-pki.toml", &format!("{config}\n[fleet]\nsackd = \"login[1-2]\"\n"), 0o644);
     well.finds("single-use-sackd", "critical");
     well.site.write("slurm-pki.toml", &config, 0o644);
-    well.unit("sackd", "Restart=on-failure\n");
+    well.sackd();
     well.finds("single-use-sackd", "critical");
 }
 
@@ -326,4 +326,21 @@ fn no_slurm_conf_at_all_is_unknown() {
     fs::remove_file(well.site.path("slurm.conf")).unwrap();
     well.scontrol("", 1);
     well.finds_among_others("slurm-conf", "unknown");
+}
+
+#[test]
+fn a_slurm_that_is_too_old_is_found() {
+    let well = Healthy::new();
+    well.scontrol("SLURM_VERSION           = 25.05.0\n", 0);
+    well.finds("slurm-version", "critical");
+    well.scontrol("SLURM_VERSION           = 25.05.1\n", 0);
+    well.is_well();
+}
+
+#[test]
+fn node_lines_that_mean_nothing_are_found() {
+    let well = Healthy::new();
+    well.scontrol("", 0);
+    well.slurm_conf(&[("SlurmctldHost", "NodeName=n[1-\nSlurmctldHost")]);
+    well.finds("slurm-hosts", "unknown");
 }

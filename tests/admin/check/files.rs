@@ -204,3 +204,27 @@ fn several_controllers_with_a_folder_of_one_alone_are_found() {
     well.slurm_conf(&[("SlurmctldHost=h1(10.0.0.1)", &second("/proc"))]);
     well.finds("state-shared", "critical");
 }
+
+#[test]
+fn a_config_that_programs_or_users_cannot_read_is_found() {
+    let well = Healthy::new();
+    if caller() == 0 {
+        well.mode("slurm-pki.toml", 0o600);
+        well.finds("config", "critical");
+        let id = std::process::Command::new("id").args(["-g", &well.site.slurm_user.0]).output().unwrap();
+        let group = crate::scratch::text(&id.stdout).trim().parse().unwrap();
+        chown(well.site.path("slurm-pki.toml"), None, Some(group)).unwrap();
+    }
+    well.mode("slurm-pki.toml", 0o640);
+    well.finds("config", "warning");
+}
+
+#[test]
+fn values_that_are_allowed_and_unwise_are_found() {
+    let well = Healthy::new();
+    let config = well.site.read("slurm-pki.toml");
+    for (line, code) in [("backdate = \"0s\"", "backdate"), ("ledger_required = false", "ledger-required")] {
+        well.site.write("slurm-pki.toml", &format!("{config}{line}\n"), 0o644);
+        well.finds(code, "warning");
+    }
+}

@@ -1,7 +1,7 @@
 //! A controller where all is well, from slurm.conf to /proc, in folders of its own.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -65,6 +65,18 @@ impl Healthy {
         self.site.write(&format!("host/etc/systemd/system/{name}.service"), &text, 0o644);
         let wants = format!("host/etc/systemd/system/multi-user.target.wants/{name}.service");
         self.site.write(&wants, "", 0o644);
+    }
+
+    /// sackd, with the token that it asks with.
+    pub(crate) fn sackd(&self) {
+        self.unit("sackd", &format!("Restart=on-failure\nUser={}\n", self.site.slurm_user.0));
+        let host = text(rustix::system::uname().nodename().to_bytes());
+        let secret = pki::token::NodeSecret::new(support::site::random());
+        self.site.write(&format!("{host}_token.txt"), &text(secret.to_token_file().expose()), 0o400);
+        chown(self.site.path(&format!("{host}_token.txt")), Some(self.site.slurm_user.1), None).unwrap();
+        let token = self.site.text_path("%n_token.txt");
+        let config = self.site.read("slurm-pki.toml");
+        self.site.write("slurm-pki.toml", &format!("{config}\n[node]\ntoken_file = \"{token}\"\n"), 0o644);
     }
 
     /// A scontrol that prints slurm.conf as the real one prints what slurmctld runs with.

@@ -60,7 +60,7 @@ fn audit_rules_that_log_every_argument_are_found_unless_ours_are_left_out() {
 #[test]
 fn a_unit_that_is_not_started_again_is_found() {
     let well = Healthy::new();
-    for name in ["slurmctld", "slurmd", "sackd", "slurmdbd"] {
+    for name in ["slurmctld", "slurmd", "slurmdbd"] {
         well.unit(name, "ExecStart=/usr/sbin/x\n");
         let look = well.finds("unit-restart", "warning");
         assert!(look.bad()[0].2.contains(name), "{:?}", look.bad());
@@ -89,4 +89,41 @@ fn a_unit_whose_programs_find_another_config_is_found() {
     let well = Healthy::new();
     well.unit("slurmctld", "Restart=always\nUnsetEnvironment=SLURM_PKI_CONF\n");
     well.finds("unit-config", "warning");
+}
+
+#[test]
+fn sackd_under_a_user_that_slurmctld_does_not_answer_is_found() {
+    let well = Healthy::new();
+    well.sackd();
+    well.is_well();
+    well.unit("sackd", "Restart=on-failure\nUser=daemon\n");
+    well.finds("unit-user", "critical");
+    well.unit("sackd", "Restart=on-failure\n");
+    well.is_well();
+    well.unit("sackd", "");
+    well.finds("unit-restart", "warning");
+}
+
+#[test]
+fn sackd_without_its_token_is_found() {
+    let well = Healthy::new();
+    well.sackd();
+    let host = crate::scratch::text(rustix::system::uname().nodename().to_bytes());
+    fs::remove_file(well.site.path(&format!("{host}_token.txt"))).unwrap();
+    let look = well.finds("token-file", "critical");
+    assert!(look.bad()[0].2.contains("sackd asks with it at every start"), "{:?}", look.bad());
+}
+
+#[test]
+fn a_daemon_that_fetches_slurm_conf_without_knowing_the_ca_is_found() {
+    let well = Healthy::new();
+    let start = "Restart=always\nExecStart=/usr/sbin/slurmd --conf-server h1 $SLURMD_OPTIONS\n";
+    well.unit("slurmd", start);
+    well.finds("unit-ca-cert", "critical");
+    let options = format!(
+        "{start}Environment=\"SLURMD_OPTIONS=--ca-cert-file={} -v\"\n",
+        well.site.text_path("ca_cert.pem")
+    );
+    well.unit("slurmd", &options);
+    well.is_well();
 }

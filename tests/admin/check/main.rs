@@ -17,6 +17,8 @@ mod ca;
 mod command;
 mod conf;
 mod files;
+mod fleet;
 mod healthy;
 mod host;
+mod keys;
 mod node;

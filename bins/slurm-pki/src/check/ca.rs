@@ -31,6 +31,9 @@ const SYSTEM: [&str; 6] = [
 /// More than any of them.
 const MAX_SYSTEM: usize = 8 * 1024 * 1024;
 
+/// There while a rollover is under way, and two CAs are trusted by intention.
+const ROLLOVER: &str = "ca/rollover.json";
+
 const RENEW_CA: &str = "slurm-pki ca rollover begin makes a new CA beside this one, without an outage";
 
 /// Looks at the bundle, and on a controller at the CA.
@@ -169,7 +172,7 @@ fn signing(scene: &Scene, found: &mut Findings) {
     }
     let certificates = match signer::ca_certificates(files) {
         Ok(certificates) => certificates,
-        Err(e) => return found.critical_error("ca-chain", &e),
+        Err(e) => return found.file_error("ca-chain", &e),
     };
     for one in &certificates.chain {
         let what = format!("the CA {} in {}", one.facts().subject, files.ca_chain.display());
@@ -177,17 +180,19 @@ fn signing(scene: &Scene, found: &mut Findings) {
     }
     let key = match signer::ca_key(&files.ca_key) {
         Ok(key) => key,
-        Err(site::Error::Read { source, .. }) if source.kind() == std::io::ErrorKind::PermissionDenied => {
-            let what = format!("{} cannot be read", files.ca_key.display());
-            return found.unknown("ca-key", what, "run this as root or as SlurmUser");
-        }
-        Err(e) => return found.critical_error("ca-key", &e),
+        Err(e) => return found.file_error("ca-key", &e),
     };
     match LocalCa::new(certificates.clone(), key) {
         Ok(ca) => {
             found
                 .ok("ca-key", format!("{} signs as {}", files.ca_key.display(), ca.issuer().facts().subject));
-            strangers(&certificates.anchors, &certificates.chain, ca.issuer(), found);
+            if scene.admin.top().state_dir.join(ROLLOVER).exists() {
+                found.not_looked_at(
+                    "CAs that do not sign: a rollover is under way (slurm-pki ca rollover status)",
+                );
+            } else {
+                strangers(&certificates.anchors, &certificates.chain, ca.issuer(), found);
+            }
         }
         Err(e) => return found.critical_error("ca-key", &e),
     }
@@ -209,7 +214,7 @@ fn strangers(anchors: &[X509], chain: &[X509], issuer: &X509, found: &mut Findin
         found.warning(
             "ca-stranger",
             format!("{} is trusted and does not sign here", anchor.facts().subject),
-            "during a rollover that is meant (slurm-pki ca rollover status); else take it out of ca_cert on every host",
+            "take it out of ca_cert on every host, where no certificate of its is in use any more",
         );
     }
 }

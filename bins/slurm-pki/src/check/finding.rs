@@ -1,6 +1,7 @@
 //! What was looked at, and what came of it: a word for it that scripts know, what it is, and what to do.
 
 use std::fmt;
+use std::io;
 
 use clap::ValueEnum;
 use pki::explain::Explain;
@@ -58,6 +59,8 @@ pub(crate) enum Group {
     Host,
     /// A compute node: its token, its certificate, its next start
     Node,
+    /// Keys of auth/slurm and auth/jwt
+    Keys,
     /// What slurmd and slurmctld would get now
     Rehearsal,
     /// The same on backup controllers, through the site's own tools
@@ -144,6 +147,16 @@ impl Findings {
     /// An error of ours: what happened, and its hint.
     pub(crate) fn critical_error(&mut self, code: &'static str, error: &impl Explain) {
         self.critical(code, error.to_string(), error.hint());
+    }
+
+    /// An error of a file: unknown where this user may not look, else critical.
+    pub(crate) fn file_error(&mut self, code: &'static str, error: &site::Error) {
+        match error {
+            site::Error::Read { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                self.unknown(code, error.to_string(), "run this as root or as SlurmUser");
+            }
+            error => self.critical_error(code, error),
+        }
     }
 
     /// The same for one that `anyhow` carries, as bad as `severity`.

@@ -7,7 +7,9 @@ mod conf;
 mod expiry;
 mod files;
 mod finding;
+mod fleet;
 mod host;
+mod keys;
 mod node;
 mod rehearsal;
 mod running;
@@ -29,7 +31,6 @@ use crate::global::Global;
 use crate::moment;
 use crate::slurm_conf::SlurmConf;
 use finding::{Findings, Group, Severity};
-use running::Running;
 use scene::{HostRoot, Roles, Scene};
 
 /// What looks at one part.
@@ -49,6 +50,7 @@ const CONFIGLESS: [&str; 2] = ["/var/spool/slurmd/conf-cache/slurm.conf", "/run/
     Examples:\n  \
     slurm-pki check\n  \
     slurm-pki check --only conf,ca\n  \
+    slurm-pki check --fleet                               the backup controllers too\n  \
     slurm-pki check --quiet --warn 60d --critical 14d     one line, for a monitor\n  \
     slurm-pki check --skip hidepid                        a risk that this site takes\n  \
     slurm-pki check --json | jq -r '.data.findings[] | select(.severity != \"ok\") | .code'"
@@ -69,6 +71,9 @@ pub(crate) struct Check {
     /// The node's NodeName, where that is not the host's name
     #[arg(long, value_name = "NODE")]
     node: Option<String>,
+    /// Run check on the other controllers too, through the site's tools ([fleet])
+    #[arg(long)]
+    fleet: bool,
     /// Do not run the programs
     #[arg(long)]
     no_rehearsal: bool,
@@ -89,6 +94,7 @@ impl Check {
             warn: None,
             critical: None,
             node: None,
+            fleet: false,
             no_rehearsal: true,
             all: false,
             host_root: PathBuf::from("/"),
@@ -104,7 +110,7 @@ impl Check {
         let mut found = Findings::new(&self.skip);
         let roles = match self.scene(global, given.as_ref()) {
             Ok(scene) => {
-                self.look(&scene, &mut found);
+                self.look(global, &scene, &mut found);
                 scene.roles()
             }
             Err(e) if is_usage(&e) => return Err(e),
@@ -127,21 +133,18 @@ impl Check {
         .advise()?;
         let admin = Admin::of(config, slurm_conf()?)?;
         let thresholds = self.thresholds(&admin.config)?;
-        let running = if self.wants(Group::Conf) {
-            Running::ask()
-        } else {
-            Running::NotAsked("only other parts are wanted".into())
-        };
-        Scene::of(admin, running, HostRoot::new(&self.host_root), thresholds, given)
+        let ask = self.wants(Group::Conf) || self.wants(Group::Keys);
+        Scene::of(admin, ask, HostRoot::new(&self.host_root), thresholds, given)
     }
 
-    fn look(&self, scene: &Scene, found: &mut Findings) {
-        let parts: [(Group, Look); 5] = [
+    fn look(&self, global: &Global, scene: &Scene, found: &mut Findings) {
+        let parts: [(Group, Look); 6] = [
             (Group::Conf, conf::look),
             (Group::Files, files::look),
             (Group::Ca, ca::look),
             (Group::Host, host::look),
             (Group::Node, node::look),
+            (Group::Keys, keys::look),
         ];
         for (_, look) in parts.iter().filter(|(group, _)| self.wants(*group)) {
             look(scene, found);
@@ -151,6 +154,7 @@ impl Check {
         } else {
             found.not_looked_at("a rehearsal of this host's programs: not wanted");
         }
+        fleet::look(scene, global, self.fleet || self.only.contains(&Group::Fleet), found);
     }
 
     fn wants(&self, group: Group) -> bool {

@@ -13,6 +13,7 @@ use site::{clock, host};
 use super::running::Running;
 use crate::admin::Admin;
 use crate::advice::Advise as _;
+use crate::members::{self, Member, Members, Role};
 use crate::rehearse;
 use crate::slurm_conf::SlurmConf;
 
@@ -45,18 +46,22 @@ impl HostRoot {
 pub(crate) struct Roles {
     /// CA key or token store are here.
     pub(crate) controller: bool,
-    /// The node whose token file or spool folder is here.
+    /// The node that this host is.
     pub(crate) node: Option<String>,
+    /// sackd runs here.
+    pub(crate) sackd: bool,
 }
 
 impl fmt::Display for Roles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.controller, &self.node) {
-            (true, Some(node)) => write!(f, "controller and node {node}"),
-            (true, None) => f.write_str("controller"),
-            (false, Some(node)) => write!(f, "node {node}"),
-            (false, None) => f.write_str("neither controller nor node"),
-        }
+        let parts = [
+            self.controller.then(|| "controller".to_owned()),
+            self.node.as_ref().map(|node| format!("node {node}")),
+            self.sackd.then(|| "sackd".to_owned()),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        f.write_str(if parts.is_empty() { "neither controller nor node" } else { "" })?;
+        f.write_str(&parts.join(" and "))
     }
 }
 
@@ -69,7 +74,11 @@ pub(crate) struct Scene {
     pub(crate) host: HostRoot,
     pub(crate) now: UnixTime,
     pub(crate) thresholds: CheckConfig,
+    /// Who runs what, or why that is not known.
+    pub(crate) members: Result<Members, String>,
     pub(crate) controller: bool,
+    /// Whether sackd runs here.
+    pub(crate) sackd: bool,
     /// A node's token file that is here.
     pub(crate) token: Option<rehearse::Here>,
     /// What the node is called, where this is one.
@@ -79,39 +88,74 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// Looks around. `given` is the node's name where that is not the host's.
+    /// Looks around. `given` is the node's name where that is not the host's. What slurmctld runs with is asked for
+    /// where `ask` says so, on a controller, and where there is no slurm.conf: every node asking it once a minute
+    /// would be a load.
     ///
     /// # Errors
     /// When the config's `[node]` cannot be used.
     pub(crate) fn of(
         admin: Admin,
-        running: Running,
+        ask: bool,
         host: HostRoot,
         thresholds: CheckConfig,
         given: Option<&NodeName>,
     ) -> anyhow::Result<Self> {
         let token = rehearse::find_node(&admin, given)?.ok();
-        let controller = rehearse::is_controller(&admin.controller);
+        let members = Members::of(&admin).map_err(|e| e.to_string());
+        let here = |role| members.as_ref().is_ok_and(|all| all.with(role).any(is_this_host));
+        let controller = rehearse::is_controller(&admin.controller) || here(Role::Ctld);
+        let sackd = here(Role::Sackd) || super::host::is_enabled(&host, "sackd");
         let slurm_user = admin.slurm_user().ok();
         let now = clock::now();
         let node = None;
-        let mut scene = Self { admin, running, host, now, thresholds, controller, token, node, slurm_user };
+        let running = match &admin.slurm {
+            _ if !ask => Running::NotAsked("only other parts are wanted".into()),
+            Some(_) if !controller => {
+                Running::NotAsked("a controller's check compares it with slurm.conf".into())
+            }
+            _ => Running::ask(),
+        };
+        let mut scene = Self {
+            admin,
+            running,
+            host,
+            now,
+            thresholds,
+            members,
+            controller,
+            sackd,
+            token,
+            node,
+            slurm_user,
+        };
         scene.node = scene.find_node(given);
         Ok(scene)
     }
 
-    /// The node's name, where this is a node: it was named, has a token, or slurmd's spool folder is here.
+    /// The node's name, where this is a node: it was named, has a token, slurm.conf names this host, or slurmd's spool
+    /// folder is here.
     fn find_node(&self, given: Option<&NodeName>) -> Option<NodeName> {
-        if let Some(here) = &self.token {
-            return Some(here.name.clone());
+        let has_token = || self.token.as_ref().filter(|_| !self.sackd).map(|here| here.name.clone());
+        if let Some(name) = given.cloned().or_else(has_token).or_else(|| self.named_in_slurm_conf()) {
+            return Some(name);
         }
-        let name = given.cloned().or_else(|| NodeName::parse(&host::short()).ok())?;
-        (given.is_some() || self.spool_dir(&name).is_dir()).then_some(name)
+        let name = NodeName::parse(&host::short()).ok()?;
+        self.spool_dir(&name).is_dir().then_some(name)
+    }
+
+    fn named_in_slurm_conf(&self) -> Option<NodeName> {
+        let all = self.members.as_ref().ok()?.all();
+        Some(all.iter().find(|member| is_this_host(member))?.nodes.first()?.name.clone())
     }
 
     /// In one word each.
     pub(crate) fn roles(&self) -> Roles {
-        Roles { controller: self.controller, node: self.node.as_ref().map(ToString::to_string) }
+        Roles {
+            controller: self.controller,
+            node: self.node.as_ref().map(ToString::to_string),
+            sackd: self.sackd,
+        }
     }
 
     /// slurm.conf, where there is one.
@@ -151,4 +195,8 @@ impl Scene {
     pub(crate) fn daemon(&self, daemon: Daemon) -> anyhow::Result<DaemonConfig> {
         DaemonConfig::read(&self.admin.config, &self.admin.controller, daemon).advise()
     }
+}
+
+fn is_this_host(member: &Member) -> bool {
+    members::is_this_host(&member.host)
 }

@@ -10,6 +10,7 @@ mod running;
 mod scripts;
 mod single_use;
 mod tls;
+mod version;
 mod words;
 
 use super::finding::Findings;
@@ -38,6 +39,9 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
         }
         (Some(conf), _) => found.ok("slurm-conf", format!("{} is read", conf.path().display())),
     }
+    if let Err(why) = &scene.members {
+        found.unknown("slurm-hosts", why.clone(), "mend that line: which host runs what is not known here");
+    }
     misplaced::look(scene, found);
     tls::look(scene, found);
     dbd::look(scene, found);
@@ -48,5 +52,6 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
     certgen::look(scene, found);
     single_use::look(scene, found);
     plugins::look(scene, found);
+    version::look(scene, found);
     running::look(scene, found);
 }

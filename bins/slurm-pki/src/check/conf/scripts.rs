@@ -123,7 +123,7 @@ fn runs_here(scene: &Scene, runs: Runs) -> Option<(Who, String)> {
     match runs {
         Runs::Everywhere => Some((Who::Everybody, "every user".to_owned())),
         Runs::Controller => scene.controller.then_some(scene.slurm_user).flatten().map(user),
-        Runs::Node => scene.node.is_some().then(|| user(node_user(scene))),
+        Runs::Node => (scene.node.is_some() || scene.sackd).then(|| user(node_user(scene))),
     }
 }
 

@@ -46,7 +46,7 @@ fn sackd(scene: &Scene) -> Option<String> {
     if let Some(hosts) = hosts {
         return Some(format!("runs on {hosts}"));
     }
-    super::super::host::is_enabled(&scene.host, "sackd").then(|| "is enabled on this host".to_owned())
+    scene.sackd.then(|| "runs on this host".to_owned())
 }
 
 fn is_in_memory(fs: &StatFs) -> bool {

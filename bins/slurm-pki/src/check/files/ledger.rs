@@ -36,11 +36,14 @@ fn writable(scene: &Scene, folder: &Path, found: &mut Findings) {
     let who = Who::User(user);
     let blocked =
         who.reaches(folder, READ | WRITE | EXECUTE).err().map(|blocked| (folder.to_owned(), blocked));
-    let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let files = files.filter(|path| path.extension().is_some_and(|ending| ending == "jsonl"));
-    let blocked = blocked.or_else(|| {
-        files.into_iter().find_map(|file| Some((file.clone(), who.reaches(&file, WRITE).err()?)))
-    });
+    let blocked = match (blocked, fs::read_dir(folder)) {
+        (None, Err(e)) => Some((folder.to_owned(), Blocked::Unseen(e.to_string()))),
+        (None, Ok(entries)) => {
+            let mut files = entries.flatten().map(|entry| entry.path()).filter(|path| is_ledger(path));
+            files.find_map(|file| Some((file.clone(), who.reaches(&file, WRITE).err()?)))
+        }
+        (blocked, _) => blocked,
+    };
     match blocked {
         None => found.ok("ledger-write", format!("{name} can write {}", folder.display())),
         Some((path, Blocked::Unseen(why))) => {
@@ -56,6 +59,10 @@ fn writable(scene: &Scene, folder: &Path, found: &mut Findings) {
             found.critical("ledger-write", what, format!("chown {name} {}", at.display()));
         }
     }
+}
+
+fn is_ledger(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "jsonl")
 }
 
 fn space(folder: &Path, fs: &StatVfs, found: &mut Findings) {

@@ -1,5 +1,6 @@
 //! Owner, mode and contents of what daemons load, and of what the programs read and write.
 
+mod config;
 mod ledger;
 mod pairs;
 mod state;
@@ -10,8 +11,7 @@ use super::scene::Scene;
 /// Looks at all that is on this host.
 pub(super) fn look(scene: &Scene, found: &mut Findings) {
     found.begin(Group::Files);
-    let config = scene.admin.config.path();
-    found.ok("config", format!("{} has no unknown key", config.display()));
+    config::look(scene, found);
     pairs::look(scene, found);
     if scene.controller {
         state::look(scene, found);

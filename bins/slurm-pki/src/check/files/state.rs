@@ -7,7 +7,8 @@ use std::path::Path;
 use site::config::Place;
 use site::token_list;
 
-use super::super::finding::Findings;
+use super::super::access::{Blocked, EXECUTE, READ, Who};
+use super::super::finding::{Findings, Severity};
 use super::super::scene::Scene;
 use crate::admin::owner_name;
 use crate::init::on_shared_storage;
@@ -63,6 +64,12 @@ fn closed(scene: &Scene, folder: &Path, name: &str, found: &mut Findings) {
             format!("{shown} belongs to uid {}, and sign_csr runs as {}", seen.uid(), owner_name(user));
         return found.critical("state-folder", what, format!("chown -R {} {shown}", owner_name(user)));
     }
+    if let Some(user) = scene.slurm_user
+        && let Err(Blocked::Folder(above)) = Who::User(user).reaches(folder, READ | EXECUTE)
+    {
+        let what = format!("{shown}: {} does not get through {}", owner_name(user), above.display());
+        return found.critical("state-folder", what, format!("chmod o+x {}", above.display()));
+    }
     if mode & 0o022 != 0 {
         let what = format!("{shown} has mode {mode:04o}: others can change what is in it");
         return found.critical("state-folder", what, format!("chmod 0700 {shown}"));
@@ -82,7 +89,7 @@ fn shared(scene: &Scene, found: &mut Findings) {
     }
     match on_shared_storage(&scene.admin) {
         Ok(()) => found.ok("state-shared", "state_dir is where StateSaveLocation is"),
-        Err(e) => found.error(super::super::finding::Severity::Critical, "state-shared", &e),
+        Err(e) => found.error(Severity::Critical, "state-shared", &e),
     }
 }
 
@@ -107,6 +114,6 @@ fn list(scene: &Scene, found: &mut Findings) {
                 "slurm-pki node token HOSTLIST gives each node a secret of its own; then empty token_list",
             );
         }
-        Err(e) => found.critical_error("token-list", &e),
+        Err(e) => found.file_error("token-list", &e),
     }
 }

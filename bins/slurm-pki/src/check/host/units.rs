@@ -11,6 +11,7 @@ use site::config::{DEFAULT_PATH, VARIABLE};
 
 use super::super::finding::Findings;
 use super::super::scene::{HostRoot, Scene};
+use crate::admin::{owner_name, owner_named};
 
 /// In systemd's order.
 const FOLDERS: [&str; 4] =
@@ -29,6 +30,8 @@ const MAX_UNIT: usize = 256 * 1024;
 #[derive(Debug, Default)]
 struct Unit {
     restart: Option<String>,
+    user: Option<String>,
+    start: String,
     environment: BTreeMap<String, String>,
 }
 
@@ -43,6 +46,12 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
         let unit = read(&scene.host, name);
         restarts(name, &unit, found);
         environment(scene, name, &unit, found);
+        if name == "sackd" {
+            user(scene, &unit, found);
+        }
+        if name == "slurmd" || name == "sackd" {
+            first_fetch(scene, name, &unit, found);
+        }
     }
 }
 
@@ -107,6 +116,49 @@ fn environment(scene: &Scene, name: &str, unit: &Unit, found: &mut Findings) {
     );
 }
 
+/// slurmctld answers only SlurmUser and root.
+fn user(scene: &Scene, unit: &Unit, found: &mut Findings) {
+    let Some(slurm) = scene.slurm_user else { return };
+    let name = unit.user.as_deref().unwrap_or("root");
+    let is = owner_named(name).map(|owner| owner.uid);
+    if is.as_ref().is_ok_and(|uid| *uid == 0 || *uid == slurm.uid) {
+        return found.ok("unit-user", format!("sackd runs as {name}"));
+    }
+    found.critical(
+        "unit-user",
+        format!(
+            "sackd runs as {name}, and slurmctld gives certificates to {} and root alone",
+            owner_name(slurm)
+        ),
+        format!("systemctl edit sackd, with: [Service] User={}", owner_name(slurm)),
+    );
+}
+
+/// A configless daemon fetches slurm.conf over TLS, and has to know the CA before (docs/slurm-contract.md 3.1).
+fn first_fetch(scene: &Scene, name: &str, unit: &Unit, found: &mut Findings) {
+    let is_configless =
+        scene.slurm_conf().is_some_and(|conf| is_fetched(conf.path())) || unit.says("--conf-server");
+    if !scene.tls_is_on() || !is_configless {
+        return;
+    }
+    if unit.says("--ca-cert-file") {
+        return found.ok("unit-ca-cert", format!("{name} knows the CA before it has slurm.conf"));
+    }
+    let variable = format!("{}_OPTIONS", name.to_ascii_uppercase());
+    found.critical(
+        "unit-ca-cert",
+        format!("{name} fetches slurm.conf over TLS and has no --ca-cert-file: it does not start"),
+        format!(
+            "slurm-pki conf show prints {variable} for /etc/default/{name} (EL: /etc/sysconfig/{name}); or \
+             slurm-pki conf enable --node"
+        ),
+    );
+}
+
+fn is_fetched(conf: &Path) -> bool {
+    conf.components().any(|part| part.as_os_str() == "conf-cache") || conf.starts_with("/run/slurm/conf")
+}
+
 fn read(host: &HostRoot, name: &str) -> Unit {
     let mut unit = Unit::default();
     let whole = FOLDERS.iter().map(|folder| host.at(folder).join(format!("{name}.service")));
@@ -148,6 +200,9 @@ impl Unit {
     fn set(&mut self, host: &HostRoot, key: &str, value: &str) {
         match key {
             "Restart" => self.restart = Some(value.to_owned()).filter(|value| !value.is_empty()),
+            "User" => self.user = Some(value.to_owned()).filter(|value| !value.is_empty()),
+            "ExecStart" if value.is_empty() => self.start.clear(),
+            "ExecStart" => value.clone_into(&mut self.start),
             "Environment" if value.is_empty() => self.environment.clear(),
             "Environment" => words(value).iter().for_each(|word| self.assign(word)),
             "EnvironmentFile" => {
@@ -163,6 +218,11 @@ impl Unit {
             }),
             _ => {}
         }
+    }
+
+    /// Whether an option stands in the command line, or in a variable of it.
+    fn says(&self, option: &str) -> bool {
+        self.start.contains(option) || self.environment.values().any(|value| value.contains(option))
     }
 
     fn assign(&mut self, word: &str) {

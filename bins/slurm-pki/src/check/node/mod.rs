@@ -10,7 +10,9 @@ use super::scene::Scene;
 pub(super) fn look(scene: &Scene, found: &mut Findings) {
     found.begin(Group::Node);
     let Some(node) = &scene.node else {
-        if !scene.controller {
+        if scene.sackd {
+            token::look(scene, found);
+        } else if !scene.controller {
             found.not_looked_at(
                 "a node's files: no token file and no SlurmdSpoolDir here; --node NAME names the node",
             );

@@ -13,11 +13,16 @@ use super::super::tls_files;
 /// Looks at it.
 pub(super) fn look(scene: &Scene, found: &mut Findings) {
     let Some(here) = &scene.token else {
-        let static_pair = tls_files::pair(scene, Daemon::Slurmd).0.exists();
+        let daemon = if scene.node.is_some() { Daemon::Slurmd } else { Daemon::Sackd };
+        let static_pair = tls_files::pair(scene, daemon).0.exists();
         if scene.certmgr_is_on() && !static_pair {
             found.critical(
                 "token-file",
-                "this node has no token file: a slurmd without a certificate of its own does not start",
+                if scene.node.is_some() {
+                    "this node has no token file: a slurmd without a certificate of its own does not start"
+                } else {
+                    "this host has no token file: sackd asks with it at every start, and does not start without"
+                },
                 "on the controller: slurm-pki node push NODE (or node bundle, and copy it here)",
             );
         }

@@ -1,0 +1,95 @@
+//! The keys that slurmctld and slurmdbd check users' tokens with.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use site::file;
+
+use super::super::finding::{Findings, Severity};
+use super::super::scene::Scene;
+use super::super::tls_files::slurmdbd_conf;
+use super::jwks::{Jwk, Jwks};
+use super::secret_file;
+use crate::parameters::Parameters;
+
+/// Longest file that is read.
+const MAX: usize = 1024 * 1024;
+
+/// Looks at slurmctld's, and at slurmdbd's where it is here.
+pub(super) fn look(scene: &Scene, found: &mut Findings) {
+    let state = Path::new(scene.get("StateSaveLocation").unwrap_or("/var/spool")).join("jwt_hs256.key");
+    of(scene, "slurm.conf", scene.get("AuthAltParameters"), Some(state), found);
+    match slurmdbd_conf(scene) {
+        Ok(Some(dbd)) if dbd.get("AuthAltTypes").is_some() => {
+            of(scene, "slurmdbd.conf", dbd.get("AuthAltParameters"), None, found);
+        }
+        Ok(_) => {}
+        Err(e) => found.error(Severity::Unknown, "auth-jwt", &e),
+    }
+}
+
+fn of(scene: &Scene, conf: &str, value: Option<&str>, default: Option<PathBuf>, found: &mut Findings) {
+    let given = Parameters::of(value);
+    let (key, jwks) = (given.get("jwt_key").map(PathBuf::from), given.get("jwks").map(PathBuf::from));
+    for path in [&key, &jwks].into_iter().flatten().filter(|path| !path.is_absolute()) {
+        let what = format!(
+            "{conf}: AuthAltParameters has {}, which depends on where a daemon starts",
+            path.display()
+        );
+        found.warning("auth-jwt", what, format!("give its absolute path in {conf}"));
+    }
+    // With a list and no key of its own there is no HS256.
+    let key = key.or(if jwks.is_none() { default } else { None });
+    if key.is_none() && jwks.is_none() {
+        let what =
+            format!("{conf}: auth/jwt without jwt_key= or jwks=: slurmdbd has no default and does not start");
+        return found.critical("auth-jwt", what, format!("write AuthAltParameters=jwt_key=PATH in {conf}"));
+    }
+    if let Some(key) = key.filter(|key| secret_file(scene, "auth-jwt", key, found)) {
+        found.ok("auth-jwt", format!("{} is there, for nobody else", key.display()));
+    }
+    if let Some(jwks) = jwks {
+        list(&jwks, found);
+    }
+}
+
+/// Public keys: others may read it, and must not write it.
+fn list(path: &Path, found: &mut Findings) {
+    let shown = path.display();
+    if fs::metadata(path).is_ok_and(|seen| seen.mode() & 0o002 != 0) {
+        let what = format!("{shown} can be changed by everybody: slurmctld does not start with it");
+        return found.critical("auth-jwt", what, format!("chmod 0644 {shown}; see that its keys are yours"));
+    }
+    let text = match file::read_with_metadata(path, MAX) {
+        Ok((text, _)) => text,
+        Err(e) if e.is_not_found() => {
+            let what = format!("there is no {shown}: slurmctld does not start");
+            return found.critical("auth-jwt", what, "fetch it from whoever issues the tokens");
+        }
+        Err(e) => return found.unknown("auth-jwt", e.to_string(), "run this as root"),
+    };
+    let fix = "each key: kid (all different), kty RSA, alg RS256, n, e";
+    match Jwks::parse(text.expose()).and_then(|list| list.names().map(|()| list)) {
+        Err(why) => found.critical("auth-jwt", format!("{shown}: {why}: slurmctld does not start"), fix),
+        Ok(list) => match list.keys.iter().find(|key| !is_matched(key)) {
+            Some(key) => found.warning(
+                "auth-jwt-key",
+                format!(
+                    "{shown}: key {} is not RSA with RS256, n and e: some versions of Slurm never match it",
+                    key.name()
+                ),
+                fix,
+            ),
+            None => {
+                found
+                    .ok("auth-jwt", format!("{shown} has {} keys that every Slurm matches", list.keys.len()));
+            }
+        },
+    }
+}
+
+fn is_matched(key: &Jwk<'_>) -> bool {
+    let is = |value: &Option<std::borrow::Cow<'_, str>>, wanted: &str| value.as_deref() == Some(wanted);
+    is(&key.kty, "RSA") && is(&key.alg, "RS256") && key.n.is_some() && key.e.is_some()
+}

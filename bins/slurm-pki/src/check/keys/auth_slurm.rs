@@ -1,0 +1,151 @@
+//! slurm.jwks, else slurm.key, beside slurm.conf.
+
+use std::path::Path;
+
+use pki::time::UnixTime;
+use site::file;
+
+use super::super::finding::Findings;
+use super::super::scene::Scene;
+use super::jwks::{Jwk, Jwks};
+use super::secret_file;
+use crate::moment;
+
+/// Longest file that is read.
+const MAX: usize = 1024 * 1024;
+
+/// Characters of 16 bytes in base64, padding left out.
+const LEAST: usize = 22;
+
+/// Looks at the one that counts.
+pub(super) fn look(scene: &Scene, found: &mut Findings) {
+    let Some(conf) = scene.slurm_conf() else { return };
+    let (jwks, key) = (conf.path().with_file_name("slurm.jwks"), conf.path().with_file_name("slurm.key"));
+    if !jwks.exists() {
+        if secret_file(scene, "auth-slurm", &key, found) {
+            found.ok("auth-slurm", format!("{} is there, for nobody else", key.display()));
+        }
+        return;
+    }
+    if !secret_file(scene, "auth-slurm", &jwks, found) {
+        return;
+    }
+    match file::read_with_metadata(&jwks, MAX) {
+        Ok((text, _)) => match Jwks::parse(text.expose()) {
+            Ok(list) => keys(scene, &jwks, &list, found),
+            Err(why) => bad(&jwks, &why, found),
+        },
+        Err(e) => found.unknown("auth-slurm", e.to_string(), "run this as root"),
+    }
+}
+
+/// There is no way back to slurm.key: an existing and bad list is fatal.
+fn bad(path: &Path, why: &str, found: &mut Findings) {
+    found.critical(
+        "auth-slurm",
+        format!("{}: {why}: daemons do not start with it", path.display()),
+        "put the former list back; each key has kid, kty oct, alg HS256, k in base64url without blanks; one is use default",
+    );
+}
+
+fn keys(scene: &Scene, path: &Path, list: &Jwks<'_>, found: &mut Findings) {
+    if let Err(why) = list.names().and_then(|()| list.keys.iter().try_for_each(sound)) {
+        return bad(path, &why, found);
+    }
+    let defaults: Vec<&Jwk<'_>> =
+        list.keys.iter().filter(|key| key.used.as_deref() == Some("default")).collect();
+    if defaults.len() > 1 {
+        return bad(path, "two keys are the default", found);
+    }
+    if defaults.is_empty() && list.keys.len() > 1 {
+        let what = format!("{} names no default: the first of the list signs", path.display());
+        found.warning(
+            "auth-slurm-default",
+            what,
+            "give the key that signs \"use\":\"default\", on every host",
+        );
+    }
+    if let Some(signs) = defaults.first().copied().or(list.keys.first()) {
+        end(scene, signs, found);
+    }
+    found.ok("auth-slurm", format!("{} has {} sound keys", path.display(), list.keys.len()));
+}
+
+fn sound(key: &Jwk<'_>) -> Result<(), String> {
+    let is = |value: &Option<std::borrow::Cow<'_, str>>, wanted: &str| {
+        value.as_deref().is_some_and(|value| value.eq_ignore_ascii_case(wanted))
+    };
+    let name = key.name();
+    if !is(&key.kty, "oct") || !is(&key.alg, "HS256") {
+        return Err(format!("key {name} is not kty oct, alg HS256"));
+    }
+    // Strict from 26.05 on: nothing but the alphabet, padding where the length needs it or none.
+    let k = key.k.as_deref().unwrap_or_default();
+    let body = k.trim_end_matches('=');
+    let is_base64 = body.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/-_".contains(&byte));
+    let fits = body.len() % 4 != 1 && (k.len() == body.len() || k.len().is_multiple_of(4));
+    if !is_base64 || !fits {
+        return Err(format!("k of key {name} is not strict base64"));
+    }
+    if body.len() < LEAST {
+        return Err(format!("k of key {name} is shorter than 16 bytes"));
+    }
+    key.end().map(|_| ()).map_err(|()| format!("exp of key {name} is no time"))
+}
+
+/// Signers never look at its end, and everybody who verifies does.
+fn end(scene: &Scene, signs: &Jwk<'_>, found: &mut Findings) {
+    let Ok(Some(end)) = signs.end() else { return };
+    let end = UnixTime(end);
+    let what = format!("the key {} that signs ends {}", signs.name(), moment::shown(end, scene.now));
+    let fix =
+        "make another key the default on every host before that: signers use this one on, and are rejected";
+    if scene.now >= end || end <= scene.now.plus(scene.thresholds.critical) {
+        found.critical("auth-slurm-end", what, fix);
+    } else {
+        found.warning("auth-slurm-end", what, fix);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(key: &str) -> Result<(), String> {
+        let text = format!("{{\"keys\":[{key}]}}");
+        let list = Jwks::parse(text.as_bytes())?;
+        list.names()?;
+        list.keys.iter().try_for_each(sound)
+    }
+
+    #[test]
+    fn keys_are_judged_as_the_strictest_slurm_judges_them() {
+        let key = |kid: &str, kty: &str, k: &str, more: &str| {
+            format!(r#"{{"kid":"{kid}","kty":"{kty}","alg":"hs256","k":"{k}"{more}}}"#)
+        };
+        let k = "AAAAAAAAAAAAAAAAAAAAAA";
+        for good in [
+            key("a", "oct", k, ""),
+            key("a", "OCT", &format!("{k}=="), ""),
+            key("a", "oct", k, ",\"exp\":\"5\",\"x\":1"),
+            [key("a", "oct", k, ""), key("b", "oct", k, "")].join(","),
+        ] {
+            assert_eq!(judged(&good), Ok(()), "{good}");
+        }
+        for bad in [
+            key("a", "RSA", k, ""),
+            key("a", "oct", "AAAA", ""),
+            key("a", "oct", &format!("{k}\\n"), ""),
+            key("a", "oct", &format!("{k}="), ""),
+            key("a", "oct", &format!("{k}AAA"), ""),
+            key("a", "oct", k, ",\"exp\":\"soon\""),
+            [key("a", "oct", k, ""), key("a", "oct", k, "")].join(","),
+            r#"{"kty":"oct"}"#.to_owned(),
+            "x".to_owned(),
+            String::new(),
+        ] {
+            let why = judged(&bad).unwrap_err();
+            assert!(!why.contains(k), "{why}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Keys of auth/slurm and auth/jwt, as the daemons load them at their next start (docs/slurm-contract.md 5, 6). No key
+//! is shown, whatever is wrong with it.
+
+mod auth_jwt;
+mod auth_slurm;
+mod jwks;
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use super::finding::{Findings, Group};
+use super::scene::Scene;
+
+/// Looks at both, where slurm.conf asks for them.
+pub(super) fn look(scene: &Scene, found: &mut Findings) {
+    found.begin(Group::Keys);
+    let auth = scene.get("AuthType").unwrap_or_default();
+    if auth.eq_ignore_ascii_case("auth/slurm") {
+        auth_slurm::look(scene, found);
+    }
+    let others = scene.get("AuthAltTypes").unwrap_or_default().to_ascii_lowercase();
+    if scene.controller && others.split(',').any(|kind| kind.trim() == "auth/jwt") {
+        auth_jwt::look(scene, found);
+    }
+}
+
+/// A key that anybody else can read or change: Slurm does not start with it. Another owner is only a warning of
+/// Slurm's, and means that somebody else can change the file.
+fn secret_file(scene: &Scene, code: &'static str, path: &Path, found: &mut Findings) -> bool {
+    let shown = path.display();
+    let seen = match fs::metadata(path) {
+        Ok(seen) => seen,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            let what = format!("there is no {shown}: daemons do not start without it");
+            found.critical(code, what, "copy it from a host that has it; or restore it from a backup");
+            return false;
+        }
+        Err(e) => {
+            found.unknown(code, format!("{shown}: {e}"), "run this as root");
+            return false;
+        }
+    };
+    let mode = seen.mode() & 0o7777;
+    if mode & 0o007 != 0 {
+        let what = format!("{shown} has mode {mode:04o}: daemons do not start with a key that others get at");
+        found.critical(code, what, format!("chmod 0600 {shown}; if users could read it, make a new key"));
+        return false;
+    }
+    if seen.uid() != 0 && scene.slurm_user.is_some_and(|user| user.uid != seen.uid()) {
+        let what = format!("{shown} belongs to uid {}, neither root nor SlurmUser", seen.uid());
+        found.warning(code, what, format!("chown SlurmUser {shown}"));
+    }
+    if seen.len() == 0 {
+        found.critical(code, format!("{shown} is empty"), "copy it from a host that has it");
+        return false;
+    }
+    true
+}
