@@ -16,6 +16,9 @@ use crate::error::Error;
 use crate::file::{self, Keep};
 use crate::random;
 
+/// How often key and certificates are read until the key stays the same: it changes once in years.
+const TRIES: usize = 3;
+
 /// What every host trusts and what is sent after a leaf, from the site's files.
 ///
 /// # Errors
@@ -93,6 +96,23 @@ impl Signer {
             Self::Local(ca) => &ca.issuer().facts().subject,
         }
     }
+}
+
+/// Both as they stood at one time: a CA rollover that changes the key between two reads could give it the
+/// certificates of the other key. It writes what a key needs before the key, and takes it away after.
+fn key_and_certificates(config: &ControllerConfig) -> Result<(PrivateKey, CaCertificates), Error> {
+    let read = || file::read(&config.ca_key, Keep::Secret, MAX_KEY_PEM);
+    let mut before = read()?;
+    for _ in 0..TRIES {
+        let certificates = ca_certificates(config)?;
+        let after = read()?;
+        if before.expose() == after.expose() {
+            let key = PrivateKey::from_pem(before.expose()).map_err(Error::contents(&config.ca_key))?;
+            return Ok((key, certificates));
+        }
+        before = after;
+    }
+    Err(Error::Busy { path: config.ca_key.clone() })
 }
 
 /// Reads a CA's private key.
