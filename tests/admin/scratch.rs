@@ -28,6 +28,7 @@ impl Scratch {
     }
 
     /// A site where `init` has run.
+    #[allow(dead_code, reason = "not every test target starts from there")]
     pub(crate) fn ready() -> Self {
         let scratch = Self::new();
         scratch.init(&[]);

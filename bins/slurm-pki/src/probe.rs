@@ -7,12 +7,15 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use pki::x509::X509;
+use rustls::client::ResolvesClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::sign::CertifiedKey;
 use rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, Error, ProtocolVersion, SignatureScheme,
     SupportedProtocolVersion, version,
@@ -74,6 +77,8 @@ pub(crate) struct Served {
     pub(crate) cipher: String,
     /// Its certificate, and what it sends after it.
     pub(crate) chain: Vec<X509>,
+    /// Whether it asked for this side's certificate, and got it: else a handshake says nothing of what it trusts.
+    pub(crate) asked: bool,
 }
 
 impl Served {
@@ -117,7 +122,8 @@ impl Probe<'_> {
     /// When there was no handshake.
     pub(crate) fn run(&self) -> Result<Served, ProbeError> {
         let deadline = Instant::now() + self.wait;
-        let config = self.config().map_err(ProbeError::Own)?;
+        let asked = Arc::new(AtomicBool::new(false));
+        let config = self.config(&asked).map_err(ProbeError::Own)?;
         let name = ServerName::try_from("slurm").map_err(|e| ProbeError::Own(e.to_string()))?;
         let mut tls =
             ClientConnection::new(Arc::new(config), name).map_err(|e| ProbeError::Own(e.to_string()))?;
@@ -125,10 +131,10 @@ impl Probe<'_> {
         shake(&mut tls, &stream, deadline)?;
         tls.send_close_notify();
         let _ = tls.write_tls(&mut &stream);
-        served(&tls)
+        served(&tls, asked.load(Ordering::Relaxed))
     }
 
-    fn config(&self) -> Result<ClientConfig, String> {
+    fn config(&self, asked: &Arc<AtomicBool>) -> Result<ClientConfig, String> {
         let versions = if self.tls12_only { TLS12 } else { ALL };
         let provider = handshake::provider();
         let builder = ClientConfig::builder_with_provider(provider.clone());
@@ -138,7 +144,9 @@ impl Probe<'_> {
             None => Ok(builder.with_no_client_auth()),
             Some(pair) => {
                 let (chain, key) = (handshake::chain(pair)?, handshake::key(pair)?);
-                builder.with_client_auth_cert(chain, key).map_err(|e| e.to_string())
+                let key = CertifiedKey::from_der(chain, key, &handshake::provider());
+                let key = Arc::new(key.map_err(|e| e.to_string())?);
+                Ok(builder.with_client_cert_resolver(Arc::new(Shown { key, asked: asked.clone() })))
             }
         }
     }
@@ -207,7 +215,7 @@ fn not_spoken(e: &Error, heard: bool) -> ProbeError {
     }
 }
 
-fn served(tls: &ClientConnection) -> Result<Served, ProbeError> {
+fn served(tls: &ClientConnection, asked: bool) -> Result<Served, ProbeError> {
     let version = match tls.protocol_version() {
         Some(ProtocolVersion::TLSv1_3) => "TLS 1.3",
         Some(ProtocolVersion::TLSv1_2) => "TLS 1.2",
@@ -219,7 +227,25 @@ fn served(tls: &ClientConnection) -> Result<Served, ProbeError> {
         let read = X509::from_der(der);
         chain.push(read.map_err(|e| ProbeError::Refused(format!("its certificate cannot be read: {e}")))?);
     }
-    Ok(Served { version, cipher: suite.unwrap_or_default(), chain })
+    Ok(Served { version, cipher: suite.unwrap_or_default(), chain, asked })
+}
+
+/// One pair, and whether it was asked for.
+#[derive(Debug)]
+struct Shown {
+    key: Arc<CertifiedKey>,
+    asked: Arc<AtomicBool>,
+}
+
+impl ResolvesClientCert for Shown {
+    fn resolve(&self, _issuers: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.asked.store(true, Ordering::Relaxed);
+        Some(self.key.clone())
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
 }
 
 /// Whoever it is: only that the peer holds the key of the certificate that it shows.
@@ -326,7 +352,7 @@ mod tests {
     fn under_tls_1_2_a_completed_handshake_says_that_the_clients_ca_is_loaded() {
         let ((anchors, ca), (_, other)) = (new_ca(), new_ca());
         let own = pair(&ca, "n1");
-        probe(tls(&own, &anchors), true, Some(&pair(&ca, "c")), WAIT).unwrap();
+        assert!(probe(tls(&own, &anchors), true, Some(&pair(&ca, "c")), WAIT).unwrap().asked);
         let refused = probe(tls(&own, &anchors), true, Some(&pair(&other, "c")), WAIT).unwrap_err();
         assert!(matches!(refused, ProbeError::Refused(_)), "{refused:?}");
     }

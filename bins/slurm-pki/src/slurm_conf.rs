@@ -16,6 +16,7 @@ pub(crate) struct SlurmConf {
     path: PathBuf,
     values: HashMap<String, String>,
     controllers: Vec<String>,
+    addresses: HashMap<String, String>,
     node_lines: Vec<Vec<Word>>,
 }
 
@@ -44,11 +45,16 @@ impl SlurmConf {
             path: path.to_owned(),
             values: HashMap::new(),
             controllers: Vec::new(),
+            addresses: HashMap::new(),
             node_lines: Vec::new(),
         };
         for (_, word) in files.keys() {
             if word.is("SlurmctldHost") {
-                conf.controllers.push(word.value.split('(').next().unwrap_or_default().to_owned());
+                let (host, address) = word.value.split_once('(').unwrap_or((&word.value, ""));
+                conf.controllers.push(host.to_owned());
+                if let Some(address) = address.strip_suffix(')') {
+                    conf.addresses.insert(host.to_owned(), address.to_owned());
+                }
             }
             conf.values.insert(word.key.to_ascii_lowercase(), word.value.clone());
         }
@@ -70,6 +76,11 @@ impl SlurmConf {
     /// The hosts of SlurmctldHost lines, without addresses, the primary first.
     pub(crate) fn controllers(&self) -> &[String] {
         &self.controllers
+    }
+
+    /// Where a controller is reached, where its SlurmctldHost line says so.
+    pub(crate) fn controller_address(&self, host: &str) -> Option<&str> {
+        self.addresses.get(host).map(String::as_str)
     }
 
     /// The NodeName lines: what they mean stands in [`crate::node_line`].
@@ -105,6 +116,7 @@ mod tests {
         assert_eq!(conf.get("slurmuser"), Some("slurm"));
         assert_eq!(conf.get("StateSaveLocation"), Some("/var/spool"));
         assert_eq!(conf.controllers(), ["h1", "h2"]);
+        assert_eq!((conf.controller_address("h1"), conf.controller_address("h2")), (Some("10.0.0.1"), None));
     }
 
     #[test]

@@ -57,17 +57,15 @@ pub enum Signer {
 }
 
 impl Signer {
-    /// Opens the signer. The key first, its certificates after it: a rollover writes the certificates that
-    /// a key needs before the key.
+    /// Opens the signer.
     ///
     /// # Errors
     /// When the CA key cannot be used, or does not belong to the certificates.
     pub fn open(config: &ControllerConfig) -> Result<Self, Error> {
         match config.signer {
             Place::Local => {
-                let key = ca_key(&config.ca_key)?;
-                let ca =
-                    LocalCa::new(ca_certificates(config)?, key).map_err(Error::contents(&config.ca_key))?;
+                let (key, certificates) = key_and_certificates(config)?;
+                let ca = LocalCa::new(certificates, key).map_err(Error::contents(&config.ca_key))?;
                 Ok(Self::Local(Box::new(ca)))
             }
             Place::Vault => Err(no_vault("signer")),

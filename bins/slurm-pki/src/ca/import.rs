@@ -15,6 +15,7 @@ use site::file::{self, Keep, NewFile, Owner};
 use site::signer;
 
 use super::new::{CERTIFICATE_MODE, KEY_MODE, try_out};
+use super::rollover::refuse_while_under_way;
 use crate::admin::Admin;
 use crate::advice::{Advice, Advise as _};
 use crate::dated_copy;
@@ -65,6 +66,7 @@ impl Import {
             )
             .into());
         }
+        refuse_while_under_way(&admin)?;
         let owner = admin.slurm_user_to_write_for()?;
         let now = clock::now();
         let (ca, bytes) = self.read(&admin, now)?;

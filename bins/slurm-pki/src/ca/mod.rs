@@ -2,6 +2,7 @@
 
 mod import;
 pub(crate) mod new;
+mod rollover;
 mod show;
 mod subject;
 
@@ -18,7 +19,8 @@ use crate::report;
 #[command(after_help = "Examples:\n  \
     slurm-pki ca show\n  \
     slurm-pki ca init --intermediate --lifetime 15y\n  \
-    slurm-pki ca import --cert /root/slurm_ca.pem --key /root/slurm_ca.key")]
+    slurm-pki ca import --cert /root/slurm_ca.pem --key /root/slurm_ca.key\n  \
+    slurm-pki ca rollover begin")]
 pub(crate) struct Ca {
     #[command(subcommand)]
     command: Command,
@@ -29,6 +31,7 @@ enum Command {
     Init(Init),
     Show(show::Show),
     Import(import::Import),
+    Rollover(rollover::Rollover),
 }
 
 /// Make the CA and nothing else; `slurm-pki init` makes it too
@@ -54,6 +57,7 @@ impl Ca {
             Command::Init(init) => init.run(global),
             Command::Show(show) => show.run(global),
             Command::Import(import) => import.run(global),
+            Command::Rollover(rollover) => rollover.run(global),
         }
     }
 }

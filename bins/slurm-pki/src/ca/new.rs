@@ -51,6 +51,76 @@ pub(crate) struct CaOptions {
     common_name: Option<String>,
 }
 
+impl CaOptions {
+    /// For a CA that follows another.
+    ///
+    /// # Errors
+    /// When an intermediate was asked for.
+    pub(super) fn refuse_intermediate(&self) -> anyhow::Result<()> {
+        if self.intermediate {
+            return Err(Advice::new(
+                "a rollover makes a root alone",
+                "leave --intermediate out; the new root signs certificates itself",
+            )
+            .into());
+        }
+        Ok(())
+    }
+
+    /// The name of the CA that follows `old`: as given, else the usual one with the number of the generation, as in
+    /// "c1 Slurm CA G2". Two CAs of one name could not be told apart (slurm-contract.md 3.4).
+    ///
+    /// # Errors
+    /// When it cannot be a CA's name, or is one that is there.
+    pub(super) fn next_name(&self, admin: &Admin, old: &LocalCa) -> anyhow::Result<String> {
+        let taken = old.certificates().common_names();
+        let is_taken = |name: &str| taken.iter().any(|is| is.eq_ignore_ascii_case(name.as_bytes()));
+        if self.common_name.is_some() {
+            let name = common_name(admin, self)?;
+            if is_taken(&name) {
+                return Err(Advice::new(
+                    format!("there is a CA called {name:?} already"),
+                    "give the new one another name with --common-name",
+                )
+                .into());
+            }
+            return Ok(name);
+        }
+        let base = default_name(admin);
+        let own =
+            old.issuer().facts().common_names.first().map(|name| String::from_utf8_lossy(name).into_owned());
+        let next = own.and_then(|name| generation(&name)).unwrap_or(1).saturating_add(1);
+        let names = (next..next.saturating_add(100)).map(|number| format!("{base} G{number}"));
+        let free = names.into_iter().find(|name| !is_taken(name)).unwrap_or(base);
+        fits(free)
+    }
+
+    /// The common name, where one was asked for.
+    pub(super) fn given_name(&self) -> Option<&str> {
+        self.common_name.as_deref()
+    }
+
+    /// What stands beside the common name.
+    pub(super) fn subject<'a>(&'a self, admin: &'a Admin) -> &'a [(SubjectAttribute, String)] {
+        self.subject.as_ref().map_or(&admin.controller.subject, |given| &given.0)
+    }
+
+    /// The CA's life.
+    pub(super) fn lifetime(&self) -> Duration {
+        self.lifetime
+    }
+
+    /// The kind of its key.
+    pub(super) fn key_kind(&self) -> pki::key::KeyKind {
+        self.key_type.into()
+    }
+}
+
+/// 3 of "c1 Slurm CA G3".
+fn generation(name: &str) -> Option<u32> {
+    name.rsplit_once(" G")?.1.parse().ok().filter(|number| *number > 0)
+}
+
 /// The CA's files, and who makes them.
 struct Maker<'a> {
     admin: &'a Admin,
@@ -90,7 +160,14 @@ pub(crate) fn complete(
 }
 
 fn common_name(admin: &Admin, options: &CaOptions) -> anyhow::Result<String> {
-    let name = options.common_name.clone().unwrap_or_else(|| format!("{} Slurm CA", admin.cluster()));
+    fits(options.common_name.clone().unwrap_or_else(|| default_name(admin)))
+}
+
+fn default_name(admin: &Admin) -> String {
+    format!("{} Slurm CA", admin.cluster())
+}
+
+fn fits(name: String) -> anyhow::Result<String> {
     let reserved = NodeName::parse(name.as_bytes()).is_ok_and(|name| name.is_reserved());
     if subject::is_name(&name, MAX_NAME) && !reserved {
         return Ok(name);
@@ -206,13 +283,9 @@ impl Maker<'_> {
     }
 
     fn new_ca<'n>(&'n self, name: &'n str) -> anyhow::Result<NewCa<'n>> {
-        let subject: &[(SubjectAttribute, String)] = match &self.options.subject {
-            Some(given) => &given.0,
-            None => &self.admin.controller.subject,
-        };
         Ok(NewCa {
             common_name: name,
-            subject,
+            subject: self.options.subject(self.admin),
             serial: Serial::new(random::bytes().advise()?),
             validity: self.options.lifetime,
             backdate: self.admin.controller.backdate,

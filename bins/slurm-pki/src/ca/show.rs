@@ -28,6 +28,9 @@ use crate::report;
 )]
 pub(super) struct Show {}
 
+/// The kind of a root's certificate under another CA.
+const CROSS: &str = "cross certificate";
+
 /// A CA as it lies in its files.
 #[derive(Serialize)]
 struct Shown {
@@ -92,7 +95,8 @@ fn look(admin: &Admin, now: UnixTime) -> anyhow::Result<Shown> {
     let sent = certificates.chain.iter().map(|ca| (ca, &files.ca_chain, false));
     let shown = trusted
         .chain(sent)
-        .map(|(ca, file, trusted)| certificate(ca, file, trusted, issuer.as_ref() == Some(ca), now));
+        .map(|(ca, file, trusted)| certificate(ca, file, trusted, issuer.as_ref() == Some(ca), now))
+        .map(|shown| named_as_cross(shown, &certificates));
     Ok(Shown {
         ca_cert: files.ca_cert.clone(),
         ca_chain: (!certificates.chain.is_empty()).then(|| files.ca_chain.clone()),
@@ -111,6 +115,15 @@ fn key_of(path: &Path, certificates: &CaCertificates) -> (Key, Option<X509>) {
     match LocalCa::new(certificates.clone(), key) {
         Ok(ca) => (shown(kind, Some(true), None), Some(ca.issuer().clone())),
         Err(e) => (shown(kind, Some(false), Some(e.to_string())), None),
+    }
+}
+
+/// A root's certificate under another CA: it goes along in the middle of a rollover.
+fn named_as_cross(shown: Certificate, all: &CaCertificates) -> Certificate {
+    let root = all.anchors.iter().find(|root| root.is_self_issued() && root.facts().subject == shown.subject);
+    match root {
+        Some(_) if shown.kind == "intermediate" => Certificate { kind: CROSS, ..shown },
+        _ => shown,
     }
 }
 
@@ -139,6 +152,7 @@ fn certificate(ca: &X509, file: &Path, trusted: bool, signs: bool, now: UnixTime
 
 fn print(ca: &Certificate, now: UnixTime) {
     let role = match (ca.trusted, ca.signs) {
+        (false, false) if ca.kind == CROSS => "sent after what the root of this name issues",
         (true, true) => "every host trusts it, and it signs",
         (true, false) => "every host trusts it",
         (false, true) => "sent after each certificate, and it signs",

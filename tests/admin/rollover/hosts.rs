@@ -1,0 +1,77 @@
+//! The bundle on its way to other hosts, through a tool that stays on this one.
+
+use std::fs;
+
+use crate::cluster::{Cluster, count};
+
+/// n1 and n2 are other hosts. What "runs there" runs here, but ca_cert goes to `there/HOST/`; a host whose folder is
+/// missing cannot be reached.
+fn cluster() -> Cluster {
+    let cluster = Cluster::with(&[], "");
+    let [ctld, n1, n2] = cluster.ports;
+    cluster.site.slurm_conf(&format!(
+        "SlurmctldHost=localhost(127.0.0.1)\nSlurmctldPort={ctld}\nNodeName=n[1-2] NodeAddr=127.0.0.1 Port={n1},{n2}\n"
+    ));
+    let script = "\
+[ -d THERE/$1 ] || { echo \"no route\"; exit 255; }\n\
+case $2 in\n\
+\"sh \"*) file=${2#sh }; sed -i \"s,'HERE','THERE/$1',; s, HERE/, THERE/$1/,\" \"$file\"; said=$(sh \"$file\") || exit;;\n\
+*) said=$(eval \"$2\") || exit;;\n\
+esac\n\
+echo \"$said\" | sed \"s,THERE/$1/,HERE/,\"\n";
+    let (here, there) = (cluster.site.text_path("."), cluster.site.text_path("there"));
+    let here = here.trim_end_matches("/.");
+    cluster.site.write("run.sh", &script.replace("THERE", &there).replace("HERE", here), 0o755);
+    let run = cluster.site.text_path("run.sh");
+    let config = cluster.site.read("slurm-pki.toml")
+        + &format!(
+            "\n[fleet]\nrun = [\"bash\", \"{run}\", \"{{host}}\", \"{{command}}\"]\n\
+                    copy = [\"sh\", \"-c\", \"cp $1 $2\", \"{{host}}\", \"{{from}}\", \"{{to}}\"]\n"
+        );
+    cluster.site.write("slurm-pki.toml", &config, 0o644);
+    cluster
+}
+
+#[test]
+fn a_host_that_is_not_reached_is_named_and_gets_it_with_the_same_command_again() {
+    let cluster = cluster();
+    fs::create_dir_all(cluster.site.path("there/n1")).unwrap();
+    let said = cluster.refused("begin");
+    assert!(said.contains("failed on 1 of 2 hosts: n2") && said.contains("no route"), "{said}");
+    assert_eq!(cluster.phase(), "begun", "what is here is right all the same");
+    let both = cluster.site.read("ca_cert.pem");
+    assert_eq!(count(&both), 2);
+    assert_eq!(cluster.site.read("there/n1/ca_cert.pem"), both);
+    let status = cluster.status();
+    assert_eq!((&status["hosts_given"], &status["hosts_lacking"]), (&1.into(), &serde_json::json!(["n2"])));
+    let said = cluster.rollover("switch");
+    assert!(said.contains("not known to have the new root yet: n2"), "{said}");
+    assert!(cluster.refused("abort").contains("failed on 1 of 2 hosts: n2"));
+    assert_eq!(cluster.phase(), "aborting");
+    fs::create_dir_all(cluster.site.path("there/n2")).unwrap();
+    fs::remove_dir_all(cluster.site.path("there/n1")).unwrap();
+    cluster.rollover("abort");
+    assert_eq!(cluster.site.read("there/n2/ca_cert.pem"), cluster.old);
+    assert_eq!(cluster.phase(), "none");
+}
+
+#[test]
+fn the_dead_are_left_out_and_forgotten_once_they_are_reached() {
+    let cluster = cluster();
+    fs::create_dir_all(cluster.site.path("there/n1")).unwrap();
+    cluster.rollover("begin --skip n2");
+    assert!(cluster.site.read("state/fleet/skipped.json").contains("\"n2\""));
+    assert_eq!(cluster.status()["hosts_skipped"], serde_json::json!(["n2"]));
+    fs::create_dir_all(cluster.site.path("there/n2")).unwrap();
+    cluster.rollover("begin");
+    assert!(!cluster.site.read("state/fleet/skipped.json").contains("\"n2\""));
+    assert_eq!(cluster.site.read("there/n2/ca_cert.pem"), cluster.site.read("ca_cert.pem"));
+    assert_eq!(cluster.status()["hosts_lacking"], serde_json::json!([]));
+}
+
+#[test]
+fn without_pushing_it_says_what_has_to_get_where() {
+    let cluster = cluster();
+    let said = cluster.rollover("begin --no-push");
+    assert!(said.contains("SHA-256 ") && said.contains("to n[1-2], and into images"), "{said}");
+}

@@ -1,0 +1,147 @@
+//! The proof before the old root goes: what a daemon has loaded, and what it serves.
+
+use crate::cluster::Cluster;
+use crate::server::{self, Server};
+
+/// A rollover before its last step, with pairs of either CA for n1 and n2.
+struct Switched {
+    cluster: Cluster,
+    old: [(String, String); 2],
+    new: [(String, String); 2],
+    both: String,
+    _slurmctld: Server,
+}
+
+impl Switched {
+    fn new() -> Self {
+        let cluster = Cluster::with_nodes();
+        let old = pairs(&cluster);
+        cluster.rollover("begin");
+        cluster.rollover("switch");
+        let (both, new) = (cluster.site.read("ca_cert.pem"), pairs(&cluster));
+        let (cert, key) = (cluster.site.read("ctld_cert.pem"), cluster.site.read("ctld_cert_key.pem"));
+        let slurmctld = Server::start(cluster.ports[0], &cert, &key, &both);
+        Self { cluster, old, new, both, _slurmctld: slurmctld }
+    }
+
+    fn n1(&self) -> Server {
+        Server::start(self.cluster.ports[1], &self.new[0].0, &self.new[0].1, &self.both)
+    }
+
+    /// The command refuses because of n2 alone, with this reason, and the old root stays.
+    #[track_caller]
+    fn refused(&self, reason: &str) {
+        let trusted = self.cluster.site.read("ca_cert.pem");
+        let said = self.cluster.refused("finish --yes");
+        assert!(said.contains("the old root stays: not shown by n2\n"), "{said}");
+        assert!(said.contains(&format!("n2: {reason}")), "{said}");
+        assert_eq!(self.cluster.site.read("ca_cert.pem"), trusted);
+        assert_eq!(self.cluster.phase(), "switched");
+    }
+}
+
+fn pairs(cluster: &Cluster) -> [(String, String); 2] {
+    let out = cluster.site.text_path("pairs");
+    cluster.site.done(&["cert", "issue", "slurmd", "n[1-2]", "--out", &out, "--force"]);
+    ["n1", "n2"].map(|node| {
+        let read = |name: &str| cluster.site.read(&format!("pairs/{node}/slurmd_{name}.pem"));
+        (read("cert"), read("cert_key"))
+    })
+}
+
+#[test]
+fn whoever_has_the_new_root_only_on_its_disk_has_not_shown_it() {
+    let site = Switched::new();
+    let _n1 = site.n1();
+    let [_, (cert, key)] = &site.new;
+    let _n2 = Server::start(site.cluster.ports[2], cert, key, &site.cluster.old);
+    site.refused("the new root is not loaded there");
+}
+
+#[test]
+fn whoever_serves_the_old_cas_certificate_is_named() {
+    let site = Switched::new();
+    let _n1 = site.n1();
+    let [_, (cert, key)] = &site.old;
+    let _n2 = Server::start(site.cluster.ports[2], cert, key, &site.both);
+    site.refused("a certificate of the old CA is served");
+}
+
+#[test]
+fn silence_is_not_a_proof_and_other_words_than_tls_are_none() {
+    let site = Switched::new();
+    let _n1 = site.n1();
+    server::answering(site.cluster.ports[2], "");
+    site.refused("the new root is not loaded there");
+    let site = Switched::new();
+    let _n1 = site.n1();
+    server::answering(site.cluster.ports[2], "HTTP/1.1 400 Bad Request\r\n\r\n");
+    site.refused("the daemon's port does not speak TLS");
+}
+
+#[test]
+fn a_handshake_without_a_question_for_a_certificate_shows_nothing() {
+    let site = Switched::new();
+    let _n1 = site.n1();
+    let [_, (cert, key)] = &site.new;
+    let _n2 = Server::that_does_not_ask(site.cluster.ports[2], cert, key);
+    site.refused("what answers there asks for no certificate");
+}
+
+#[test]
+fn the_dead_are_left_out_by_name_and_remembered() {
+    let site = Switched::new();
+    let _n1 = site.n1();
+    site.refused("nobody answers");
+    assert!(site.cluster.refused("finish --yes --skip n3").contains("--skip n3: no such host"));
+    site.cluster.rollover("finish --yes --skip n2");
+    assert_eq!(site.cluster.phase(), "none");
+    assert!(site.cluster.site.read("state/fleet/skipped.json").contains("\"n2\""));
+}
+
+#[test]
+fn nothing_goes_before_somebody_said_yes() {
+    let site = Switched::new();
+    let _n1 = site.n1();
+    let [_, (cert, key)] = &site.new;
+    let _n2 = Server::start(site.cluster.ports[2], cert, key, &site.both);
+    let said = site.cluster.refused("finish");
+    assert!(said.contains("shown    by 3 of 3") && said.contains("--yes"), "{said}");
+    assert_eq!(site.cluster.phase(), "switched");
+}
+
+#[test]
+fn a_name_that_cannot_be_asked_is_judged_by_the_ledger() {
+    let cluster = Cluster::new();
+    let out = cluster.site.text_path("pairs");
+    let issue = |name: &str| cluster.site.done(&["cert", "issue", "sackd", name, "--out", &out, "--force"]);
+    issue("login1");
+    issue("login2");
+    cluster.rollover("begin --no-push");
+    cluster.rollover("switch");
+    issue("login1");
+    let (cert, key) = (cluster.site.read("ctld_cert.pem"), cluster.site.read("ctld_cert_key.pem"));
+    let _slurmctld = Server::start(cluster.ports[0], &cert, &key, &cluster.site.read("ca_cert.pem"));
+    let said = cluster.refused("finish --no-push --yes");
+    assert!(
+        said.contains("not shown by login2\n") && said.contains("the last certificate of this name"),
+        "{said}"
+    );
+    let left = cluster.status()["left"].to_string();
+    assert!(left.contains("wait for the renewal of login2"), "{left}");
+    issue("login2");
+    cluster.rollover("finish --no-push --yes");
+}
+
+/// What is shown to daemons is in the ledger, as every certificate is.
+#[test]
+fn the_certificate_of_a_proof_is_recorded() {
+    let site = Switched::new();
+    let _n1 = site.n1();
+    site.refused("nobody answers");
+    let shown: Vec<_> =
+        site.cluster.site.issued().into_iter().filter(|name| name == "slurm-pki-rollover").collect();
+    assert_eq!(shown.len(), 1);
+    site.cluster.rollover("abort");
+    assert_eq!(site.cluster.phase(), "none");
+}
