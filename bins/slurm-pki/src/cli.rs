@@ -17,7 +17,8 @@ use crate::global::Global;
         slurm-pki init --cluster c1             CA, daemon certificates, token store\n  \
         slurm-pki node add n[001-128]           enrol nodes\n  \
         slurm-pki node bundle n[001-128] --out /root/bundles\n  \
-        slurm-pki conf show                     the lines for slurm.conf"
+        slurm-pki conf show                     the lines for slurm.conf\n  \
+        slurm-pki status                        everything at a glance, and what runs out next"
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -41,6 +42,7 @@ enum Command {
     Check(crate::check::Check),
     #[command(subcommand)]
     Ledger(crate::ledger::LedgerCommand),
+    Status(crate::status::Status),
 }
 
 impl Cli {
@@ -60,6 +62,7 @@ impl Cli {
             Command::Cert(cert) => return cert.run(global),
             Command::Check(check) => return check.run(global),
             Command::Ledger(ledger) => ledger.run(global),
+            Command::Status(status) => status.run(global),
         }
         .map(|()| Exit::DONE)
     }

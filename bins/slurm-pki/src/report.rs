@@ -60,6 +60,35 @@ pub(crate) fn json(schema: &str, data: &impl Serialize) -> anyhow::Result<()> {
 
 /// A result of several columns, for a person. A script asks for `--json`.
 pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) {
+    line(&laid_out(header, rows));
+}
+
+/// What a row is to look like on a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mood {
+    /// As it is.
+    Plain,
+    /// Worth a look: yellow.
+    Warn,
+    /// Trouble: red.
+    Bad,
+}
+
+/// The same with rows that stand out on a terminal.
+pub(crate) fn moody_table(header: &[&str], rows: Vec<(Mood, Vec<String>)>) {
+    let (moods, rows): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
+    let text = printable(&laid_out(header, rows));
+    // A cell is never broken, so each row is one line, after that of the header.
+    for (line, mood) in text.lines().zip(std::iter::once(Mood::Plain).chain(moods)) {
+        match mood {
+            Mood::Warn if colours() => raw_line(&format!("\x1b[33m{line}\x1b[0m")),
+            Mood::Bad if colours() => raw_line(&format!("\x1b[31m{line}\x1b[0m")),
+            _ => raw_line(line),
+        }
+    }
+}
+
+fn laid_out(header: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::NOTHING);
     table.set_header(header.iter().copied());
@@ -69,7 +98,7 @@ pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) {
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
-    line(&table.trim_fmt());
+    table.trim_fmt()
 }
 
 /// Whether to colour what goes to stdout: only on a terminal, and not with NO_COLOR.

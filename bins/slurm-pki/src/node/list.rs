@@ -1,14 +1,15 @@
 //! `node list`: every node with its rights and its last certificate.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use clap::Args;
 use pki::name::NodeName;
 use pki::time::UnixTime;
 use serde::Serialize;
 use site::ledger::Ledger;
-use site::token_list;
 
+use super::census::Listed;
 use super::enrolment::Enrolment;
 use super::refused::Refused;
 use super::view::{State, View, last_certificates};
@@ -172,20 +173,12 @@ fn note(view: &View) -> String {
 
 /// The names in token_list, sorted. Its bare tokens serve any other name; they are not nodes, but said.
 pub(super) fn listed_names(admin: &Admin) -> anyhow::Result<Vec<NodeName>> {
-    let Some(list) = admin.controller.token_list.as_ref().filter(|list| list.exists()) else {
-        return Ok(Vec::new());
-    };
-    let lines = token_list::entries(list).advise()?;
-    let bare = lines.iter().filter(|(name, _)| name.is_none()).count();
+    let Listed { names, bare } = Listed::of(admin)?;
     if bare > 0 {
+        let list = admin.controller.token_list.as_deref().unwrap_or(Path::new("token_list")).display();
         report::warning(&format!(
-            "{} has {bare} bare tokens: each of them enrols any node without records",
-            list.display()
+            "{list} has {bare} bare tokens: each of them enrols any node without records"
         ));
     }
-    let mut names: Vec<_> =
-        lines.into_iter().filter_map(|(name, _)| name).filter(|name| !name.is_reserved()).collect();
-    names.sort();
-    names.dedup();
     Ok(names)
 }

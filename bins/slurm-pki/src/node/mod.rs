@@ -5,6 +5,7 @@
 
 mod add;
 mod bundle;
+pub(crate) mod census;
 mod enrolment;
 mod import;
 mod list;
@@ -16,7 +17,7 @@ mod show;
 mod static_pair;
 mod token;
 pub(crate) mod tree;
-mod view;
+pub(crate) mod view;
 
 use clap::Subcommand;
 

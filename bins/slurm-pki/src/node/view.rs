@@ -48,6 +48,8 @@ pub(crate) enum State {
     Renews,
     /// A line of token_list enrols it.
     Listed,
+    /// It has a certificate and no record: a static pair, or issued while `bind` asked for none.
+    Unrecorded,
     /// It can do nothing.
     Removed,
 }
@@ -59,6 +61,7 @@ impl State {
             Self::Enrolled => "enrolled",
             Self::Renews => "renews",
             Self::Listed => "listed",
+            Self::Unrecorded => "unrecorded",
             Self::Removed => "removed",
         }
     }
@@ -134,6 +137,12 @@ impl View {
             records: Vec::new(),
             last_certificate: last,
         }
+    }
+
+    /// A name that has a certificate, and nothing else.
+    pub(crate) fn unrecorded(name: &NodeName, last: Entry) -> Self {
+        let state = State::Unrecorded;
+        Self { state, enrols: false, binds: false, foreign: false, ..Self::listed(name, Some(last)) }
     }
 }
 
