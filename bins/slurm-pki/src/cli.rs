@@ -43,6 +43,7 @@ enum Command {
     #[command(subcommand)]
     Ledger(crate::ledger::LedgerCommand),
     Status(crate::status::Status),
+    Metrics(crate::metrics::Metrics),
 }
 
 impl Cli {
@@ -63,6 +64,7 @@ impl Cli {
             Command::Check(check) => return check.run(global),
             Command::Ledger(ledger) => ledger.run(global),
             Command::Status(status) => status.run(global),
+            Command::Metrics(metrics) => metrics.run(global),
         }
         .map(|()| Exit::DONE)
     }

@@ -28,6 +28,7 @@ mod ledger;
 mod making;
 #[allow(dead_code, reason = "commands that reach other hosts follow")]
 mod members;
+mod metrics;
 mod moment;
 mod node;
 #[allow(dead_code, reason = "commands that reach other hosts follow")]

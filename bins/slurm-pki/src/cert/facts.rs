@@ -42,6 +42,18 @@ pub(crate) enum State {
 }
 
 impl State {
+    /// All of them.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Missing,
+        Self::Unknown,
+        Self::Broken,
+        Self::Expired,
+        Self::Untrusted,
+        Self::Due,
+        Self::Foreign,
+        Self::Ok,
+    ];
+
     /// The word for it, the same in JSON.
     pub(crate) fn word(self) -> &'static str {
         match self {

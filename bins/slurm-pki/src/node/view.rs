@@ -55,6 +55,10 @@ pub(crate) enum State {
 }
 
 impl State {
+    /// All of them.
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Enrolled, Self::Renews, Self::Listed, Self::Unrecorded, Self::Removed];
+
     /// The word for it, the same in JSON.
     pub(crate) fn word(self) -> &'static str {
         match self {

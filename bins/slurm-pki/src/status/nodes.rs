@@ -42,6 +42,8 @@ pub(crate) struct Nodes {
     pub(crate) late: String,
     /// Nodes whose records cannot be used, as a hostlist.
     pub(crate) unusable: String,
+    /// How many of those there are.
+    pub(crate) unusable_count: usize,
     /// Why the first of those cannot.
     pub(crate) unusable_why: Option<String>,
     /// When the certificate of each node ends.
@@ -64,6 +66,9 @@ pub(crate) enum CertificateState {
 }
 
 impl CertificateState {
+    /// All of them.
+    pub(crate) const ALL: [Self; 4] = [Self::Ok, Self::Late, Self::Expired, Self::Never];
+
     /// The word for it, the same in JSON.
     pub(crate) fn word(self) -> &'static str {
         match self {
@@ -104,6 +109,7 @@ impl Nodes {
         nodes.late = fold(CertificateState::Late);
         nodes.certificates = by_state.iter().map(|(state, names)| (*state, names.len())).collect();
         nodes.unusable = fold_texts(census.unusable.iter().map(|(name, _)| NodeName::as_str(name)));
+        nodes.unusable_count = census.unusable.len();
         nodes.unusable_why = census.unusable.first().map(|(_, why)| why.clone());
         nodes
     }

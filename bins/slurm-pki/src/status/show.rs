@@ -120,7 +120,8 @@ fn node_rows(nodes: &Nodes, now: UnixTime) -> Vec<Row> {
         }
     }
     if nodes.unusable_why.is_some() {
-        rows.push(row(Mood::Bad, "nodes", "", "unusable", "", &unusable));
+        let count = nodes.unusable_count.to_string();
+        rows.push(row(Mood::Bad, "nodes", &count, "unusable", "", &unusable));
     }
     rows
 }
@@ -167,7 +168,11 @@ fn ledger_row(ledger: &LedgerState, now: UnixTime) -> Row {
         0 => String::new(),
         some => format!("; {some} compressed files are not read"),
     };
-    let note = format!("{last}; {size} in {} files, {free} free{compressed}", ledger.extent.files);
+    let files = match ledger.extent.files {
+        1 => "1 file".to_owned(),
+        files => format!("{files} files"),
+    };
+    let note = format!("{last}; {size} in {files}, {free} free{compressed}");
     let (mood, state) = if ledger.is_tight() { (Mood::Bad, "LITTLE ROOM") } else { (Mood::Plain, "ok") };
     row(mood, "ledger", &ledger.folder.display().to_string(), state, "", &note)
 }
