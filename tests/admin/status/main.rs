@@ -8,6 +8,8 @@
 )]
 
 mod certificates;
+mod nodes;
+mod overview;
 mod pairs;
 #[path = "../scratch.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
