@@ -3,7 +3,7 @@
 //! The C compiler is looked for once more, earlier, by `.cargo/compiler-present`: without it xtask itself cannot be linked.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Result, bail};
@@ -82,6 +82,14 @@ pub(crate) const TESTS: &[Tool] = &[
     program("nm", "binutils", "lists what a static program links"),
     program("openssl", "openssl", "reads back what the programs write"),
     program("strace", "strace", "shows what the programs open"),
+    program("logrotate", "logrotate", "rotates a ledger that is written to"),
+    Tool {
+        name: "promtool",
+        kind: Kind::Program,
+        debian: "prometheus",
+        rhel: "golang-github-prometheus",
+        purpose: "reads metrics and alerts (Prometheus itself need not run)",
+    },
 ];
 
 /// What `cargo xtask bench` needs besides the build: what the shell scripts run.
@@ -117,7 +125,9 @@ fn present(tool: &Tool) -> bool {
 
 fn on_path(name: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| executable(&folder.join(name)))
+    // Programs for root are not on everybody's PATH; the tests that run them look there too.
+    let for_root = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    std::env::split_paths(&path).chain(for_root).any(|folder| executable(&folder.join(name)))
 }
 
 fn executable(file: &Path) -> bool {

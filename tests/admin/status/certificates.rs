@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::time::Duration;
 
-use support::programs::program;
+use support::programs::{copy_for_everybody, program};
 
 use crate::pairs::{self, DAY};
 use crate::scratch::{Scratch, caller, text};
@@ -136,6 +136,7 @@ fn a_reader_without_rights_gets_the_certificates_facts() {
     if caller() != 0 {
         fs::set_permissions(site.path("ctld_cert_key.pem"), fs::Permissions::from_mode(0o000)).unwrap();
     }
+    let slurm_pki = copy_for_everybody(&program("slurm-pki"), &site.path("."));
     let as_daemon = |args: &[&str]| {
         let mut command = match caller() {
             0 => Command::new("setpriv"),
@@ -144,7 +145,7 @@ fn a_reader_without_rights_gets_the_certificates_facts() {
         if caller() == 0 {
             command.args(["--reuid=1", "--regid=1", "--clear-groups"]);
         }
-        command.arg(program("slurm-pki")).args(args);
+        command.arg(&slurm_pki).args(args);
         command.env("SLURM_CONF", site.path("slurm.conf")).env("SLURM_PKI_CONF", site.path("slurm-pki.toml"));
         command.output().unwrap()
     };

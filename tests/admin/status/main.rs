@@ -8,9 +8,12 @@
 )]
 
 mod certificates;
+mod metrics;
+mod monitoring;
 mod nodes;
 mod overview;
 mod pairs;
+mod rotation;
 #[path = "../scratch.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod scratch;

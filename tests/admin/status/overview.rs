@@ -183,26 +183,16 @@ fn a_part_that_cannot_be_read_says_so_and_hides_no_other() {
     put(&site, "state/fleet/skipped.json", "{\"h7\":{\"since\":1700000000,\"missed\":\"a push\"}}");
     assert!(site.done(&["status"]).0.contains("h7: missed a push"));
     put(&site, "state/tokens/n1.json", "{");
-    let status = status_of_bad_record(&site);
-    assert_eq!(status["nodes"]["unusable"], "n1");
-    assert_eq!(status["nodes"]["total"], 5);
-}
-
-fn status_of_bad_record(site: &Scratch) -> Value {
     assert!(site.done(&["status"]).0.contains("unusable"));
-    status(site)
+    let nodes = &self::status(&site)["nodes"];
+    assert_eq!((&nodes["unusable"], &nodes["total"]), (&"n1".into(), &5.into()));
 }
 
 #[test]
 fn on_a_terminal_trouble_is_red_unless_no_color_is_set() {
     let site = six_nodes();
-    let config = site.read("slurm-pki.toml") + "\n[controller]\nbind = \"warn\"\n";
-    if !site.read("slurm-pki.toml").contains("[controller]") {
-        site.write("slurm-pki.toml", &config, 0o644);
-    } else {
-        let text = site.read("slurm-pki.toml").replace("[controller]", "[controller]\nbind = \"warn\"");
-        site.write("slurm-pki.toml", &text, 0o644);
-    }
+    let config = site.read("slurm-pki.toml").replace("[controller]", "[controller]\nbind = \"warn\"");
+    site.write("slurm-pki.toml", &config, 0o644);
     let on_terminal = |no_color: &str| {
         let mut script = Command::new("script");
         script.args(["-qec", &format!("{} status", program("slurm-pki").display()), "/dev/null"]);
