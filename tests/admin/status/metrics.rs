@@ -17,7 +17,7 @@ use crate::scratch::{Scratch, caller, text};
 fn assert_promtool_takes(metrics: &str) {
     let mut promtool = Command::new("promtool");
     promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut promtool = promtool.spawn().expect("promtool is there");
+    let mut promtool = promtool.spawn().unwrap();
     promtool.stdin.take().unwrap().write_all(metrics.as_bytes()).unwrap();
     let output = promtool.wait_with_output().unwrap();
     let said = text(&output.stdout) + &text(&output.stderr);

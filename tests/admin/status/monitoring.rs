@@ -20,8 +20,7 @@ fn read(path: &str) -> String {
 
 #[track_caller]
 fn promtool(args: &[&str]) {
-    let output =
-        Command::new("promtool").current_dir(workspace()).args(args).output().expect("promtool is there");
+    let output = Command::new("promtool").current_dir(workspace()).args(args).output().unwrap();
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
 }
 
