@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{ConfigFile, ControllerConfig};
-use crate::error::Error;
+use super::{ConfigFile, ControllerConfig, Window};
+use crate::error::{Error, quoted};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -80,8 +80,8 @@ pub struct DaemonConfig {
     pub command: Vec<String>,
     /// Where it answers over TLS.
     pub probe: Option<String>,
-    /// When it may be restarted.
-    pub window: Option<String>,
+    /// When it may be restarted; `None`: at any time.
+    pub window: Option<Window>,
     /// Whether the config has a section for it at all.
     pub configured: bool,
 }
@@ -136,6 +136,10 @@ impl DaemonConfig {
         if !(0.1..=0.95).contains(&keys.renew_at) {
             return Err(config.refuse(format!("renew_at = {} is not between 0.1 and 0.95", keys.renew_at)));
         }
+        let window = super::given(keys.window).map(|text| {
+            Window::parse(&text).map_err(|why| config.refuse(format!("window = {} {why}", quoted(&text))))
+        });
+        let window = window.transpose()?;
         Ok(Self {
             cert: file("cert", &keys.cert, "cert")?,
             key: file("key", &keys.key, "cert_key")?,
@@ -145,7 +149,7 @@ impl DaemonConfig {
             activate: keys.activate,
             command: keys.command,
             probe: super::given(keys.probe),
-            window: super::given(keys.window),
+            window,
             configured,
         })
     }

@@ -80,6 +80,7 @@ mod tests {
             ("[daemons.ctl]\n", "ctl"),
             ("[daemons.ctld]\ncrt = \"/x\"\n", "crt"),
             ("[node]\ncolour = 1\n", "colour"),
+            ("[daemons.dbd]\nwindow = \"Sunday\"\n", "window"),
         ] {
             let config = ConfigFile::parse(Path::new("t"), text.as_bytes()).unwrap();
             let error = config.refuse_unknown().unwrap_err().to_string();

@@ -12,6 +12,7 @@ mod known;
 mod node;
 mod template;
 mod upkeep;
+mod window;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -26,6 +27,7 @@ pub use fleet::FleetConfig;
 pub use node::NodeConfig;
 pub use template::Template;
 pub use upkeep::{CheckConfig, HooksConfig, MetricsConfig};
+pub use window::Window;
 
 use crate::error::{Error, quoted};
 use crate::file::{self, Keep};
