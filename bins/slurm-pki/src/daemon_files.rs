@@ -113,6 +113,11 @@ impl DaemonFiles {
         Ok(Self { daemon, cert: config.cert.clone(), key: config.key.clone(), folder })
     }
 
+    /// The folder of the numbered pairs.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The certificate file, under the name that Slurm knows.
     pub(crate) fn cert(&self) -> &Path {
         &self.cert

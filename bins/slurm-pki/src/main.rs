@@ -3,6 +3,7 @@
 //! One file per command; what they share is the site as an admin sees it ([`admin`]), and one place
 //! that talks to the person ([`report`]).
 
+mod activation;
 mod admin;
 mod advice;
 mod ca;

@@ -77,11 +77,9 @@ mod tests {
     #[test]
     fn the_hour_that_comes_twice_is_open_twice() {
         // 2026-10-25: 03:00 becomes 02:00 at 01:00 UTC.
-        for (utc, is) in [
-            ("2026-10-25T00:30:00Z", true),
-            ("2026-10-25T01:30:00Z", true),
-            ("2026-10-25T02:00:00Z", false),
-        ] {
+        for (utc, is) in
+            [("2026-10-25T00:30:00Z", true), ("2026-10-25T01:30:00Z", true), ("2026-10-25T02:00:00Z", false)]
+        {
             assert_eq!(open("Sun 02:00-03:00", utc), is, "{utc}");
         }
     }

@@ -1,5 +1,6 @@
 //! `slurm-pki cert`: certificates of Slurm's daemons, by an admin's own decision.
 
+mod activate;
 mod daemon_pair;
 mod due;
 pub(crate) mod facts;
@@ -25,6 +26,7 @@ pub(crate) use host_names::host_names;
     slurm-pki cert list\n  \
     slurm-pki cert needs-renewal ctld\n  \
     slurm-pki cert issue ctld\n  \
+    slurm-pki cert activate ctld\n  \
     slurm-pki cert issue dbd --host db1.example.org\n  \
     slurm-pki cert issue slurmd n[001-128] --out /root/pairs")]
 pub(crate) struct Cert {
@@ -34,6 +36,7 @@ pub(crate) struct Cert {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Activate(activate::Activate),
     Issue(issue::Issue),
     List(list::List),
     NeedsRenewal(needs_renewal::NeedsRenewal),
@@ -46,6 +49,7 @@ impl Cert {
     /// Whatever went wrong, with what to do.
     pub(crate) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         match &self.command {
+            Command::Activate(activate) => activate.run(global).map(|()| Exit::DONE),
             Command::Issue(issue) => issue.run(global).map(|()| Exit::DONE),
             Command::List(list) => list.run(global).map(|()| Exit::DONE),
             Command::NeedsRenewal(question) => question.run(global),

@@ -30,6 +30,7 @@ pub(crate) use delivery::{Delivery, Placed, digest};
 pub(crate) use outcomes::Outcomes;
 pub(crate) use script::quoted;
 pub(crate) use skips::Skips;
+pub(crate) use tool::shown;
 
 /// Text of POSIX sh for one host. It runs as root there, with `set -eu`; `say WORDS` makes a line of the result.
 #[derive(Clone, Debug)]

@@ -78,7 +78,7 @@ fn filled(words: &[String], places: &[(&str, &str)]) -> Vec<String> {
 }
 
 /// The last lines of an output, as one.
-fn shown(output: &str) -> String {
+pub(crate) fn shown(output: &str) -> String {
     let lines: Vec<_> = output.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let last = lines.get(lines.len().saturating_sub(3)..).unwrap_or_default().join("; ");
     crate::report::printable(&last).chars().take(MAX_SHOWN).collect()

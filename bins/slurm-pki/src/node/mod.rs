@@ -12,7 +12,7 @@ mod list;
 mod outgoing;
 mod refused;
 mod remove;
-mod scontrol;
+pub(crate) mod scontrol;
 mod show;
 mod static_pair;
 mod token;

@@ -16,6 +16,12 @@ use crate::slurm_command;
 /// JSON of some 100,000 nodes.
 const MAX_JSON: u64 = 1024 * 1024 * 1024;
 
+/// How long scontrol may take, in seconds: it asks every controller in turn, each for MessageTimeout.
+const PATIENCE: &str = "90";
+
+/// What timeout(1) exits with when the time was over.
+const TIME_OVER: i32 = 124;
+
 /// The node names of `scontrol show nodes --json`: from a file, from stdin (`-`), or asked for here
 /// (empty).
 ///
@@ -51,13 +57,22 @@ fn at_most(source: impl Read) -> std::io::Result<Vec<u8>> {
     Ok(json)
 }
 
-fn shown_nodes() -> anyhow::Result<Vec<u8>> {
-    let output = scontrol().args(["show", "nodes", "--json"]).stdin(Stdio::null()).output();
-    let output = output.map_err(|e| not_run(&e))?;
+/// `scontrol show nodes --json` of this host.
+///
+/// # Errors
+/// When scontrol cannot be run, fails, or has not ended after [`PATIENCE`].
+pub(crate) fn shown_nodes() -> anyhow::Result<Vec<u8>> {
+    // timeout(1) ends what waits for a slurmctld without end.
+    let mut command = slurm_command::new("timeout");
+    command.args(["-k", "1", PATIENCE, "scontrol", "show", "nodes", "--json"]);
+    let output = command.stdin(Stdio::null()).output().map_err(|e| not_run(&e))?;
     if output.status.success() {
         return Ok(output.stdout);
     }
-    let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    let why = match output.status.code() {
+        Some(TIME_OVER) => format!("no answer in {PATIENCE} s"),
+        _ => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+    };
     Err(Advice::new(format!("scontrol show nodes --json failed: {why}"), "try it by hand on this host")
         .into())
 }

@@ -108,6 +108,17 @@ pub(crate) fn on_this_host(admin: &Admin, here: Option<&Here>, controller: bool)
     Ok(checks)
 }
 
+/// Slurmctld's part alone, before something is restarted; nothing where this host is no controller.
+///
+/// # Errors
+/// When a node would get no certificate from it.
+pub(crate) fn of_controller(admin: &Admin) -> anyhow::Result<()> {
+    if !controller::is_here(&admin.controller) {
+        return Ok(());
+    }
+    verdict(&on_this_host(admin, None, true)?)
+}
+
 /// What this host cannot tell.
 ///
 /// # Errors

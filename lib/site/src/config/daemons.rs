@@ -80,6 +80,8 @@ pub struct DaemonConfig {
     pub command: Vec<String>,
     /// Where it answers over TLS.
     pub probe: Option<String>,
+    /// How long `command` may take, and after it the daemon until it answers.
+    pub wait: Duration,
     /// When it may be restarted; `None`: at any time.
     pub window: Option<Window>,
     /// Whether the config has a section for it at all.
@@ -97,6 +99,7 @@ struct Keys {
     activate: bool,
     command: Vec<String>,
     probe: String,
+    wait: String,
     window: String,
 }
 
@@ -111,6 +114,7 @@ impl Default for Keys {
             activate: false,
             command: Vec::new(),
             probe: String::new(),
+            wait: "90s".into(),
             window: String::new(),
         }
     }
@@ -149,6 +153,7 @@ impl DaemonConfig {
             activate: keys.activate,
             command: keys.command,
             probe: super::given(keys.probe),
+            wait: config.span("wait", &keys.wait, Duration::from_secs(1), Duration::from_secs(3600))?,
             window,
             configured,
         })

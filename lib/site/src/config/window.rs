@@ -81,7 +81,8 @@ fn days_of(text: &str) -> Result<[bool; 7], String> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     let (first, last) = (day_of(first)?, day_of(last)?);
     let mut days = [false; 7];
-    let within = |day: usize| if first <= last { first <= day && day <= last } else { first <= day || day <= last };
+    let within =
+        |day: usize| if first <= last { first <= day && day <= last } else { first <= day || day <= last };
     days.iter_mut().enumerate().for_each(|(day, is)| *is = within(day));
     Ok(days)
 }
@@ -146,7 +147,9 @@ mod tests {
     #[test]
     fn several_parts_and_days_around_the_weekend_are_taken() {
         let window = "Sat-Mon 00:00-24:00, Wed 12:00-12:01";
-        for (day, open) in [(MON, true), (1, false), (2, true), (3, false), (FRI, false), (SAT, true), (SUN, true)] {
+        for (day, open) in
+            [(MON, true), (1, false), (2, true), (3, false), (FRI, false), (SAT, true), (SUN, true)]
+        {
             assert_eq!(covers(window, day, "12:00"), open, "{day}");
         }
         assert!(!covers(window, 2, "12:01"));
@@ -155,8 +158,19 @@ mod tests {
     #[test]
     fn what_means_nothing_is_refused() {
         for bad in [
-            "", "Sun", "Sun 2:00-4:00", "Sun 02:00", "So 02:00-04:00", "02:00-25:00", "02:60-03:00", "24:00-02:00",
-            "02:00-02:00", "Sun 02:00-04:00,", "Sun Mon 02:00-04:00", "+2:00-04:00", "Sun-Tue-Wed 02:00-04:00",
+            "",
+            "Sun",
+            "Sun 2:00-4:00",
+            "Sun 02:00",
+            "So 02:00-04:00",
+            "02:00-25:00",
+            "02:60-03:00",
+            "24:00-02:00",
+            "02:00-02:00",
+            "Sun 02:00-04:00,",
+            "Sun Mon 02:00-04:00",
+            "+2:00-04:00",
+            "Sun-Tue-Wed 02:00-04:00",
         ] {
             assert!(Window::parse(bad).is_err(), "{bad}");
         }

@@ -1,0 +1,63 @@
+//! What has to hold before anything is restarted: Slurm has no old process to fall back to, and a node that cannot renew
+//! is lost at its next start (slurm-contract.md 3.5).
+//!
+//! It is about certmgr: where nodes have static pairs, nobody asks slurmctld for a certificate.
+
+use pki::time::UnixTime;
+
+use super::renewals::{self, Shown};
+use crate::admin::Admin;
+use crate::advice::Advice;
+use crate::global::Global;
+use crate::hostlist;
+use crate::node::scontrol;
+use crate::{rehearse, report};
+
+/// Nothing, when things may be restarted. `dead`: whether slurmctld is down already and is to be started; then nobody can
+/// be asked about the nodes. A rehearsal leaves a mark: `--dry-run` does without.
+///
+/// # Errors
+/// When a node would get no certificate, when nodes do not renew, or when that cannot be told.
+pub(crate) fn pass(global: &Global, admin: &Admin, dead: bool, now: UnixTime) -> anyhow::Result<()> {
+    let Some(slurm) = admin.slurm.as_ref().filter(|slurm| slurm.get("CertmgrType").is_some()) else {
+        return Ok(());
+    };
+    if global.dry_run {
+        report::line("would rehearse first, as slurm-pki rehearse does");
+    } else {
+        rehearse::of_controller(admin)?;
+    }
+    match nodes_renew(slurm.get("CertmgrParameters"), now) {
+        Err(Refusal::NotAsked(why)) if dead => {
+            report::warning(&format!("slurmctld is down, so nobody can tell whether nodes renew: {why}"));
+            Ok(())
+        }
+        Err(Refusal::NotAsked(why)) => Err(Advice::new(
+            format!("nothing is restarted: whether nodes renew their certificates cannot be told: {why}"),
+            "see that scontrol show nodes --json works on this host as root or SlurmUser, and run this again",
+        )
+        .into()),
+        Err(Refusal::Late(nodes)) => Err(Advice::new(
+            format!("nothing is restarted: nodes answer, but have not renewed within the period: {nodes}"),
+            "see slurmd's log there for certmgr's errors, and run slurm-pki rehearse here; a node that must not \
+             hold this up is taken out by scontrol update nodename=NODE state=down reason=certificate",
+        )
+        .into()),
+        Ok(()) => Ok(()),
+    }
+}
+
+enum Refusal {
+    NotAsked(String),
+    Late(String),
+}
+
+fn nodes_renew(certmgr_parameters: Option<&str>, now: UnixTime) -> Result<(), Refusal> {
+    let period = renewals::period(certmgr_parameters).map_err(Refusal::NotAsked)?;
+    let json = scontrol::shown_nodes().map_err(|e| Refusal::NotAsked(e.to_string()))?;
+    let shown = Shown::parse(&json).map_err(|e| Refusal::NotAsked(format!("scontrol's JSON: {e}")))?;
+    match shown.late(period, now).as_slice() {
+        [] => Ok(()),
+        late => Err(Refusal::Late(hostlist::fold_texts(late.iter().copied()))),
+    }
+}
