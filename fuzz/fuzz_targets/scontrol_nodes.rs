@@ -9,6 +9,8 @@ mod advice;
 mod hostlist;
 #[path = "../../bins/slurm-pki/src/node/scontrol.rs"]
 mod scontrol;
+#[path = "../../bins/slurm-pki/src/slurm_command.rs"]
+mod slurm_command;
 
 fuzz_target!(|json: &[u8]| {
     let folder = tempfile::tempdir().unwrap();
