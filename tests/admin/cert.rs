@@ -228,6 +228,8 @@ fn every_command_comes_with_worked_examples() {
         &["cert", "issue"],
         &["conf"],
         &["conf", "show"],
+        &["conf", "enable"],
+        &["conf", "disable"],
     ] {
         let (help, _) = site.done(&[command, &["--help"]].concat());
         assert!(help.contains("Examples:\n  slurm-pki "), "{command:?}: {help}");

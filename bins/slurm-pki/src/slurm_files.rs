@@ -34,10 +34,20 @@ pub(crate) struct SlurmFiles {
 pub(crate) struct SlurmFile {
     /// Where it was found.
     pub(crate) path: PathBuf,
+    /// The same without links: a file that is included by two names is one.
+    real: PathBuf,
     /// Its bytes.
     pub(crate) text: Secret,
     /// Owner and mode that these bytes had.
     pub(crate) metadata: Metadata,
+}
+
+impl SlurmFile {
+    /// A file that was read.
+    pub(crate) fn new(path: PathBuf, text: Secret, metadata: Metadata) -> Self {
+        let real = std::fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
+        Self { path, real, text, metadata }
+    }
 }
 
 impl SlurmFiles {
@@ -63,9 +73,10 @@ impl SlurmFiles {
 
     fn add(&mut self, path: PathBuf, text: Secret, metadata: Metadata, depth: usize) -> anyhow::Result<()> {
         let read = lines(text.expose());
-        let file = self.files.iter().position(|file| file.path == path).unwrap_or(self.files.len());
+        let new = SlurmFile::new(path, text, metadata);
+        let file = self.files.iter().position(|file| file.real == new.real).unwrap_or(self.files.len());
         if file == self.files.len() {
-            self.files.push(SlurmFile { path, text, metadata });
+            self.files.push(new);
         }
         for line in read {
             match line {

@@ -10,6 +10,7 @@ use super::options::OptionFiles;
 use super::restarts::{self, Turn};
 use super::still;
 use super::turning::Turning;
+use super::wish::TLS_TYPE;
 use crate::global::Global;
 use crate::report;
 use crate::slurm_conf::SlurmConf;
@@ -18,21 +19,24 @@ use crate::slurm_conf::SlurmConf;
 #[derive(Args, Debug)]
 #[command(
     after_help = "What conf enable added and changed is put back byte by byte; what others changed since stays. \
-    Where conf enable was never run, or a value was changed since, these keys go altogether: TLSType, TLSParameters, \
-    CertmgrType, CertmgrParameters, CertgenType, CertgenParameters, and of DebugFlags the flags TLS and AuditTLS.\n\n\
-    Keys of these that stood there before conf enable are still there afterwards, and named: a second run takes them \
-    out.\n\n\
+    Where TLS is on although conf enable was never run, where a value was changed since, and with --all, these keys go \
+    altogether: TLSType, TLSParameters, CertmgrType, CertmgrParameters, CertgenType, CertgenParameters, and of \
+    DebugFlags the flags TLS and AuditTLS. Keys of these that stood there before conf enable stay, and are named.\n\n\
     Exit codes: 0 changed, or nothing to change; 1 refused or failed; 64 wrong usage.\n\n\
     Examples:\n  \
     slurm-pki conf disable --dry-run       only show the difference\n  \
     slurm-pki conf disable --prepare       slurm.conf.new beside it, while the cluster runs\n  \
     slurm-pki conf disable                 with all daemons stopped\n  \
+    slurm-pki conf disable --all           every key about TLS, whoever wrote it\n  \
     slurm-pki conf disable --node          the options of slurmd and sackd on this host"
 )]
 pub(super) struct Disable {
     /// Only write new files beside the old ones (slurm.conf.new), whatever runs
     #[arg(long)]
     prepare: bool,
+    /// Take out keys too that conf enable did not put there
+    #[arg(long)]
+    all: bool,
     #[command(flatten)]
     node: OptionFiles,
 }
@@ -40,14 +44,14 @@ pub(super) struct Disable {
 impl Disable {
     pub(super) fn run(&self, global: &Global) -> anyhow::Result<()> {
         if self.node.node {
-            return self.node.disable(global, self.prepare);
+            return self.node.disable(global, self.prepare, self.all);
         }
         let path = SlurmConf::path_here();
         let mut files = vec![Editing::slurm(&path)?.ok_or_else(|| missing(&path))?];
         files.extend(Editing::slurm(&path.with_file_name("slurmdbd.conf"))?);
         let mut by_hand = vec!["# take out of slurm.conf and slurmdbd.conf, on every host".to_owned()];
         by_hand.extend(files.iter().flat_map(Editing::ours));
-        editing::disable(&mut files)?;
+        editing::disable(&mut files, self.all)?;
         let left: BTreeSet<_> = files.iter().flat_map(Editing::left).collect();
         // slurm.conf comes first: with it TLS is off, whatever else is left.
         let changes: Vec<_> = files.iter().map(Editing::changes).collect::<anyhow::Result<_>>()?;
@@ -60,14 +64,15 @@ impl Disable {
             question: "Make these changes, and turn TLS off at the next start of Slurm?",
         };
         let must_hold = || if self.prepare { Ok(()) } else { still::must_stand_still() };
-        if turning.carry_out(must_hold)? {
-            if !left.is_empty() {
-                let left: Vec<_> = left.into_iter().collect();
-                report::warning(&format!(
-                    "still there, as before conf enable: {}; run conf disable again to take them out too",
-                    left.join(", ")
-                ));
-            }
+        let done = turning.carry_out(must_hold)?;
+        if !left.is_empty() && !global.dry_run {
+            let keys = left.iter().copied().collect::<Vec<_>>().join(", ");
+            let state = if left.contains(TLS_TYPE) { "TLS is still on" } else { "TLS is off" };
+            report::warning(&format!(
+                "{state}; still there, and not by conf enable: {keys} (conf disable --all takes them out too)"
+            ));
+        }
+        if done {
             restarts::print(Turn::Off);
         }
         Ok(())

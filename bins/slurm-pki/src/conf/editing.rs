@@ -9,7 +9,7 @@ use super::block::{self, Undone};
 use super::change::Change;
 use super::document::{Document, Form};
 use super::shell::{SACKD_OPTIONS, SLURMD_OPTIONS};
-use super::wish::{EVERY_KEY, Remains, Wish, without_tls};
+use super::wish::{self, EVERY_KEY, Remains, Wish, without_tls};
 use crate::advice::Advise as _;
 use crate::slurm_files::{SlurmFile, SlurmFiles};
 
@@ -49,7 +49,7 @@ impl Editing {
     /// When it cannot be read, or in two ways.
     pub(super) fn options(path: &Path) -> anyhow::Result<Self> {
         let (text, metadata) = file::read_with_metadata(path, MAX_OPTIONS).advise()?;
-        Self::new(Form::Shell, vec![SlurmFile { path: path.to_owned(), text, metadata }], Vec::new())
+        Self::new(Form::Shell, vec![SlurmFile::new(path.to_owned(), text, metadata)], Vec::new())
     }
 
     fn new(form: Form, files: Vec<SlurmFile>, order: Vec<(usize, String, usize)>) -> anyhow::Result<Self> {
@@ -133,10 +133,17 @@ impl Editing {
         Ok(())
     }
 
-    /// Our keys that stand there now, the flags left out.
+    /// Whether it turned TLS on, before any edit.
+    fn is_on(&self) -> bool {
+        self.value(wish::TLS_TYPE).is_some_and(|value| wish::is_on(&value))
+    }
+
+    /// Our keys that stand there now, the flags left out, and what says that there is no TLS.
     pub(super) fn left(&self) -> Vec<&'static str> {
-        let stands = |key: &&str| self.files.iter().any(|edited| !edited.document.words_of(key).is_empty());
-        super::wish::KEYS.into_iter().filter(stands).collect()
+        let words = |key| self.files.iter().flat_map(move |edited| edited.document.words_of(key));
+        let counts =
+            |key: &&'static str| words(key).any(|word| *key != wish::TLS_TYPE || wish::is_on(&word.value));
+        wish::KEYS.into_iter().filter(counts).collect()
     }
 
     /// The files that are to change.
@@ -160,18 +167,18 @@ impl Editing {
     }
 }
 
-/// Puts all of them back; where enable has done nothing to any, our keys go altogether. What then remains of our keys is
-/// what was there before enable.
+/// Puts all of them back. Our keys go altogether, whoever put them there, when `everything` is to go, and where TLS is on
+/// although enable has changed nothing.
 ///
 /// # Errors
 /// When something cannot be taken out.
-pub(super) fn disable<'a>(all: impl IntoIterator<Item = &'a mut Editing>) -> anyhow::Result<()> {
-    let mut all: Vec<&mut Editing> = all.into_iter().collect();
+pub(super) fn disable(all: &mut [Editing], everything: bool) -> anyhow::Result<()> {
+    let is_on = all.iter().any(Editing::is_on);
     let mut undone = false;
-    for editing in &mut all {
+    for editing in all.iter_mut() {
         undone |= editing.undo()?;
     }
-    if undone { Ok(()) } else { all.iter_mut().try_for_each(|editing| editing.take_all_out()) }
+    if everything || is_on && !undone { all.iter_mut().try_for_each(Editing::take_all_out) } else { Ok(()) }
 }
 
 /// Takes what is ours of a key out, wherever it stands.

@@ -67,7 +67,7 @@ impl OptionFiles {
     ///
     /// # Errors
     /// When there is no file, or it cannot be changed.
-    pub(super) fn disable(&self, global: &Global, prepare: bool) -> anyhow::Result<()> {
+    pub(super) fn disable(&self, global: &Global, prepare: bool, everything: bool) -> anyhow::Result<()> {
         let mut files = Vec::new();
         let mut by_hand = Vec::new();
         for (path, _) in self.files()? {
@@ -76,7 +76,7 @@ impl OptionFiles {
             by_hand.extend(editing.ours());
             files.push(editing);
         }
-        editing::disable(&mut files)?;
+        editing::disable(&mut files, everything)?;
         let changes: Vec<_> = files.iter().map(Editing::changes).collect::<anyhow::Result<_>>()?;
         let changes = changes.into_iter().flatten().collect();
         let question = "Take the options of this host's daemons back?";

@@ -33,7 +33,7 @@ impl Turning<'_> {
             return Ok(false);
         }
         self.leave_what_others_hold()?;
-        self.refuse_two_names()?;
+        self.refuse_shared()?;
         for change in &self.changes {
             report::line(change.diff().trim_end_matches('\n'));
         }
@@ -64,13 +64,13 @@ impl Turning<'_> {
     }
 
     /// The second change of a file would undo the first.
-    fn refuse_two_names(&self) -> anyhow::Result<()> {
+    fn refuse_shared(&self) -> anyhow::Result<()> {
         let mut seen = BTreeSet::new();
         match self.changes.iter().find(|change| !seen.insert(change.real())) {
             None => Ok(()),
             Some(change) => Err(Advice::new(
-                format!("{} is included by two names", change.real().display()),
-                "include it by one name, then run this again",
+                format!("{} is included by two files: slurm.conf and slurmdbd.conf", change.real().display()),
+                "slurm.conf and slurmdbd.conf have TLS lines of their own: include that file in one of them only",
             )
             .into()),
         }

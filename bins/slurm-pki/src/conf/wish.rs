@@ -11,13 +11,16 @@ const FLAGS: [&str; 2] = ["TLS", AUDIT];
 /// slurm.conf's list of flags.
 pub(super) const DEBUG_FLAGS: &str = "DebugFlags";
 
+/// The key that turns it on.
+pub(super) const TLS_TYPE: &str = "TLSType";
+
 /// The keys that are about TLS and nothing else.
 pub(super) const KEYS: [&str; 6] =
-    ["TLSType", "TLSParameters", "CertmgrType", "CertmgrParameters", "CertgenType", "CertgenParameters"];
+    [TLS_TYPE, "TLSParameters", "CertmgrType", "CertmgrParameters", "CertgenType", "CertgenParameters"];
 
 /// Those, and the one that has our flags.
 pub(super) const EVERY_KEY: [&str; 7] = [
-    "TLSType",
+    TLS_TYPE,
     "TLSParameters",
     "CertmgrType",
     "CertmgrParameters",
@@ -98,6 +101,11 @@ fn with_parameters(old: &str, wanted: &[String]) -> String {
 
 fn list(value: &str) -> impl Iterator<Item = &str> {
     value.split(',').filter(|item| !item.is_empty())
+}
+
+/// Whether a TLSType turns TLS on.
+pub(super) fn is_on(value: &str) -> bool {
+    !["", "none", "tls/none"].iter().any(|off| value.eq_ignore_ascii_case(off))
 }
 
 /// What remains of a key without TLS; `None`: nothing does, or the key is not ours at all.

@@ -1,0 +1,107 @@
+//! What has to be ready before TLS is turned on: Slurm's plugins here, programs, tokens and the CA on every host.
+
+use std::fs;
+
+use crate::apart::apart;
+use crate::scratch::Scratch;
+use crate::site::{files, with_text};
+
+const ENABLE: [&str; 3] = ["conf", "enable", "--yes"];
+
+/// Hosts that a tool reaches by running everything here, but n9, which is dead.
+fn site() -> Scratch {
+    let site = with_text(
+        "ClusterName=c1\nSlurmctldHost=ctl1\nNodeName=n[1-2] CPUs=1\nNodeName=cloud1 State=CLOUD\nPluginDir=PLUGINS\n",
+    );
+    fs::create_dir(site.path("plugins")).unwrap();
+    for name in ["tls_s2n.so", "certmgr_script.so", "certgen_script.so"] {
+        site.write(&format!("plugins/{name}"), "", 0o644);
+    }
+    let text = site.read("slurm.conf").replace("PLUGINS", &site.text_path("plugins"));
+    site.write("slurm.conf", &text, 0o644);
+    fs::remove_file(site.path("slurmdbd.conf")).unwrap();
+    site.write("reach", "#!/bin/sh\ncase $1 in n9|cloud1) exit 255;; esac\nexec sh -c \"$2\"\n", 0o755);
+    let config = format!(
+        "{}\n[node]\ntoken_file = \"{}\"\n[fleet]\nrun = [\"{}\", \"{{host}}\", \"{{command}}\"]\ndbd = \"db1\"\n",
+        site.read("slurm-pki.toml"),
+        site.text_path("%n_token.txt"),
+        site.text_path("reach"),
+    );
+    site.write("slurm-pki.toml", &config, 0o644);
+    for node in ["n1", "n2"] {
+        site.write(&format!("{node}_token.txt"), "0123456789012345678901234567890123456789012", 0o400);
+    }
+    site
+}
+
+#[track_caller]
+fn refused(site: &Scratch, wanted: &str) {
+    let before = files(site);
+    let said = site.refused(&ENABLE);
+    assert!(said.contains(wanted), "{said}");
+    assert_eq!(files(site), before);
+}
+
+#[test]
+fn with_everything_ready_it_goes_on_and_says_whom_it_did_not_ask() {
+    apart!({
+        let site = site();
+        let (_, said) = site.done(&ENABLE);
+        assert!(said.contains("not checked: cloud1 (nodes that come and go)"), "{said}");
+        assert!(site.read("slurm.conf").contains("TLSType=tls/s2n"));
+    });
+}
+
+#[test]
+fn without_the_plugin_it_names_it_and_where_it_looked() {
+    apart!({
+        for name in ["tls_s2n.so", "certmgr_script.so", "certgen_script.so"] {
+            let site = site();
+            fs::remove_file(site.path("plugins").join(name)).unwrap();
+            refused(&site, &format!("has no {name}: looked in {}", site.text_path("plugins")));
+        }
+        let site = site();
+        fs::remove_file(site.path("plugins/certmgr_script.so")).unwrap();
+        site.done(&[&ENABLE[..], &["--static"]].concat());
+    });
+}
+
+#[test]
+fn a_node_without_its_token_is_named() {
+    apart!({
+        let site = site();
+        fs::remove_file(site.path("n2_token.txt")).unwrap();
+        refused(&site, "warning: n2: no token for n2");
+    });
+}
+
+#[test]
+fn a_host_without_the_programs_is_named() {
+    apart!({
+        let site = site();
+        let before = files(&site);
+        let said = site.refused(&[&ENABLE[..], &["--programs", "/opt/slurm-pki"]].concat());
+        assert!(said.contains("no program /opt/slurm-pki/get_node_token"), "{said}");
+        assert_eq!(files(&site), before);
+    });
+}
+
+#[test]
+fn a_dead_host_refuses_until_it_is_left_out_by_name() {
+    apart!({
+        let site = site();
+        site.write("slurm.conf", &site.read("slurm.conf").replace("n[1-2]", "n[1-2,9]"), 0o644);
+        refused(&site, "failed on 1 of 5 hosts: n9");
+        site.done(&[&ENABLE[..], &["--skip", "n9"]].concat());
+        assert!(site.read("slurm.conf").contains("TLSType=tls/s2n"));
+    });
+}
+
+#[test]
+fn a_ca_certificate_that_s2n_would_not_load_refuses() {
+    apart!({
+        let site = site();
+        site.write("ca_cert.pem", &(site.read("ca_cert.pem") + "trailing text\n"), 0o644);
+        refused(&site, "error: ");
+    });
+}
