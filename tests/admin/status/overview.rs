@@ -204,3 +204,34 @@ fn on_a_terminal_trouble_is_red_unless_no_color_is_set() {
     assert!(bind.starts_with("\x1b[31m"), "{bind:?}");
     assert!(!on_terminal("1").contains('\x1b'));
 }
+
+#[test]
+fn a_host_with_a_daemon_and_no_controller_shows_what_it_has() {
+    let site = Scratch::ready();
+    site.done(&["cert", "issue", "dbd"]);
+    fs::remove_dir_all(site.path("state")).unwrap();
+    let status = status(&site);
+    assert_eq!(status["nodes"], Value::Null);
+    assert_eq!(status["ca"]["problem"], Value::Null);
+    assert_eq!(status["ca"]["certificates"][0]["in_use"], true);
+    let programs: Vec<_> =
+        status["daemons"].as_array().unwrap().iter().map(|pair| &pair["program"]).collect();
+    assert_eq!(programs, ["slurmctld", "slurmdbd"]);
+    assert!(site.done(&["status"]).0.contains("nodes, tokens and ledger are on the controllers"));
+    let metrics = site.done(&["metrics"]).0;
+    assert!(metrics.contains("slurm_pki_part_readable{part=\"ca\"} 1"), "{metrics}");
+    assert!(!metrics.contains("slurm_pki_node") && !metrics.contains("slurm_pki_ledger"), "{metrics}");
+}
+
+#[test]
+fn a_change_of_ca_that_is_under_way_is_shown() {
+    let site = Scratch::ready();
+    assert_eq!(status(&site)["rollover"], Value::Null);
+    site.done(&["ca", "rollover", "begin", "--yes", "--skip", "h1"]);
+    let rollover = &status(&site)["rollover"];
+    assert_eq!(rollover["phase"], "begun");
+    let new = rollover["new"].as_str().unwrap();
+    let table = site.done(&["status"]).0;
+    assert!(table.contains("begun") && table.contains(&format!("to {new}; what is next")), "{table}");
+    assert!(site.done(&["metrics"]).0.contains("slurm_pki_rollover_under_way 1"));
+}

@@ -2,7 +2,7 @@
 
 mod import;
 pub(crate) mod new;
-mod rollover;
+pub(crate) mod rollover;
 mod show;
 mod subject;
 

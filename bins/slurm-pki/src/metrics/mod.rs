@@ -115,13 +115,10 @@ fn of_run(text: &mut Exposition, overview: &Overview) {
         "When this was written: an old time is a run that failed.",
         Some(overview.time.0),
     );
-    let problems = overview.problems();
-    let readable = |part: &'static str| !problems.iter().any(|(unreadable, _)| *unreadable == part);
-    let parts = ["ca", "rollover", "nodes", "tokens", "skipped", "ledger"];
     text.gauge(
         "slurm_pki_part_readable",
         "Whether this part of the site could be read; what could not is missing below.",
-        parts.map(|part| (vec![("part", part)], readable(part).into())),
+        overview.parts().into_iter().map(|(part, readable)| (vec![("part", part)], readable.into())),
     );
     let modes = ["required", "warn", "off"];
     text.gauge(

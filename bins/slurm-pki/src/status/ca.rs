@@ -101,6 +101,8 @@ impl CaCertificate {
 /// The certificate that signs; `None` where that is done elsewhere.
 fn issuer(admin: &Admin, certificates: &CaCertificates) -> Result<Option<X509>, String> {
     match admin.controller.signer {
+        // Without the state of a controller here, another host signs.
+        Place::Local if !super::is_controller(admin) => Ok(None),
         Place::Local => {
             let key = signer::ca_key(&admin.controller.ca_key).map_err(|e| e.to_string())?;
             let ca = LocalCa::new(certificates.clone(), key).map_err(|e| e.to_string())?;

@@ -7,10 +7,11 @@ mod ca;
 mod ending;
 mod ledger;
 mod nodes;
-mod rollover;
 mod show;
 mod skipped;
 mod tokens;
+
+use std::io::ErrorKind;
 
 use clap::Args;
 use pki::policy::Bind;
@@ -22,12 +23,12 @@ pub(crate) use ca::{Ca, CaCertificate};
 pub(crate) use ending::Ending;
 pub(crate) use ledger::LedgerState;
 pub(crate) use nodes::{CertificateState, Nodes};
-pub(crate) use rollover::Rollover;
 pub(crate) use skipped::Skipped;
 pub(crate) use tokens::Tokens;
 
 use crate::admin::Admin;
 use crate::advice::Advice;
+use crate::ca::rollover::UnderWay;
 use crate::cert::facts::DaemonFacts;
 use crate::global::Global;
 use crate::node::census::Census;
@@ -68,6 +69,8 @@ impl Status {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Part<T> {
+    /// This host has no controller's state: neither store nor ledger. Null in JSON.
+    Elsewhere,
     /// As it is.
     Known(T),
     /// It could not be read.
@@ -82,13 +85,17 @@ impl<T> Part<T> {
     pub(crate) fn known(&self) -> Option<&T> {
         match self {
             Self::Known(part) => Some(part),
-            Self::Unknown { .. } => None,
+            Self::Unknown { .. } | Self::Elsewhere => None,
         }
+    }
+
+    fn is_here(&self) -> bool {
+        !matches!(self, Self::Elsewhere)
     }
 
     fn problem(&self) -> Option<&str> {
         match self {
-            Self::Known(_) => None,
+            Self::Known(_) | Self::Elsewhere => None,
             Self::Unknown { problem } => Some(problem),
         }
     }
@@ -115,7 +122,7 @@ pub(crate) struct Overview {
     /// What hosts trust and what signs.
     pub(crate) ca: Part<Ca>,
     /// A change of CA that is under way.
-    pub(crate) rollover: Part<Option<Rollover>>,
+    pub(crate) rollover: Part<Option<UnderWay>>,
     /// The pairs of this host's daemons.
     pub(crate) daemons: Vec<DaemonFacts>,
     /// Nodes and their certificates.
@@ -137,31 +144,57 @@ impl Overview {
     /// When the config has no meaning.
     pub(crate) fn of(global: &Global, admin: &Admin) -> anyhow::Result<Self> {
         let now = clock::now();
-        let census = Census::take(global, admin);
-        let (nodes, tokens) = match census {
-            Ok(census) => {
-                (Part::Known(Nodes::of(admin, &census, now)), Part::Known(Tokens::of(&census, now)))
-            }
-            Err(e) => {
-                let unknown = || format!("{e:#}");
-                (Part::Unknown { problem: unknown() }, Part::Unknown { problem: unknown() })
-            }
-        };
         let mut overview = Self {
             time: now,
             cluster: admin.cluster(),
             bind: bind_word(admin.controller.bind),
             ca: Ca::of(admin, now).into(),
-            rollover: Rollover::of(admin).into(),
+            rollover: Part::Elsewhere,
             daemons: DaemonFacts::of_this_host(admin, now)?,
-            nodes,
-            tokens,
-            skipped: skipped::of(admin).into(),
-            ledger: LedgerState::of(admin).into(),
+            nodes: Part::Elsewhere,
+            tokens: Part::Elsewhere,
+            skipped: Part::Elsewhere,
+            ledger: Part::Elsewhere,
             next: Vec::new(),
         };
+        if is_controller(admin) {
+            overview.look_at_state(global, admin);
+        }
         overview.next = ending::all(&overview);
         Ok(overview)
+    }
+
+    /// What only a controller has.
+    fn look_at_state(&mut self, global: &Global, admin: &Admin) {
+        let census = Census::take(global, admin);
+        (self.nodes, self.tokens) = match census {
+            Ok(census) => (
+                Part::Known(Nodes::of(admin, &census, self.time)),
+                Part::Known(Tokens::of(&census, self.time)),
+            ),
+            Err(e) => {
+                let problem = format!("{e:#}");
+                (Part::Unknown { problem: problem.clone() }, Part::Unknown { problem })
+            }
+        };
+        self.rollover = UnderWay::of(admin).into();
+        self.skipped = skipped::of(admin).into();
+        self.ledger = LedgerState::of(admin).into();
+    }
+
+    /// The parts that this host has, and whether each could be read.
+    pub(crate) fn parts(&self) -> Vec<(&'static str, bool)> {
+        let all = [
+            ("ca", self.ca.is_here()),
+            ("rollover", self.rollover.is_here()),
+            ("nodes", self.nodes.is_here()),
+            ("tokens", self.tokens.is_here()),
+            ("skipped", self.skipped.is_here()),
+            ("ledger", self.ledger.is_here()),
+        ];
+        let problems = self.problems();
+        let readable = |part| !problems.iter().any(|(unreadable, _)| *unreadable == part);
+        all.into_iter().filter(|(_, here)| *here).map(|(part, _)| (part, readable(part))).collect()
     }
 
     /// The parts that could not be read.
@@ -193,6 +226,15 @@ impl Overview {
         )
         .into())
     }
+}
+
+/// Whether this host has a controller's state. slurmdbd's host, say, has a pair and nothing else to show; a site
+/// whose folders cannot be looked at is not taken for one.
+fn is_controller(admin: &Admin) -> bool {
+    let files = &admin.controller;
+    [&files.tokens, &files.ledger]
+        .into_iter()
+        .any(|folder| !matches!(folder.symlink_metadata(), Err(e) if e.kind() == ErrorKind::NotFound))
 }
 
 /// As the config has it.

@@ -11,6 +11,7 @@ use crate::admin::Admin;
 use crate::hostlist::fold_texts;
 use crate::node::census::Census;
 use crate::node::view::{State, View};
+use crate::parameters::Parameters;
 
 /// Slurm's own default, in minutes (slurm.conf(5)).
 const DEFAULT_PERIOD: u64 = 1440;
@@ -157,11 +158,11 @@ fn is_late(issued: UnixTime, period: Duration, now: UnixTime) -> bool {
 /// How often a node renews: `certificate_renewal_period` of CertmgrParameters, in minutes; one that has no
 /// meaning is another command's to complain of.
 fn renewal_period(admin: &Admin) -> Duration {
-    let parameters =
-        admin.slurm.as_ref().and_then(|slurm| slurm.get("CertmgrParameters")).unwrap_or_default();
-    let given = parameters.split(',').filter_map(|parameter| parameter.split_once('='));
-    let given = given.filter(|(key, _)| key.trim().eq_ignore_ascii_case("certificate_renewal_period"));
-    let minutes = given.filter_map(|(_, value)| value.trim().parse::<u64>().ok()).next_back();
+    let parameters = admin.slurm.as_ref().and_then(|slurm| slurm.get("CertmgrParameters"));
+    let given = Parameters::of(parameters).get("certificate_renewal_period").unwrap_or_default();
+    // As atoi() reads it.
+    let digits = given.find(|c: char| !c.is_ascii_digit()).unwrap_or(given.len());
+    let minutes = given.get(..digits).and_then(|digits| digits.parse::<u64>().ok());
     let minutes = minutes.filter(|minutes| *minutes > 0).unwrap_or(DEFAULT_PERIOD);
     Duration::from_secs(minutes.saturating_mul(60))
 }

@@ -3,7 +3,7 @@
 use pki::time::UnixTime;
 use site::config::CheckConfig;
 
-use super::{CertificateState, LedgerState, Nodes, Overview, Tokens};
+use super::{CertificateState, LedgerState, Nodes, Overview, Part, Tokens};
 use crate::admin::Admin;
 use crate::advice::Advise as _;
 use crate::cert::facts::{DaemonFacts, State};
@@ -50,10 +50,17 @@ fn site_rows(overview: &Overview) -> Vec<Row> {
         "warn" => (Mood::Bad, "a request without a binding is let through: set bind = \"required\""),
         _ => (Mood::Bad, "any peer gets a certificate for any name: set bind = \"required\""),
     };
-    let mut rows = vec![row(mood, "site", &overview.cluster, &format!("bind {}", overview.bind), "", note)];
+    // Only a controller judges requests.
+    let mut rows = match overview.nodes {
+        Part::Elsewhere => {
+            let note = "nodes, tokens and ledger are on the controllers";
+            vec![row(Mood::Plain, "site", &overview.cluster, "", "", note)]
+        }
+        _ => vec![row(mood, "site", &overview.cluster, &format!("bind {}", overview.bind), "", note)],
+    };
     if let Some(Some(rollover)) = overview.rollover.known() {
-        let begun = rollover.begun.map(|begun| moment::relative(begun, overview.time)).unwrap_or_default();
-        let note = format!("begun {begun}; slurm-pki ca rollover status");
+        let since = moment::relative(rollover.since, overview.time);
+        let note = format!("{since}, to {}; what is next: slurm-pki ca rollover status", rollover.new);
         rows.push(row(Mood::Warn, "ca", "rollover", &rollover.phase, "", &note));
     }
     rows

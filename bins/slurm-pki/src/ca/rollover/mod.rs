@@ -18,6 +18,7 @@ mod site_files;
 mod state;
 mod status;
 mod switch;
+mod under_way;
 
 use clap::{Args, Subcommand};
 
@@ -25,6 +26,7 @@ use crate::admin::Admin;
 use crate::global::Global;
 
 pub(super) use state::refuse_while_under_way;
+pub(crate) use under_way::UnderWay;
 
 /// Replace the CA by a new one without an outage
 #[derive(Args, Debug)]
