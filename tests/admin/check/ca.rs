@@ -2,14 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::chown;
-use std::time::Duration;
 
 use support::site::{new_ca, now};
 
-use crate::healthy::{Healthy, other_ca};
+use crate::healthy::{DAY, Healthy, other_ca};
 use crate::scratch::caller;
-
-const DAY: Duration = Duration::from_secs(86_400);
 
 #[test]
 fn a_bundle_that_would_crash_a_daemon_is_found() {

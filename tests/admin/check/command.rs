@@ -30,7 +30,7 @@ fn findings_are_a_summary_line_then_a_line_each_with_what_to_do_the_worst_first(
     assert_eq!(output.status.code(), Some(2), "{said}");
     let lines: Vec<&str> = said.lines().collect();
     assert!(lines[0].starts_with("SLURM-PKI CRITICAL - 1 critical, 2 warnings, "), "{said}");
-    assert!(lines[0].contains(": period: certificate_renewal_period=1d is read as 1 minutes"), "{said}");
+    assert!(lines[0].contains(": period: certificate_renewal_period=1d is read as 1 min"), "{said}");
     assert!(lines[1].starts_with("critical  period: ") && lines[2].starts_with("          fix: "), "{said}");
     assert!(lines[3].starts_with("warning   ") && !said.contains('\x1b'), "{said}");
     let quiet = text(&well.run(&["--no-rehearsal", "--quiet"]).stdout);

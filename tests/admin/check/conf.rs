@@ -70,6 +70,7 @@ fn scripts_that_certmgr_needs_and_does_not_have_are_found() {
 #[test]
 fn scripts_that_cannot_be_run_by_their_user_are_found() {
     let well = Healthy::new();
+    ["sign_csr", "certgen"].iter().for_each(|name| well.programs.own(name));
     let sign = well.programs.path().join("sign_csr");
     let mode = |path: &std::path::Path, mode| {
         fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();

@@ -2,15 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::chown;
-use std::time::Duration;
 
 use pki::key::{KeyKind, PrivateKey};
 use support::site::{new_ca, now};
 
-use crate::healthy::Healthy;
+use crate::healthy::{DAY, Healthy, OldCa};
 use crate::scratch::caller;
-
-const DAY: Duration = Duration::from_secs(86_400);
 
 impl Healthy {
     /// Puts files of others in the place of slurmctld's.
@@ -103,26 +100,23 @@ fn owner_and_mode_are_judged_as_slurm_does_and_more_strictly_for_keys() {
 #[test]
 fn a_certificate_near_its_end_or_past_it_is_found() {
     let well = Healthy::new();
-    let config = well.site.read("slurm-pki.toml");
-    well.site.write("slurm-pki.toml", &format!("{config}\n[daemons.ctld]\nvalidity = \"100d\"\n"), 0o644);
-    well.site.done(&["cert", "issue", "ctld", "--force"]);
-    well.is_well();
-    let look = well.look(&["--warn", "99y", "--critical", "1d"]);
-    assert!(look.bad().is_empty(), "no month's warning for what lives so short: {:?}", look.bad());
-    well.site.write("slurm-pki.toml", &format!("{config}\n[daemons.ctld]\nvalidity = \"1m\"\n"), 0o644);
-    let (_, key) = new_ca("x", now(), now().plus(DAY));
-    drop(key);
-    for (begins, ends, severity) in [(90, 10, "warning"), (90, 1, "critical"), (90, -1, "critical")] {
-        let begin = now().minus(begins * DAY);
-        let end = if ends < 0 { now().minus(DAY) } else { now().plus(u32::try_from(ends).unwrap() * DAY) };
-        let (cert, key) = new_ca("slurmctld", begin, end);
-        // It is its own CA, so that peers accept it and only the date is left to find.
-        let anchors = well.site.read("ca_cert.pem");
-        well.site.write("ca_cert.pem", &(anchors.clone() + &cert), 0o644);
-        well.ctld(&cert, &key);
-        well.finds_among_others("pair-expiry", severity);
-        well.site.write("ca_cert.pem", &anchors, 0o644);
-    }
+    let ca = OldCa::new();
+    well.site.write("ca_cert.pem", &(well.site.read("ca_cert.pem") + &ca.pem), 0o644);
+    let severity = |begins: u32, life: u32, args: &[&str]| {
+        let (cert, key) = ca.issue("slurmctld", now().minus(begins * DAY), life * DAY);
+        well.ctld(&cert, key.to_pem().expose());
+        let look = well.look(&[&["--only", "files"], args].concat());
+        let bad: Vec<String> = look.bad().iter().map(|(code, bad, _)| format!("{code} {bad}")).collect();
+        bad.join(", ")
+    };
+    assert_eq!(severity(60, 120, &[]), "");
+    assert_eq!(severity(100, 120, &[]), "pair-expiry warning");
+    assert_eq!(severity(114, 120, &[]), "pair-expiry critical");
+    assert_eq!(severity(121, 120, &[]), "pair-expiry critical");
+    // No month's warning for what lives a week: the last quarter of it, and the last tenth.
+    assert_eq!(severity(5, 7, &["--warn", "99y"]), "");
+    assert_eq!(severity(6, 7, &[]), "pair-expiry warning");
+    assert_eq!(severity(99, 100, &["--warn", "12h", "--critical", "1h"]), "");
 }
 
 #[test]
@@ -227,4 +221,27 @@ fn values_that_are_allowed_and_unwise_are_found() {
         well.site.write("slurm-pki.toml", &format!("{config}{line}\n"), 0o644);
         well.finds(code, "warning");
     }
+}
+
+#[test]
+fn a_renewal_that_does_not_come_is_found_long_before_the_end() {
+    let well = Healthy::new();
+    let ca = OldCa::new();
+    well.site.write("ca_cert.pem", &(well.site.read("ca_cert.pem") + &ca.pem), 0o644);
+    let pair = |begins: u32, ends: u32| {
+        let (cert, key) = ca.issue("slurmctld", now().minus(begins * DAY), (begins + ends) * DAY);
+        let current = well.site.path(".slurm-pki/ctld/current");
+        fs::write(current.join("cert.pem"), cert).unwrap();
+        fs::write(current.join("key.pem"), key.to_pem().expose()).unwrap();
+        well.look(&["--only", "files"])
+    };
+    let look = pair(100, 40);
+    let bad = look.bad();
+    assert!(bad.len() == 1 && bad[0].0 == "pair-due" && bad[0].2.contains("nothing renews it"), "{bad:?}");
+    let look = pair(60, 80);
+    assert!(look.bad().is_empty() && look.has("pair-due"), "{}", look.data);
+    fs::remove_file(well.site.path("ctld_cert.pem")).unwrap();
+    fs::copy(well.site.path(".slurm-pki/ctld/current/cert.pem"), well.site.path("ctld_cert.pem")).unwrap();
+    let look = well.look(&["--only", "files"]);
+    assert!(look.bad().is_empty() && !look.has("pair-due"), "what others make, others renew: {}", look.data);
 }

@@ -3,21 +3,29 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::process::{Command, Output};
+use std::time::Duration;
 
+use pki::ca::{CaCertificates, LocalCa};
+use pki::key::{KeyKind, PrivateKey};
+use pki::policy::Plan;
+use pki::profile::Serial;
+use pki::time::UnixTime;
 use serde_json::Value;
 
-use crate::program_folder::ProgramFolder;
+use crate::programs::Programs;
 use crate::scratch::{Scratch, text};
+
+pub(crate) const DAY: Duration = Duration::from_secs(86_400);
 
 /// The site, the programs, and below `host` what stands for the host's own files.
 pub(crate) struct Healthy {
     pub(crate) site: Scratch,
-    pub(crate) programs: ProgramFolder,
+    pub(crate) programs: Programs,
 }
 
 impl Healthy {
     pub(crate) fn new() -> Self {
-        let healthy = Self { site: Scratch::ready(), programs: ProgramFolder::as_built() };
+        let healthy = Self { site: Scratch::ready(), programs: Programs::new() };
         for folder in ["host/proc/7", "host/run/systemd/timesync", "host/etc/ssl/certs", "plugins", "bin"] {
             healthy.folder(folder);
         }
@@ -203,6 +211,30 @@ impl Look {
 /// A CA that is not this site's.
 pub(crate) fn other_ca() -> String {
     let now = support::site::now();
-    let day = std::time::Duration::from_secs(86_400);
-    support::site::new_ca("Somebody Else's Root", now.minus(day), now.plus(3650 * day)).0
+    support::site::new_ca("Somebody Else's Root", now.minus(DAY), now.plus(3650 * DAY)).0
+}
+
+/// A CA that is older than any certificate of a test, and lives longer.
+pub(crate) struct OldCa {
+    pub(crate) pem: String,
+    key: Vec<u8>,
+}
+
+impl OldCa {
+    pub(crate) fn new() -> Self {
+        let now = support::site::now();
+        let (pem, key) = support::site::new_ca("Old Root", now.minus(200 * DAY), now.plus(900 * DAY));
+        Self { pem, key }
+    }
+
+    /// A certificate that peers accept, begun at any time.
+    pub(crate) fn issue(&self, name: &str, begins: UnixTime, life: Duration) -> (String, PrivateKey) {
+        let certificates = CaCertificates::from_pem(self.pem.as_bytes(), None).unwrap();
+        let ca = LocalCa::new(certificates, PrivateKey::from_pem(&self.key).unwrap()).unwrap();
+        let key = PrivateKey::generate(KeyKind::P256).unwrap();
+        let public = key.public().unwrap();
+        let plan = Plan::for_daemon(name, vec![name.into()], public, &[], life, Duration::ZERO, begins);
+        let certificate = ca.issue(&plan, Serial::new(support::site::random()), begins).unwrap();
+        (certificate.to_pem().to_owned(), key)
+    }
 }

@@ -6,9 +6,6 @@
     reason = "a broken premise stops the test"
 )]
 
-#[path = "../program_folder/mod.rs"]
-#[expect(dead_code, reason = "shared with tests that need other parts of it")]
-mod program_folder;
 #[path = "../scratch.rs"]
 #[expect(dead_code, reason = "shared with tests that need other parts of it")]
 mod scratch;
@@ -22,3 +19,5 @@ mod healthy;
 mod host;
 mod keys;
 mod node;
+mod programs;
+mod shipped;

@@ -3,28 +3,26 @@
 use std::fs;
 use std::time::Duration;
 
-use pki::ca::{CaCertificates, LocalCa, NewCa, new_root};
+use pki::ca::{NewCa, new_root};
 use pki::key::{KeyKind, PrivateKey};
 use pki::profile::Serial;
 use pki::time::UnixTime;
 use pki::token::NodeSecret;
-use support::site::{key_lines, new_ca, now, random};
+use support::site::{key_lines, now, random};
 
-use crate::healthy::{Healthy, Look};
+use crate::healthy::{DAY, Healthy, Look, OldCa};
 use crate::scratch::text;
 
 const HOUR: Duration = Duration::from_secs(3600);
-const DAY: Duration = Duration::from_secs(86_400);
 
 /// A site whose controller is also node n1; `check` is asked for the node alone. Hosts trust a CA that is older than
 /// any certificate here.
-struct Node(Healthy, Vec<u8>);
+struct Node(Healthy, OldCa);
 
 impl Node {
     fn new() -> Self {
-        let (ca, key) = new_ca("Node Test Root", now().minus(90 * DAY), now().plus(900 * DAY));
-        let node = Self(Healthy::new(), key);
-        node.0.site.write("ca_cert.pem", &ca, 0o644);
+        let node = Self(Healthy::new(), OldCa::new());
+        node.0.site.write("ca_cert.pem", &node.1.pem, 0o644);
         node.0.folder("spool");
         let spool = format!("SlurmdSpoolDir={}/%n\nSlurmctldHost", node.0.site.text_path("spool"));
         node.0.folder("spool/n1");
@@ -58,21 +56,7 @@ impl Node {
 
     /// A certificate by the CA that hosts trust.
     fn issue(&self, begins: UnixTime, life: Duration) -> (String, PrivateKey) {
-        let certificates =
-            CaCertificates::from_pem(self.0.site.read("ca_cert.pem").as_bytes(), None).unwrap();
-        let ca = LocalCa::new(certificates, PrivateKey::from_pem(&self.1).unwrap()).unwrap();
-        let key = PrivateKey::generate(KeyKind::P256).unwrap();
-        let plan = pki::policy::Plan::for_daemon(
-            "n1",
-            vec!["n1".into()],
-            key.public().unwrap(),
-            &[],
-            life,
-            Duration::ZERO,
-            begins,
-        );
-        let certificate = ca.issue(&plan, Serial::new(random()), begins).unwrap();
-        (certificate.to_pem().to_owned(), key)
+        self.1.issue("n1", begins, life)
     }
 
     fn look(&self, args: &[&str]) -> Look {

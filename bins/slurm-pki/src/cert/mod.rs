@@ -18,6 +18,7 @@ use crate::exit::Exit;
 use crate::global::Global;
 
 pub(crate) use daemon_pair::{DaemonPair, issue_and_install, owner_of};
+pub(crate) use due::due_at;
 pub(crate) use host_names::host_names;
 
 /// Certificates of Slurm's daemons

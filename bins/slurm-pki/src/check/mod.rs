@@ -149,7 +149,7 @@ impl Check {
         for (_, look) in parts.iter().filter(|(group, _)| self.wants(*group)) {
             look(scene, found);
         }
-        if self.wants(Group::Rehearsal) && !self.no_rehearsal {
+        if self.wants(Group::Rehearsal) && !self.no_rehearsal && !global.dry_run {
             rehearsal::look(scene, found);
         } else {
             found.not_looked_at("a rehearsal of this host's programs: not wanted");

@@ -1,19 +1,15 @@
 //! What slurmctld runs with: `scontrol show config`.
 
 use std::collections::HashMap;
-use std::process::Command;
 use std::time::Duration;
 
-use crate::timed;
+use crate::{slurm_command, timed};
 
 /// Slurm's own default for a reply is 10 s, and a backup controller may be asked after the first.
 const LIMIT: Duration = Duration::from_secs(25);
 
 /// More than any cluster's configuration.
 const ROOM: usize = 256 * 1024;
-
-/// Variables that would change how scontrol proves who it is.
-const AUTHENTICATION: [&str; 3] = ["SLURM_JWT", "SLURM_SACK_KEY", "SLURM_SACK_JWKS"];
 
 /// The values of a running slurmctld, or why there are none.
 #[derive(Debug)]
@@ -29,12 +25,8 @@ pub(crate) enum Running {
 impl Running {
     /// Asks scontrol, as it is found through PATH.
     pub(crate) fn ask() -> Self {
-        let mut command = Command::new("scontrol");
-        command.args(["show", "config"]);
-        for name in AUTHENTICATION {
-            command.env_remove(name);
-        }
-        let ended = match timed::run(&mut command, LIMIT, ROOM) {
+        let mut command = slurm_command::new("scontrol");
+        let ended = match timed::run(command.args(["show", "config"]), LIMIT, ROOM) {
             Ok(ended) => ended,
             Err(e) => return Self::NotAsked(format!("scontrol cannot be run: {e}")),
         };

@@ -52,7 +52,7 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
             }
             minutes if more => {
                 let what = format!(
-                    "certificate_renewal_period={text} is read as {minutes} minutes, without its unit"
+                    "certificate_renewal_period={text} is read as {minutes} min: a unit does not count"
                 );
                 return found.critical("period", what, fix);
             }

@@ -4,6 +4,7 @@
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use pki::explain::Explain as _;
 use pki::key::MAX_KEY_PEM;
@@ -14,10 +15,17 @@ use site::file::{self, Owner};
 
 use super::super::access::{Blocked, READ, Who};
 use super::super::expiry;
-use super::super::finding::Findings;
+use super::super::finding::{Findings, Severity};
 use super::super::scene::Scene;
 use super::super::tls_files;
 use crate::admin::owner_name;
+use crate::cert::due_at;
+use crate::daemon_files::{DaemonFiles, Standing};
+use crate::moment;
+
+/// A renewal may be late by this part of the certificate's life, and by so long at most.
+const PATIENCE: u32 = 20;
+const MOST_PATIENCE: Duration = Duration::from_secs(3 * 24 * 3600);
 
 const ROOT: Owner = Owner { uid: 0, gid: 0 };
 
@@ -89,6 +97,7 @@ fn accepted(scene: &Scene, daemon: Daemon, cert: &Path, chain: &[X509], fix: &st
         let what = format!("{daemon}'s certificate {}", cert.display());
         let renew = format!("slurm-pki cert renew, then restart {daemon}");
         expiry::look(found, "pair-expiry", &what, leaf, &scene.thresholds, scene.now, &renew);
+        overdue(scene, daemon, &what, leaf, found);
     }
     let bundle = file::read_with_metadata(&tls_files::ca_cert(scene), MAX_BUNDLE_PEM)
         .or_else(|_| file::read_with_metadata(&scene.admin.controller.ca_cert, MAX_BUNDLE_PEM));
@@ -104,6 +113,27 @@ fn accepted(scene: &Scene, daemon: Daemon, cert: &Path, chain: &[X509], fix: &st
             found.critical("pair-accepted", format!("peers refuse {daemon}'s {}: {e}", cert.display()), fix);
         }
     }
+}
+
+/// A renewal that does not come is seen long before the end. What others make, others renew.
+fn overdue(scene: &Scene, daemon: Daemon, what: &str, leaf: &X509, found: &mut Findings) {
+    let Ok(config) = scene.daemon(daemon) else { return };
+    let ours = DaemonFiles::of(daemon, &config).is_ok_and(|files| files.standing() == Standing::Ours);
+    let told = expiry::severity(leaf, &scene.thresholds, scene.now) != Severity::Ok;
+    if !ours || told {
+        return;
+    }
+    let facts = leaf.facts();
+    let life = Duration::from_secs(u64::try_from(facts.not_after.0 - facts.not_before.0).unwrap_or_default());
+    let due = due_at(leaf, config.renew_at);
+    if scene.now <= due.plus((life / PATIENCE).min(MOST_PATIENCE)) {
+        return found.ok("pair-due", format!("{what} is to be renewed {}", moment::shown(due, scene.now)));
+    }
+    found.warning(
+        "pair-due",
+        format!("{what} was to be renewed {}: nothing renews it", moment::shown(due, scene.now)),
+        "slurm-pki cert renew says why; then see the timer that should: systemctl list-timers 'slurm-pki*'",
+    );
 }
 
 /// Slurm's own checks say why they fail at debug level only.
