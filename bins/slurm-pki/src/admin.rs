@@ -8,6 +8,7 @@ use site::config::{ConfigFile, ControllerConfig, TopLevel};
 use site::file::Owner;
 
 use crate::advice::{Advice, Advise as _};
+use crate::daemon_files;
 use crate::global::Global;
 use crate::slurm_conf::SlurmConf;
 
@@ -23,7 +24,8 @@ pub(crate) struct Admin {
 }
 
 impl Admin {
-    /// Reads config and slurm.conf. The admin command refuses unknown keys anywhere.
+    /// Reads config and slurm.conf. The admin command refuses unknown keys anywhere. A daemon's pair that a killed run
+    /// left half changed is put right.
     ///
     /// # Errors
     /// When one of them cannot be used.
@@ -33,7 +35,9 @@ impl Admin {
             None => ConfigFile::load(),
         }
         .advise()?;
-        Self::of(config, SlurmConf::load()?)
+        let admin = Self::of(config, SlurmConf::load()?)?;
+        daemon_files::repair_all(global, &admin);
+        Ok(admin)
     }
 
     /// The same for a config that was read, or is about to be written.

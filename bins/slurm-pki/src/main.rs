@@ -20,7 +20,6 @@ mod exit;
 mod fleet;
 mod global;
 mod handshake;
-#[allow(dead_code, reason = "renewal and activation follow")]
 mod hooks;
 mod hostlist;
 mod init;

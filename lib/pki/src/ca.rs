@@ -180,6 +180,14 @@ impl LocalCa {
         Certificate::accept(plan, leaf, &sent, &self.certificates.anchors, now).map_err(CaError::Output)
     }
 
+    /// The last second of whatever is signed at `now`, however long it is to live.
+    ///
+    /// # Errors
+    /// When the CA's time is over or has not begun.
+    pub fn latest_end(&self, now: UnixTime) -> Result<UnixTime, CaError> {
+        Ok(self.life_within(now, UnixTime(i64::MAX), now)?.not_after)
+    }
+
     /// Signs an intermediate's certificate for `key`.
     ///
     /// # Errors

@@ -279,6 +279,21 @@ impl<'a> NewFile<'a> {
         self.sync_folder()
     }
 
+    /// The same for files that belong together: all of them are written and synced beside their places before the first
+    /// takes its own. A kill between two renames leaves the first new and the second old.
+    ///
+    /// # Errors
+    /// When any step fails; before the first rename all old files are still there.
+    pub fn replace_together(files: &[(Self, &[u8])]) -> Result<(), Error> {
+        let written = files.iter().map(|(file, bytes)| Ok((file, file.write_beside(bytes)?)));
+        let written = written.collect::<Result<Vec<_>, Error>>()?;
+        for (file, beside) in written {
+            fs::rename(&beside.0, file.path).map_err(Error::write(file.path))?;
+            beside.forget();
+        }
+        files.iter().try_for_each(|(file, _)| file.sync_folder())
+    }
+
     /// Makes the file, whole at its first appearance; `false` when one is there already.
     ///
     /// # Errors
@@ -360,6 +375,24 @@ impl Drop for Beside {
             let _ = fs::remove_file(&self.0);
         }
     }
+}
+
+/// Removes what a killed [`NewFile`] left beside `path`.
+///
+/// # Errors
+/// When the folder cannot be read, or such a file not be removed.
+pub fn remove_leftovers(path: &Path) -> Result<(), Error> {
+    let (Some(folder), Some(target)) = (path.parent(), path.file_name().and_then(|name| name.to_str()))
+    else {
+        return Ok(());
+    };
+    for entry in fs::read_dir(folder).map_err(Error::read(folder))? {
+        let entry = entry.map_err(Error::read(folder))?;
+        if is_leftover_of(&entry.file_name().to_string_lossy(), target) {
+            fs::remove_file(entry.path()).map_err(Error::write(&entry.path()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether `name` is what [`NewFile`] leaves behind for `target` when it is killed, and its writer is

@@ -10,6 +10,7 @@ use pki::loads_in_s2n::{MAX_BUNDLE_PEM, MAX_CHAIN_PEM};
 use pki::policy::{Plan, Policy};
 use pki::profile::Serial;
 use pki::time::UnixTime;
+use pki::x509::X509;
 
 use crate::config::{ControllerConfig, Place};
 use crate::error::Error;
@@ -79,11 +80,26 @@ impl Signer {
     pub fn sign(&self, plan: &Plan, now: UnixTime) -> Result<Certificate, Error> {
         let serial = Serial::new(random::bytes()?);
         match self {
-            Self::Local(ca) => ca.issue(plan, serial, now).map_err(|e| Error::Contents {
-                path: "CA".into(),
-                why: e.to_string(),
-                hint: pki::explain::Explain::hint(&e),
-            }),
+            Self::Local(ca) => ca.issue(plan, serial, now).map_err(refused),
+        }
+    }
+
+    /// Whether this CA, as it is now, has signed a certificate. After the change to another CA what the old one signed is
+    /// still trusted, and no longer its own.
+    #[must_use]
+    pub fn has_signed(&self, leaf: &X509) -> bool {
+        match self {
+            Self::Local(ca) => leaf.is_issued_by(ca.issuer()),
+        }
+    }
+
+    /// The last second of whatever it signs now: a certificate never outlives its CA.
+    ///
+    /// # Errors
+    /// When the CA's time is over or has not begun.
+    pub fn latest_end(&self, now: UnixTime) -> Result<UnixTime, Error> {
+        match self {
+            Self::Local(ca) => ca.latest_end(now).map_err(refused),
         }
     }
 
@@ -111,6 +127,12 @@ fn key_and_certificates(config: &ControllerConfig) -> Result<(PrivateKey, CaCert
         before = after;
     }
     Err(Error::Busy { path: config.ca_key.clone() })
+}
+
+/// The CA cannot sign now.
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn refused(e: CaError) -> Error {
+    Error::Contents { path: "CA".into(), why: e.to_string(), hint: pki::explain::Explain::hint(&e) }
 }
 
 /// Reads a CA's private key.

@@ -12,6 +12,7 @@ mod metrics;
 mod monitoring;
 mod nodes;
 mod overview;
+#[expect(dead_code, reason = "other tests use the rest")]
 mod pairs;
 mod rotation;
 #[path = "../scratch.rs"]

@@ -7,6 +7,7 @@ use pki::ca::{CaCertificates, LocalCa};
 use pki::key::{KeyKind, PrivateKey};
 use pki::policy::Plan;
 use pki::profile::Serial;
+use pki::time::UnixTime;
 use support::site::{now, random};
 
 use crate::scratch::Scratch;
@@ -34,6 +35,11 @@ pub(crate) fn aged(site: &Scratch, age: Duration) -> Pem {
     signed_by(&site.read("ca_cert.pem"), &site.read("state/ca/ca_key.pem"), age)
 }
 
+/// A pair whose life begins only after so long.
+pub(crate) fn begun_in(site: &Scratch, ahead: Duration) -> Pem {
+    signed_at(&site.read("ca_cert.pem"), &site.read("state/ca/ca_key.pem"), now().plus(ahead))
+}
+
 /// The same by a CA that no host of the site trusts.
 pub(crate) fn of_another_ca() -> Pem {
     let (root, key) = support::site::new_ca("Other CA", now().minus(DAY), now().plus(100 * DAY));
@@ -41,10 +47,13 @@ pub(crate) fn of_another_ca() -> Pem {
 }
 
 fn signed_by(root: &str, ca_key: &str, age: Duration) -> Pem {
+    signed_at(root, ca_key, now().minus(age))
+}
+
+fn signed_at(root: &str, ca_key: &str, begins: UnixTime) -> Pem {
     let certificates = CaCertificates::from_pem(root.as_bytes(), None).unwrap();
     let ca = LocalCa::new(certificates, PrivateKey::from_pem(ca_key.as_bytes()).unwrap()).unwrap();
     let key = PrivateKey::generate(KeyKind::P256).unwrap();
-    let begins = now().minus(age);
     let (names, public) = (vec!["h1".into()], key.public().unwrap());
     let plan = Plan::for_daemon("slurmctld", names, public, &[], 100 * DAY, Duration::ZERO, begins);
     let certificate = ca.issue(&plan, Serial::new(random()), begins).unwrap();

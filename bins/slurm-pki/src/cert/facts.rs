@@ -203,6 +203,31 @@ impl DaemonFacts {
         let files = DaemonFiles::of(daemon, config)?;
         let standing = files.standing();
         let read = Read::pair(&files, standing == Standing::Unlinked);
+        Ok(Self::of_read(daemon, config, read, matches!(standing, Standing::Foreign(_)), trusted, now))
+    }
+
+    /// What is known of a pair on another host: its certificate, and whether there is a key.
+    #[allow(dead_code, reason = "other hosts follow")]
+    pub(crate) fn elsewhere(
+        daemon: Daemon,
+        config: &DaemonConfig,
+        cert: Option<&[u8]>,
+        has_key: bool,
+        trusted: &Trusted,
+        now: UnixTime,
+    ) -> Self {
+        let read = Read::elsewhere(config, cert, has_key);
+        Self::of_read(daemon, config, read, false, trusted, now)
+    }
+
+    fn of_read(
+        daemon: Daemon,
+        config: &DaemonConfig,
+        read: Read,
+        foreign: bool,
+        trusted: &Trusted,
+        now: UnixTime,
+    ) -> Self {
         let (accepted, refusal) = match read.chain.as_slice() {
             [] => (None, None),
             chain => trusted.accepts(chain, now),
@@ -211,11 +236,11 @@ impl DaemonFacts {
         let mut facts = Self {
             daemon,
             program: daemon.program(),
-            cert: files.cert().to_owned(),
-            key: files.key().to_owned(),
+            cert: config.cert.clone(),
+            key: config.key.clone(),
             state: State::Ok,
             why: None,
-            foreign: matches!(standing, Standing::Foreign(_)),
+            foreign,
             loads: read.loads(),
             trusted: accepted,
             leaf: read.chain.first().map(LeafFacts::of),
@@ -223,7 +248,7 @@ impl DaemonFacts {
             chain: read.chain,
         };
         (facts.state, facts.why) = facts.judge(read.trouble, refusal, now);
-        Ok(facts)
+        facts
     }
 
     /// The first word that holds, and what is behind it.
@@ -283,6 +308,21 @@ impl Read {
         };
         let why = "a pair was made and its links were not: run the command that makes it again";
         if unlinked { Self { trouble: Some((Trouble::Broken, why.into())), ..read } } else { read }
+    }
+
+    fn elsewhere(config: &DaemonConfig, cert: Option<&[u8]>, has_key: bool) -> Self {
+        let nothing = |trouble| Self { chain: Vec::new(), trouble: Some(trouble) };
+        let Some(pem) = cert else {
+            return nothing((Trouble::Missing, format!("there is no {}", config.cert.display())));
+        };
+        match loads_in_s2n::own_chain(pem) {
+            Err(e) => nothing((Trouble::Broken, format!("{}: {e}", config.cert.display()))),
+            Ok(chain) if has_key => Self { chain, trouble: None },
+            Ok(chain) => {
+                let why = format!("there is no {}", config.key.display());
+                Self { chain, trouble: Some((Trouble::Broken, why)) }
+            }
+        }
     }
 
     fn once(cert: &Path, key: &Path) -> Self {

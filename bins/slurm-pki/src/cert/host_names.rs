@@ -1,9 +1,11 @@
 //! Which host names stand in a daemon's certificate.
 
 use pki::explain::shown;
+use pki::x509::X509;
 use site::config::Daemon;
 use site::host;
 
+use super::target::{Place, Target, is_static};
 use crate::admin::Admin;
 use crate::advice::Advice;
 use crate::members::{self, is_localhost};
@@ -44,6 +46,41 @@ pub(crate) fn host_names(admin: &Admin, daemon: Daemon, given: &[String]) -> any
         return Err(Advice::new(
             format!("no host name is known for {daemon}"),
             "name its host with --host NAME",
+        )
+        .into());
+    }
+    Ok(names.0)
+}
+
+/// The names for a new certificate in an old one's place: those of the hosts, and what the old one carries beside them, which
+/// somebody asked for with `--host`.
+///
+/// # Errors
+/// When slurmdbd.conf cannot be read.
+pub(crate) fn renewed_names(
+    admin: &Admin,
+    target: &Target,
+    old: Option<&X509>,
+) -> anyhow::Result<Vec<String>> {
+    let mut names = Names::default();
+    match (&target.place, target.daemon) {
+        _ if is_static(target.daemon) => {
+            target.nodes.iter().for_each(|node| names.add(node.as_str()));
+            names.add(&target.place.host());
+        }
+        (Place::Here, daemon) => host_names(admin, daemon, &[])?.iter().for_each(|name| names.add(name)),
+        (Place::On(host), Daemon::Restd) => names.add(host),
+        (Place::On(host), daemon) => {
+            host_names(admin, daemon, &[])?.iter().for_each(|name| names.add(name));
+            names.add(host);
+        }
+    }
+    let carried = old.and_then(|leaf| leaf.facts().dns.as_deref()).unwrap_or_default();
+    carried.iter().for_each(|name| names.add(name));
+    if names.0.is_empty() {
+        return Err(Advice::new(
+            format!("no host name is known for {target}"),
+            "name hosts by name, not by address, in slurm.conf and [fleet]",
         )
         .into());
     }

@@ -8,8 +8,8 @@ mod host_names;
 mod issue;
 mod list;
 mod needs_renewal;
+mod renew;
 mod static_pairs;
-#[allow(dead_code, reason = "renewal and activation follow")]
 pub(crate) mod target;
 
 use clap::{Args, Subcommand};
@@ -26,6 +26,7 @@ pub(crate) use host_names::host_names;
 #[command(after_help = "Examples:\n  \
     slurm-pki cert list\n  \
     slurm-pki cert needs-renewal ctld\n  \
+    slurm-pki cert renew --dry-run\n  \
     slurm-pki cert issue ctld\n  \
     slurm-pki cert activate ctld\n  \
     slurm-pki cert issue dbd --host db1.example.org\n  \
@@ -41,6 +42,7 @@ enum Command {
     Issue(issue::Issue),
     List(list::List),
     NeedsRenewal(needs_renewal::NeedsRenewal),
+    Renew(renew::Renew),
 }
 
 impl Cert {
@@ -54,6 +56,7 @@ impl Cert {
             Command::Issue(issue) => issue.run(global).map(|()| Exit::DONE),
             Command::List(list) => list.run(global).map(|()| Exit::DONE),
             Command::NeedsRenewal(question) => question.run(global),
+            Command::Renew(renew) => renew.run(global).map(|()| Exit::DONE),
         }
     }
 }

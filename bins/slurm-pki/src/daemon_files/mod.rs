@@ -4,6 +4,11 @@
 //! the numbers names one of them; Slurm's file names are links through `current`. A new pair is written
 //! beside the old one and counts from one rename on, so no daemon ever reads a certificate with
 //! another certificate's key.
+//!
+//! Files that others made stay files when their pair is renewed: see [`in_place`].
+
+mod in_place;
+mod looks;
 
 use std::fs::{self, File};
 use std::io;
@@ -26,6 +31,9 @@ use crate::advice::{Advice, Advise as _};
 use crate::dated_copy;
 use crate::global::Global;
 use crate::making::Making;
+
+pub(crate) use in_place::repair_all;
+pub(crate) use looks::Looks;
 
 const FOLDER: &str = ".slurm-pki";
 const CURRENT: &str = "current";
@@ -167,12 +175,34 @@ impl DaemonFiles {
         now: UnixTime,
     ) -> anyhow::Result<u64> {
         self.refuse_foreign(foreign)?;
-        refuse_links_of_others(&self.folder)?;
-        make_folder(&self.folder, FOLDER_MODE, None).advise()?;
         let _lock = self.lock()?;
         self.take_over_foreign(global, now)?;
+        self.exchange(pair, Looks::new(owner))
+    }
+
+    /// Puts a new pair in the old one's place in the way that the old one is kept: through links of ours, or as files that
+    /// stay files. Returns its number. The one before stays in its folder, older ones go.
+    ///
+    /// # Errors
+    /// When something cannot be written; then the old pair still counts, or the next command puts it right.
+    pub(crate) fn renew(
+        &self,
+        global: &Global,
+        pair: &Pair,
+        looks: Looks,
+        now: UnixTime,
+    ) -> anyhow::Result<u64> {
+        let _lock = self.lock()?;
+        match self.standing() {
+            Standing::Foreign(_) => self.renew_in_place(global, pair, looks, now),
+            Standing::Ours | Standing::Unlinked | Standing::Missing => self.exchange(pair, looks),
+        }
+    }
+
+    /// The new pair counts from one rename on. The lock is held.
+    fn exchange(&self, pair: &Pair, looks: Looks) -> anyhow::Result<u64> {
         let before = self.current();
-        let number = self.write(pair, owner)?;
+        let number = self.write(pair, looks)?;
         self.point_to(number)?;
         self.link()?;
         self.forget_all_but(&[Some(number), before])?;
@@ -186,23 +216,34 @@ impl DaemonFiles {
         self.numbers().ok()?.into_iter().filter(|number| *number < current).max()
     }
 
-    /// Makes a former pair the one that counts again, by one rename.
+    /// Makes a former pair the one that counts again: by one rename, or as the files that stand in its place.
     ///
     /// # Errors
     /// When it does not load, or cannot be put back; then nothing has changed.
     #[allow(dead_code, reason = "activation follows")]
     pub(crate) fn put_back(&self, number: u64) -> anyhow::Result<()> {
-        refuse_links_of_others(&self.folder)?;
         let _lock = self.lock()?;
-        let folder = self.folder.join(number.to_string());
-        if !loads(&folder.join(CERT), &folder.join(KEY)) {
+        if !self.loads_as(number) {
             return Err(Advice::new(
-                format!("the former pair in {} does not load", folder.display()),
+                format!("the former pair in {} does not load", self.numbered(number).display()),
                 format!("make a new one: slurm-pki cert issue {} --force", self.daemon.short()),
             )
             .into());
         }
-        self.point_to(number)
+        match self.standing() {
+            Standing::Foreign(_) => self.exchange_in_place(self.current(), number),
+            Standing::Ours | Standing::Unlinked | Standing::Missing => self.point_to(number),
+        }
+    }
+
+    /// The folder of a pair.
+    fn numbered(&self, number: u64) -> PathBuf {
+        self.folder.join(number.to_string())
+    }
+
+    fn loads_as(&self, number: u64) -> bool {
+        let folder = self.numbered(number);
+        loads(&folder.join(CERT), &folder.join(KEY))
     }
 
     /// Says what [`install`](Self::install) would make.
@@ -282,12 +323,19 @@ impl DaemonFiles {
         [(&self.key, to(&self.key, KEY)), (&self.cert, to(&self.cert, CERT))]
     }
 
-    /// Only one command at a time makes numbers.
+    /// Only one command at a time makes numbers, in a folder that is made where it is missing.
     fn lock(&self) -> anyhow::Result<File> {
-        let path = self.folder.join(".lock");
-        let lock = file::open_to_append(&path, KEY_MODE).advise()?;
+        refuse_links_of_others(&self.folder)?;
+        make_folder(&self.folder, FOLDER_MODE, None).advise()?;
+        let (path, lock) = self.open_lock()?;
         flock(&lock, FlockOperation::LockExclusive).map_err(|e| Error::write(&path)(e.into())).advise()?;
         Ok(lock)
+    }
+
+    fn open_lock(&self) -> anyhow::Result<(PathBuf, File)> {
+        let path = self.folder.join(".lock");
+        let lock = file::open_to_append(&path, KEY_MODE).advise()?;
+        Ok((path, lock))
     }
 
     /// A pair that is not ours becomes a numbered one that counts, so that the change to the new pair
@@ -298,29 +346,29 @@ impl DaemonFiles {
             dated_copy::keep(global, path, now)?;
         }
         if paths.len() == 2 && self.cert.is_file() && self.key.is_file() {
-            let number = self.next_number()?;
-            let folder = self.folder.join(number.to_string());
-            make_folder(&folder, FOLDER_MODE, None).advise()?;
-            copy_as_it_is(&self.key, &folder.join(KEY), MAX_KEY_PEM)?;
-            copy_as_it_is(&self.cert, &folder.join(CERT), MAX_CHAIN_PEM)?;
-            self.point_to(number)?;
+            self.copy_as_numbered()?;
             self.link()?;
         }
         Ok(())
     }
 
-    fn write(&self, pair: &Pair, owner: Owner) -> anyhow::Result<u64> {
+    /// Keeps the two files that stand in Slurm's places as a pair with a number, which counts from then on.
+    fn copy_as_numbered(&self) -> anyhow::Result<u64> {
         let number = self.next_number()?;
-        let folder = self.folder.join(number.to_string());
+        let folder = self.numbered(number);
         make_folder(&folder, FOLDER_MODE, None).advise()?;
-        NewFile::new(&folder.join(KEY), KEY_MODE)
-            .owned_by(Some(owner))
-            .replace(pair.key.expose())
-            .advise()?;
-        NewFile::new(&folder.join(CERT), CERT_MODE)
-            .owned_by(Some(owner))
-            .replace(pair.cert.as_bytes())
-            .advise()?;
+        copy_as_it_is(&self.key, &folder.join(KEY), MAX_KEY_PEM)?;
+        copy_as_it_is(&self.cert, &folder.join(CERT), MAX_CHAIN_PEM)?;
+        self.point_to(number)?;
+        Ok(number)
+    }
+
+    fn write(&self, pair: &Pair, looks: Looks) -> anyhow::Result<u64> {
+        let number = self.next_number()?;
+        let folder = self.numbered(number);
+        make_folder(&folder, FOLDER_MODE, None).advise()?;
+        looks.key.file(&folder.join(KEY)).replace(pair.key.expose()).advise()?;
+        looks.cert.file(&folder.join(CERT)).replace(pair.cert.as_bytes()).advise()?;
         Ok(number)
     }
 
@@ -348,7 +396,7 @@ impl DaemonFiles {
 
     fn forget_all_but(&self, kept: &[Option<u64>]) -> anyhow::Result<()> {
         for number in self.numbers()?.into_iter().filter(|number| !kept.contains(&Some(*number))) {
-            forget(&self.folder.join(number.to_string())).advise()?;
+            forget(&self.numbered(number)).advise()?;
         }
         Ok(())
     }

@@ -1,0 +1,147 @@
+//! Pairs in files that others made: they stay files.
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
+
+use support::programs::program;
+use support::strace::{self, Fault};
+
+use crate::pairs::{DAY, aged, put_as_others_do};
+use crate::scratch::{Scratch, caller, changes, text};
+use crate::site::{assert_loads, files, fresh};
+
+const RENEW: [&str; 2] = ["cert", "renew"];
+
+fn foreign() -> Scratch {
+    let site = fresh();
+    put_as_others_do(&site, &aged(&site, 90 * DAY));
+    site
+}
+
+fn is_file(site: &Scratch, name: &str) -> bool {
+    site.path(name).symlink_metadata().unwrap().is_file()
+}
+
+#[test]
+fn they_are_renewed_in_place_with_owner_and_mode() {
+    let site = foreign();
+    site.write("ctld_cert_key.pem", &site.read("ctld_cert_key.pem"), 0o640);
+    let (cert, key) = (site.read("ctld_cert.pem"), site.read("ctld_cert_key.pem"));
+    site.done(&RENEW);
+    site.assert_pair("ctld_cert.pem", "ctld_cert_key.pem");
+    assert_ne!(site.read("ctld_cert.pem"), cert);
+    assert!(is_file(&site, "ctld_cert.pem") && is_file(&site, "ctld_cert_key.pem"));
+    site.assert_file("ctld_cert_key.pem", 0o640, caller());
+    site.assert_file("ctld_cert.pem", 0o644, caller());
+    let kept =
+        files(&site).into_iter().any(|(path, bytes)| path.ends_with("key.pem") && bytes == key.as_bytes());
+    assert!(kept, "the pair before stays, to go back to");
+    assert!(!site.path(".slurm-pki/ctld/journal.json").exists());
+    site.done(&["cert", "renew", "--force"]);
+    site.assert_pair("ctld_cert.pem", "ctld_cert_key.pem");
+    let names = fs::read_dir(site.path(".slurm-pki/ctld")).unwrap().map(|entry| entry.unwrap().file_name());
+    let numbers = names.filter(|name| name.to_string_lossy().parse::<u64>().is_ok()).count();
+    assert_eq!(numbers, 2, "this one and the one before");
+}
+
+#[test]
+fn a_link_of_the_sites_stays_and_what_it_leads_to_is_renewed() {
+    let site = foreign();
+    fs::create_dir(site.path("web")).unwrap();
+    for name in ["ctld_cert.pem", "ctld_cert_key.pem"] {
+        fs::rename(site.path(name), site.path("web").join(name)).unwrap();
+        std::os::unix::fs::symlink(site.path("web").join(name), site.path(name)).unwrap();
+    }
+    let before = site.read("web/ctld_cert.pem");
+    site.done(&RENEW);
+    assert_eq!(fs::read_link(site.path("ctld_cert.pem")).unwrap(), site.path("web/ctld_cert.pem"));
+    assert_ne!(site.read("web/ctld_cert.pem"), before);
+    site.assert_pair("web/ctld_cert.pem", "web/ctld_cert_key.pem");
+}
+
+#[test]
+fn half_a_pair_is_kept_aside() {
+    let site = foreign();
+    fs::remove_file(site.path("ctld_cert.pem")).unwrap();
+    site.write("ctld_cert_key.pem", "not even a key", 0o600);
+    site.done(&RENEW);
+    site.assert_pair("ctld_cert.pem", "ctld_cert_key.pem");
+    assert!(files(&site).iter().any(|(_, contents)| contents == b"not even a key"));
+}
+
+/// Killed in place of every change. Between the two renames there is a key without its certificate: whatever command
+/// runs next, even one that only reads, puts a whole pair there.
+#[test]
+fn whatever_kills_it_the_next_command_leaves_a_whole_pair() {
+    let site = foreign();
+    let (calls, output) = strace::trace(&site.bare(), &program("slurm-pki"), &RENEW);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let changes = changes(&calls);
+    assert!(changes.len() > 30, "{} changes", changes.len());
+    let mut torn = 0;
+    for call in changes {
+        let site = foreign();
+        let old = site.read("ctld_cert.pem");
+        let output = strace::strike(&site.bare(), &program("slurm-pki"), &RENEW, call, Fault::Kill);
+        assert_eq!(output.status.signal(), Some(9), "{call:?}: {}", text(&output.stderr));
+        let loads = || {
+            let (cert, key) = (site.read("ctld_cert.pem"), site.read("ctld_cert_key.pem"));
+            pki::loads_in_s2n::own_pair(cert.as_bytes(), key.as_bytes()).is_ok()
+        };
+        torn += usize::from(!loads());
+        site.done(&["cert", "list"]);
+        assert!(loads(), "{call:?}");
+        assert!(!site.path(".slurm-pki/ctld/journal.json").exists());
+        let left = fs::read_dir(site.path("")).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(
+            left.filter(|name| name.to_string_lossy().contains("ctld_cert_key.pem")).count(),
+            1,
+            "{call:?}"
+        );
+        site.done(&RENEW);
+        site.assert_pair("ctld_cert.pem", "ctld_cert_key.pem");
+        assert_ne!(site.read("ctld_cert.pem"), old, "{call:?}");
+    }
+    assert!(torn > 0, "no kill hit the moment that this is about");
+}
+
+#[test]
+fn with_a_full_disk_the_old_pair_stays_whole() {
+    let site = foreign();
+    let (calls, _) = strace::trace(&site.bare(), &program("slurm-pki"), &RENEW);
+    for call in changes(&calls).into_iter().filter(|call| call.mentions("ctld")) {
+        let site = foreign();
+        let output =
+            strace::strike(&site.bare(), &program("slurm-pki"), &RENEW, call, Fault::Error("ENOSPC"));
+        assert_loads(&site);
+        site.done(&RENEW);
+        site.assert_pair("ctld_cert.pem", "ctld_cert_key.pem");
+        drop(output);
+    }
+}
+
+#[test]
+fn a_dry_run_leaves_a_half_done_change_and_says_so() {
+    let site = foreign();
+    site.done(&RENEW);
+    site.write(".slurm-pki/ctld/journal.json", r#"{"v":1,"from":2,"to":3}"#, 0o600);
+    let (_, said) = site.done(&["cert", "list", "--dry-run"]);
+    assert!(said.contains("was cut short"), "{said}");
+    assert!(site.path(".slurm-pki/ctld/journal.json").exists());
+    site.write("ctld_cert_key.pem", "damaged", 0o600);
+    let (_, said) = site.done(&["cert", "list"]);
+    assert!(said.contains("whole again"), "{said}");
+    assert_loads(&site);
+}
+
+#[test]
+fn a_journal_of_nothing_that_loads_is_an_advice_and_stops_no_command() {
+    let site = foreign();
+    site.done(&RENEW);
+    site.write(".slurm-pki/ctld/journal.json", r#"{"v":1,"from":77,"to":78}"#, 0o600);
+    site.write("ctld_cert_key.pem", "damaged", 0o600);
+    let (_, said) = site.done(&["ca", "show"]);
+    assert!(said.contains("neither the old nor the new pair"), "{said}");
+    site.done(&["cert", "issue", "ctld", "--force"]);
+    assert_loads(&site);
+}

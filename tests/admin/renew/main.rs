@@ -1,0 +1,19 @@
+//! `slurm-pki cert renew` and the site's hooks, as a timer runs them.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a broken premise stops the test"
+)]
+
+mod due;
+mod faults;
+mod foreign;
+mod hooks;
+#[path = "../status/pairs.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
+mod pairs;
+#[path = "../scratch.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod scratch;
+mod site;
