@@ -64,6 +64,14 @@ pub fn load(side: Side<'_>) -> Result<Config, No> {
     Ok(builder(side, SLURM)?.build().unwrap())
 }
 
+/// The same as a client that offers no TLS 1.3.
+///
+/// # Errors
+/// The name of s2n's error.
+pub fn load_for_tls12(side: Side<'_>) -> Result<Config, No> {
+    Ok(builder(side, ONLY_TLS12)?.build().unwrap())
+}
+
 /// The same on a day of our choice.
 ///
 /// # Errors

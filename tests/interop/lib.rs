@@ -13,3 +13,4 @@ pub mod making;
 pub mod openssl;
 pub mod rustls;
 pub mod vectors;
+pub mod wire;
