@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, Stdio};
 
+use support::programs::{program, workspace};
 use support::site::now;
+use support::strace;
 
 use crate::nodes::{issued_at, put};
 use crate::pairs::{self, DAY};
-use crate::scratch::{Scratch, caller, text};
+use crate::scratch::{Scratch, caller, changes, text};
 
 /// Whether promtool takes a text for metrics, and finds nothing to say about it.
 #[track_caller]
@@ -145,4 +148,37 @@ fn a_run_that_cannot_write_leaves_the_old_file_and_fails() {
     let site = busy_site();
     assert!(site.refused(&["metrics", "--textfile", "/nowhere/slurm-pki.prom"]).contains("/nowhere"));
     assert_eq!(site.run(&["metrics", "--json"]).status.code(), Some(64));
+}
+
+/// Killed in place of every change: node_exporter finds the old file or the new one.
+#[test]
+fn whatever_kills_it_the_file_is_whole() {
+    let site = busy_site();
+    let file = site.text_path("slurm-pki.prom");
+    let run = ["metrics", "--textfile", &file];
+    site.done(&run);
+    let (calls, output) = strace::trace(&site.bare(), &program("slurm-pki"), &run);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let changes = changes(&calls);
+    assert!(changes.len() > 3, "{} changes", changes.len());
+    for call in changes {
+        let output = strace::strike(&site.bare(), &program("slurm-pki"), &run, call, strace::Fault::Kill);
+        assert_eq!(output.status.signal(), Some(9), "{call:?}: {}", text(&output.stderr));
+        let left = site.read("slurm-pki.prom");
+        assert_promtool_takes(&left);
+        assert!(left.contains("slurm_pki_ledger_free_bytes "), "{call:?}: {left}");
+    }
+}
+
+#[test]
+fn the_shipped_unit_runs_a_command_that_writes_the_file_of_the_config() {
+    let site = busy_site();
+    let file = site.text_path("slurm-pki.prom");
+    let config = site.read("slurm-pki.toml") + &format!("\n[metrics]\ntextfile = \"{file}\"\n");
+    site.write("slurm-pki.toml", &config, 0o644);
+    let unit = workspace().join("packaging/systemd/slurm-pki-metrics.service");
+    let unit = fs::read_to_string(unit).unwrap();
+    let command = unit.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/bin/slurm-pki ")).unwrap();
+    site.done(&command.split(' ').collect::<Vec<_>>());
+    assert_promtool_takes(&site.read("slurm-pki.prom"));
 }
