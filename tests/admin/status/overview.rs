@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use support::programs::program;
 use support::site::now;
+use support::strace;
 
 use crate::nodes::{Controller, issued_at, put, secret};
 use crate::pairs::{self, DAY};
@@ -234,4 +235,16 @@ fn a_change_of_ca_that_is_under_way_is_shown() {
     let table = site.done(&["status"]).0;
     assert!(table.contains("begun") && table.contains(&format!("to {new}; what is next")), "{table}");
     assert!(site.done(&["metrics"]).0.contains("slurm_pki_rollover_under_way 1"));
+}
+
+#[test]
+fn of_a_ledger_of_years_only_the_end_is_read() {
+    let site = six_nodes();
+    let years = site.read("state/ledger/issued.elsewhere.jsonl").repeat(20_000);
+    put(&site, "state/ledger/issued.elsewhere.jsonl", &years);
+    let (calls, output) = strace::trace(&site.bare(), &program("slurm-pki"), &["status"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let reads = calls.iter().filter(|call| call.is_one_of(&["read"]) && call.mentions("issued.elsewhere"));
+    let (reads, most) = (reads.count(), years.len() / 8192);
+    assert!((1..20).contains(&reads) && most > 1000, "{reads} of {most} blocks");
 }

@@ -22,7 +22,7 @@ use crate::status::{Ca, CertificateState, LedgerState, Nodes, Overview, Tokens};
 /// node_exporter is another user.
 const MODE: u32 = 0o644;
 
-/// The same in numbers, for Prometheus
+/// What status shows, in numbers for Prometheus
 #[derive(Args, Debug)]
 #[command(
     after_help = "The file is for the textfile collector of node_exporter: its name ends in .prom, and it is \
