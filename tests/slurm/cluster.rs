@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -35,14 +35,19 @@ impl<'a> Cluster<'a> {
     /// Starts the controllers with an empty state, and waits until they answer.
     pub(crate) fn up(lab: &'a Lab, conf: &Conf) -> Result<Self> {
         conf.write(lab)?;
-        lab.folder("/var/lib/slurm-state", User::Slurm)?;
-        let mut cluster =
-            Self { lab, mtls_flag: conf.mtls_flag, primary: None, backup: None, nodes: BTreeMap::new() };
-        cluster.start_primary()?;
+        let mut cluster = Self::up_on_what_is_there(lab, conf.mtls_flag)?;
         if conf.backup {
             cluster.backup = Some(Daemon::start(lab, "ctl2", "slurmctld", User::Root, &[])?);
             cluster.wait_for("ctl2 is UP")?;
         }
+        Ok(cluster)
+    }
+
+    /// The same on the slurm.conf that is there, without a second controller.
+    pub(crate) fn up_on_what_is_there(lab: &'a Lab, mtls_flag: bool) -> Result<Self> {
+        lab.folder("/var/lib/slurm-state", User::Slurm)?;
+        let mut cluster = Self { lab, mtls_flag, primary: None, backup: None, nodes: BTreeMap::new() };
+        cluster.start_primary()?;
         Ok(cluster)
     }
 
@@ -113,6 +118,12 @@ impl<'a> Cluster<'a> {
     pub(crate) fn slurm_pki(&self, arguments: &[&str]) -> Result<String> {
         let mut slurm_pki = self.lab.command("/slurm-pki/bin/slurm-pki", User::Root);
         answer(&mut self.on_ctl1(&mut slurm_pki, arguments)?)
+    }
+
+    /// The same where the exit code is a part of the answer.
+    pub(crate) fn slurm_pki_outcome(&self, arguments: &[&str]) -> Result<Output> {
+        let mut slurm_pki = self.lab.command("/slurm-pki/bin/slurm-pki", User::Root);
+        outcome(&mut self.on_ctl1(&mut slurm_pki, arguments)?)
     }
 
     /// What slurmctld says of a node.

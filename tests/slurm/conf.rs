@@ -27,6 +27,8 @@ pub(crate) struct Conf {
     pub(crate) mtls_flag: bool,
     /// Everything over tls/s2n, certificates renewed every minute.
     pub(crate) tls: bool,
+    /// With certmgr and certgen; without them it is a slurm.conf from before slurm-pki.
+    pub(crate) certmgr: bool,
 }
 
 impl Default for Conf {
@@ -39,6 +41,7 @@ impl Default for Conf {
             message_timeout: 60,
             mtls_flag: false,
             tls: false,
+            certmgr: true,
         }
     }
 }
@@ -53,19 +56,25 @@ impl Conf {
     fn text(&self, node_scripts: &str) -> String {
         let backup = if self.backup { "SlurmctldHost=ctl2(127.0.0.12)\n" } else { "" };
         let tls = if self.tls { TLS } else { "" };
+        let certmgr = if self.certmgr { self.certmgr_lines(node_scripts) } else { String::new() };
         format!(
             "ClusterName=suite\n\
              SlurmctldHost=ctl1(127.0.0.11)\n\
              {backup}\
              MessageTimeout={}\n\
-             CertmgrType=certmgr/script\n\
-             CertmgrParameters={}\n\
-             CertgenType=certgen/script\n\
-             CertgenParameters=keygen_script={PROGRAMS}/keygen,certgen_script={PROGRAMS}/certgen\n\
-             {tls}{REST}\
+             {certmgr}{tls}{REST}\
              NodeName=c[1-{CROWD}] NodeAddr=127.0.1.[1-{CROWD}] State=CLOUD\n",
             self.message_timeout,
-            self.certmgr_parameters(node_scripts),
+        )
+    }
+
+    fn certmgr_lines(&self, node_scripts: &str) -> String {
+        format!(
+            "CertmgrType=certmgr/script\n\
+             CertmgrParameters={}\n\
+             CertgenType=certgen/script\n\
+             CertgenParameters=keygen_script={PROGRAMS}/keygen,certgen_script={PROGRAMS}/certgen\n",
+            self.certmgr_parameters(node_scripts)
         )
     }
 

@@ -1,5 +1,6 @@
 //! The cases, in the order in which they run, each group on a cluster of its own.
 
+mod admin;
 mod certgen;
 mod certtoken;
 mod crowd;
@@ -41,6 +42,7 @@ pub(crate) fn run(lab: &Lab) -> Table {
     group(&mut table, lab, &Conf { single_use_tokens: true, ..plain }, single_use::SLURMS);
     group(&mut table, lab, &sign_and_die::conf(), sign_and_die::CASES);
     group(&mut table, lab, &takeover::conf(), takeover::CASES);
+    admin::run(&mut table, lab);
     with_tls::run(&mut table, lab);
     table.run(secrets::NAME, || secrets::nowhere_in_the_logs(lab));
     table

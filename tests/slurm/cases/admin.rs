@@ -1,0 +1,130 @@
+//! What slurm-pki makes of Slurm's own config and state, judged by Slurm: `conf enable` and `disable`, `check`.
+
+use std::fs;
+use std::process::Output;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use super::enrolment::enrols;
+use crate::cluster::Cluster;
+use crate::conf::Conf;
+use crate::lab::{Lab, User};
+use crate::shell::{outcome, said};
+use crate::site;
+use crate::table::Table;
+
+const SLURM_CONF: &str = "/etc/slurm/slurm.conf";
+const PLUGIN: &str = "tls_s2n.so";
+
+/// One after the other: each goes on where the one before it ended.
+pub(super) fn run(table: &mut Table, lab: &Lab) {
+    let (mut before, mut edited) = (String::new(), String::new());
+    if !lab.has_plugin(PLUGIN) {
+        table.run("conf enable refuses on a Slurm without tls_s2n.so, and names it", || {
+            before = start_over(lab)?;
+            refuses_without_the_plugin(lab, &before)
+        });
+    }
+    table.run("conf enable --offline edits slurm.conf, and a second time changes nothing", || {
+        before = start_over(lab)?;
+        edited = enable(lab)?;
+        Ok(())
+    });
+    let mut cluster = None;
+    table.run("slurmctld starts on the edited slurm.conf, and a node enrols", || {
+        let up = cluster.insert(starts(lab, &edited)?);
+        site::enrol(up, "e1", &[])?;
+        enrols(up, "e1").map(drop)
+    });
+    table.run("conf disable refuses while slurmctld runs", || {
+        let running = cluster.as_ref().context("slurmctld is not running")?;
+        refuses_while_it_runs(running)
+    });
+    table.run("check on a running cluster asks slurmctld, and finds what this Slurm lacks", || {
+        let running = cluster.as_ref().context("slurmctld is not running")?;
+        check(running)
+    });
+    if let Some(primary) = cluster.take().and_then(|mut cluster| cluster.primary.take()) {
+        table.run("conf disable gives slurm.conf back byte for byte", || {
+            primary.stop()?;
+            fs::write(lab.path(SLURM_CONF), &edited)?;
+            disable(lab, &before)
+        });
+    }
+}
+
+/// A slurm.conf from before slurm-pki.
+fn start_over(lab: &Lab) -> Result<String> {
+    Conf { certmgr: false, ..Conf::default() }.write(lab)?;
+    lab.text(SLURM_CONF)
+}
+
+fn slurm_pki(lab: &Lab, arguments: &[&str]) -> Result<Output> {
+    outcome(lab.command("/slurm-pki/bin/slurm-pki", User::Root).args(arguments))
+}
+
+fn must(lab: &Lab, arguments: &[&str]) -> Result<String> {
+    let output = slurm_pki(lab, arguments)?;
+    ensure!(output.status.success(), "slurm-pki {arguments:?}: {}", said(&output));
+    Ok(said(&output))
+}
+
+fn refuses_without_the_plugin(lab: &Lab, before: &str) -> Result<()> {
+    let output = slurm_pki(lab, &["conf", "enable", "--yes"])?;
+    ensure!(output.status.code() == Some(1), "{}", said(&output));
+    ensure!(said(&output).contains(PLUGIN), "{}", said(&output));
+    ensure!(lab.text(SLURM_CONF)? == before, "slurm.conf was changed all the same");
+    Ok(())
+}
+
+fn enable(lab: &Lab) -> Result<String> {
+    must(lab, &["conf", "enable", "--offline", "--yes"])?;
+    let edited = lab.text(SLURM_CONF)?;
+    for line in ["TLSType=tls/s2n", "CertmgrType=certmgr/script", "sign_csr_script=/slurm-pki/bin/sign_csr"] {
+        ensure!(edited.contains(line), "no {line} in\n{edited}");
+    }
+    must(lab, &["conf", "enable", "--offline", "--yes"])?;
+    ensure!(lab.text(SLURM_CONF)? == edited, "a second run changed something");
+    Ok(edited)
+}
+
+/// Without a plugin for it, Slurm takes the file with the TLSType line taken out.
+fn starts<'a>(lab: &'a Lab, edited: &str) -> Result<Cluster<'a>> {
+    if !lab.has_plugin(PLUGIN) {
+        let kept = edited.lines().filter(|line| !line.starts_with("TLSType="));
+        fs::write(lab.path(SLURM_CONF), kept.map(|line| format!("{line}\n")).collect::<String>())?;
+    }
+    Cluster::up_on_what_is_there(lab, false)
+}
+
+fn refuses_while_it_runs(cluster: &Cluster<'_>) -> Result<()> {
+    let before = cluster.lab.text(SLURM_CONF)?;
+    let output = cluster.slurm_pki_outcome(&["conf", "disable", "--yes"])?;
+    ensure!(output.status.code() == Some(1) && said(&output).contains("slurmctld"), "{}", said(&output));
+    ensure!(cluster.lab.text(SLURM_CONF)? == before, "slurm.conf was changed all the same");
+    Ok(())
+}
+
+fn check(cluster: &Cluster<'_>) -> Result<()> {
+    let output = cluster.slurm_pki_outcome(&["check", "--only", "conf,rehearsal", "--json", "--all"])?;
+    let document: Value = serde_json::from_slice(&output.stdout).with_context(|| said(&output))?;
+    let Some(findings) = document.pointer("/data/findings").and_then(Value::as_array) else {
+        bail!("no findings: {document}");
+    };
+    let of = |severity: &str| -> Vec<&Value> {
+        findings.iter().filter(|finding| finding.get("severity").is_some_and(|is| is == severity)).collect()
+    };
+    ensure!(of("unknown").is_empty(), "{:?}", of("unknown"));
+    if !cluster.lab.has_plugin(PLUGIN) {
+        ensure!(of("critical").iter().any(|finding| finding.to_string().contains(PLUGIN)), "{document}");
+    }
+    Ok(())
+}
+
+fn disable(lab: &Lab, before: &str) -> Result<()> {
+    must(lab, &["conf", "disable", "--yes"])?;
+    let after = lab.text(SLURM_CONF)?;
+    ensure!(after == before, "before:\n{before}\nafter:\n{after}");
+    Ok(())
+}
