@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Output;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::enrolment::enrols;
@@ -31,6 +31,14 @@ pub(super) fn run(table: &mut Table, lab: &Lab) {
         edited = enable(lab)?;
         Ok(())
     });
+    if !lab.has_plugin(PLUGIN) {
+        table.run("check finds that this Slurm lacks tls_s2n.so", || {
+            let found = findings(&slurm_pki(lab, &CHECK)?)?;
+            let found = of(&found, "critical");
+            ensure!(found.iter().any(|finding| finding.to_string().contains(PLUGIN)), "{found:?}");
+            Ok(())
+        });
+    }
     let mut cluster = None;
     table.run("slurmctld starts on the edited slurm.conf, and a node enrols", || {
         let up = cluster.insert(starts(lab, &edited)?);
@@ -41,10 +49,13 @@ pub(super) fn run(table: &mut Table, lab: &Lab) {
         let running = cluster.as_ref().context("slurmctld is not running")?;
         refuses_while_it_runs(running)
     });
-    table.run("check on a running cluster asks slurmctld, and finds what this Slurm lacks", || {
-        let running = cluster.as_ref().context("slurmctld is not running")?;
-        check(running)
-    });
+    table.run(
+        "check on a running cluster asks slurmctld, rehearses, and finds nothing but TLS that is off",
+        || {
+            let running = cluster.as_ref().context("slurmctld is not running")?;
+            check(running)
+        },
+    );
     if let Some(primary) = cluster.take().and_then(|mut cluster| cluster.primary.take()) {
         table.run("conf disable gives slurm.conf back byte for byte", || {
             primary.stop()?;
@@ -106,20 +117,33 @@ fn refuses_while_it_runs(cluster: &Cluster<'_>) -> Result<()> {
     Ok(())
 }
 
+const CHECK: [&str; 5] = ["check", "--only", "conf,rehearsal", "--json", "--all"];
+
 fn check(cluster: &Cluster<'_>) -> Result<()> {
-    let output = cluster.slurm_pki_outcome(&["check", "--only", "conf,rehearsal", "--json", "--all"])?;
-    let document: Value = serde_json::from_slice(&output.stdout).with_context(|| said(&output))?;
-    let Some(findings) = document.pointer("/data/findings").and_then(Value::as_array) else {
-        bail!("no findings: {document}");
-    };
-    let of = |severity: &str| -> Vec<&Value> {
-        findings.iter().filter(|finding| finding.get("severity").is_some_and(|is| is == severity)).collect()
-    };
-    ensure!(of("unknown").is_empty(), "{:?}", of("unknown"));
+    let found = findings(&cluster.slurm_pki_outcome(&CHECK)?)?;
+    for severity in ["unknown", "critical"] {
+        ensure!(of(&found, severity).is_empty(), "{severity}: {:?}", of(&found, severity));
+    }
+    let mut warnings = of(&found, "warning");
     if !cluster.lab.has_plugin(PLUGIN) {
-        ensure!(of("critical").iter().any(|finding| finding.to_string().contains(PLUGIN)), "{document}");
+        warnings.retain(|finding| finding.get("code").is_none_or(|code| code != "tls-off"));
+    }
+    ensure!(warnings.is_empty(), "{warnings:?}");
+    for code in ["slurm-version", "rehearsal"] {
+        let is_it = |finding: &&Value| finding.get("code").is_some_and(|is| is == code);
+        ensure!(of(&found, "ok").into_iter().any(|finding| is_it(&finding)), "no {code} in {found:?}");
     }
     Ok(())
+}
+
+fn findings(output: &Output) -> Result<Vec<Value>> {
+    let document: Value = serde_json::from_slice(&output.stdout).with_context(|| said(output))?;
+    let findings = document.pointer("/data/findings").and_then(Value::as_array);
+    findings.cloned().with_context(|| format!("no findings: {document}"))
+}
+
+fn of<'a>(findings: &'a [Value], severity: &str) -> Vec<&'a Value> {
+    findings.iter().filter(|finding| finding.get("severity").is_some_and(|is| is == severity)).collect()
 }
 
 fn disable(lab: &Lab, before: &str) -> Result<()> {
