@@ -5,16 +5,9 @@ use super::super::running::Running;
 use super::super::scene::Scene;
 use crate::slurm_conf::SlurmConf;
 
-/// What matters here, as both print it.
-const KEYS: [&str; 7] = [
-    "TLSType",
-    "TLSParameters",
-    "CertmgrType",
-    "CertmgrParameters",
-    "CertgenType",
-    "CertgenParameters",
-    "DebugFlags",
-];
+/// What matters here, as both print it. CertgenType and CertgenParameters are not among them: commands use certgen and
+/// slurmctld does not, and a running one shows neither (seen with 26.05.5).
+const KEYS: [&str; 5] = ["TLSType", "TLSParameters", "CertmgrType", "CertmgrParameters", "DebugFlags"];
 
 /// Compares.
 pub(super) fn look(scene: &Scene, found: &mut Findings) {
@@ -50,10 +43,9 @@ fn compare(running: &Running, conf: &SlurmConf, found: &mut Findings) {
     );
 }
 
-/// Set in what runs and not in the file. CertgenType, and TLSType where it is off, have defaults.
+/// Set in what runs and not in the file. TLSType has a default where it is off.
 fn is_left_over(key: &str, value: Option<&str>, conf: &SlurmConf) -> bool {
-    let is_default = |value: &str| value == "tls/none" || value == "certgen/script";
-    conf.get(key).is_none() && value.is_some_and(|value| !is_default(value))
+    conf.get(key).is_none() && value.is_some_and(|value| value != "tls/none")
 }
 
 /// Flags in any order, anything else letter by letter.
