@@ -1,6 +1,7 @@
 //! Daemon pairs of any age, put where slurm-pki has its own or where others put theirs.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use pki::ca::{CaCertificates, LocalCa};
@@ -79,5 +80,10 @@ pub(crate) fn put_as_others_do(site: &Scratch, pem: &Pem) {
 
 /// Keeps mode and owner.
 pub(crate) fn overwrite(site: &Scratch, relative: &str, contents: &str) {
-    fs::write(site.path(relative), contents).unwrap();
+    let path = site.path(relative);
+    let mode = fs::metadata(&path).unwrap().permissions();
+    // A CA key is closed to its own owner.
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::write(&path, contents).unwrap();
+    fs::set_permissions(&path, mode).unwrap();
 }
