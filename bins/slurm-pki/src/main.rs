@@ -23,6 +23,7 @@ mod handshake;
 mod hooks;
 mod hostlist;
 mod init;
+mod interrupt;
 mod key_type;
 mod ledger;
 mod making;

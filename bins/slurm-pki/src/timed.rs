@@ -14,6 +14,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use crate::interrupt;
+
 /// Between SIGTERM and SIGKILL: for a tool to take its own children along.
 const GRACE: Duration = Duration::from_millis(200);
 
@@ -23,7 +25,7 @@ const NAP: Duration = Duration::from_millis(20);
 /// How a program ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
-    /// `None`: it was killed when its time was over.
+    /// `None`: it was killed when its time was over, or when this command was interrupted.
     pub(crate) status: Option<ExitStatus>,
     /// The beginning of what it printed, on stdout and stderr together.
     pub(crate) output: Secret,
@@ -61,18 +63,20 @@ pub(crate) fn run(command: &mut Command, limit: Duration, room: usize) -> io::Re
 
 fn watch(mut child: Child, pipe: &PipeReader, deadline: Instant, room: usize) -> Ended {
     let mut output = Vec::with_capacity(room);
-    let mut open = true;
+    // A process is gone soon after it closed its output, as a rule.
+    let (mut open, mut nap) = (true, Duration::from_millis(1));
     let status = loop {
         let ended = child.try_wait().ok().flatten();
         // Once more after the end, for what it left in the pipe.
         while open && is_readable(pipe, if ended.is_some() { Duration::ZERO } else { NAP }) {
             open = take(pipe, &mut output, room);
         }
-        if ended.is_some() || Instant::now() >= deadline {
+        if ended.is_some() || interrupt::came() || Instant::now() >= deadline {
             break ended;
         }
         if !open {
-            sleep(NAP);
+            sleep(nap);
+            nap = NAP.min(nap * 2);
         }
     };
     if status.is_none() {

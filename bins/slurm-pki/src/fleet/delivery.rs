@@ -1,5 +1,7 @@
 //! Files to a host: each arrives whole, in one rename, with its owner and mode, and its digest comes back.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use data_encoding::{BASE64, HEXLOWER};
@@ -12,8 +14,14 @@ use super::script::{quoted, whole};
 use crate::admin::caller;
 use crate::members::is_this_host;
 
-/// Where files wait on the other host: memory, and nobody but root can make a name there.
-const WAITING: &str = "/run/slurm-pki";
+/// Where files wait, here and there: memory, and nobody but root can make a name in it.
+const WAITING: &str = "/run/";
+
+/// How their folders' names begin.
+const PREFIX: &str = "slurm-pki.";
+
+/// A folder that is older was left by a run that was killed: no tool is given more than an hour.
+const LEFT_MINUTES: u64 = 240;
 
 /// A file as a host is to have it.
 #[derive(Clone, Debug)]
@@ -26,6 +34,13 @@ pub(crate) struct Placed {
     pub(crate) mode: u32,
     /// Whose it is.
     pub(crate) owner: Owner,
+}
+
+impl Placed {
+    /// Whether others than its owner and group must not see it.
+    fn is_secret(&self) -> bool {
+        self.mode & 0o007 == 0
+    }
 }
 
 /// What one host gets.
@@ -41,24 +56,31 @@ pub(crate) struct Delivery {
 
 /// Brings a host its files, and compares what lies there with what was sent. The script's own lines are the result.
 pub(super) fn bring(fleet: &Fleet, delivery: &Delivery) -> Result<Vec<String>, String> {
-    let random: [u8; 8] = random::bytes().map_err(|e| e.to_string())?;
-    let there = format!("{WAITING}.{}", HEXLOWER.encode(&random));
-    let script = whole(&installing(delivery, &there)?);
-    let own =
-        tempfile::Builder::new().prefix("slurm-pki.").tempdir_in(memory()).map_err(|e| e.to_string())?;
+    let own = tempfile::Builder::new()
+        .prefix(PREFIX)
+        .rand_bytes(16)
+        .tempdir_in(memory())
+        .map_err(|e| e.to_string())?;
     let file = own.path().join("files");
-    let here = NewFile::new(&file, 0o600).not_synced();
-    here.replace(script.as_bytes()).map_err(|e| e.to_string())?;
+    let text = |path: &Path| path.to_str().map(str::to_owned).ok_or("a file's name is not UTF-8");
+    let (folder, name) = (text(own.path())?, text(&file)?);
+    let write = |script: &Secret| {
+        NewFile::new(&file, 0o600).not_synced().replace(script.expose()).map_err(|e| e.to_string())
+    };
     let said = if is_this_host(&delivery.host) {
-        fleet.run_file_on(&delivery.host, file.to_str().ok_or("a file's name is not UTF-8")?)
+        write(&installing(delivery, &folder)?)?;
+        fleet.run_file_on(&delivery.host, &name)
     } else {
+        let random: [u8; 8] = random::bytes().map_err(|e| e.to_string())?;
+        let there = format!("{WAITING}{PREFIX}{}", HEXLOWER.encode(&random));
+        write(&installing(delivery, &there)?)?;
         send(fleet, &delivery.host, &file, &there)
     };
-    compared(&delivery.files, said?)
+    compared(&delivery.files, said.map_err(|why| without_secrets(&why, &delivery.files))?)
 }
 
 fn send(fleet: &Fleet, host: &str, file: &Path, there: &str) -> Result<Vec<String>, String> {
-    fleet.run_on(host, &format!("umask 077\nmkdir {there}"))?;
+    fleet.run_on(host, &format!("{}umask 077\nmkdir {there}", swept("/run", PREFIX)))?;
     let place = format!("{there}/files");
     let said = fleet.copy_to(host, file, &place).and_then(|()| fleet.run_file_on(host, &place));
     if said.is_err() {
@@ -68,51 +90,119 @@ fn send(fleet: &Fleet, host: &str, file: &Path, there: &str) -> Result<Vec<Strin
     said
 }
 
+/// A line of shell that removes what killed runs left in a folder: no command takes as long.
+fn swept(folder: &str, prefix: &str) -> String {
+    format!(
+        "find {} -maxdepth 1 -name '{prefix}????????????????' -user 0 -mmin +{LEFT_MINUTES} -exec rm -rf {{}} + || :\n",
+        quoted(folder)
+    )
+}
+
+/// Takes away what killed runs of this command left on this host.
+pub(super) fn sweep_here() {
+    let Ok(entries) = fs::read_dir(memory()) else { return };
+    let is_left = |entry: &fs::DirEntry| {
+        let age = entry.metadata().ok().filter(|is| is.is_dir() && is.uid() == caller().uid)?;
+        let age = age.modified().ok()?.elapsed().ok()?;
+        let named = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
+        (named && age.as_secs() > LEFT_MINUTES * 60).then_some(())
+    };
+    for entry in entries.filter_map(Result::ok).filter(|entry| is_left(entry).is_some()) {
+        let _ = fs::remove_dir_all(entry.path());
+    }
+}
+
 /// A folder of this host in memory where there is one: what is written here need not reach a disk.
 fn memory() -> PathBuf {
-    let run = Path::new("/run");
+    let run = Path::new(WAITING);
     if caller().uid == 0 && run.is_dir() { run.into() } else { std::env::temp_dir() }
 }
 
-/// `put MODE OWNER FOLDER NAME`: stdin, in base64, becomes a file by one rename. Nobody else sees it before it has its owner
-/// and mode.
+/// `put MODE OWNER FOLDER NAME`: stdin, in base64, becomes a file by one rename. It is made in a folder that nobody but
+/// root can enter, so whoever owns the folder around it can neither see it before it has its owner and mode nor put a
+/// link in its place. `mv` and `mktemp` know GNU's options; mktemp's names end in 16 signs as those in /run do.
 const PUT: &str = r#"
-umask 077
+left=
+trap 'rm -rf "$TMPDIR" ${left:+"$left"}' EXIT
 put() {
-    [ -d "$3" ] || mkdir -p -m 0755 "$3"
-    new="$3/.$4.$$.tmp"
-    rm -f "$new"
-    base64 -d > "$new"
-    chown "$2" "$new"
-    chmod "$1" "$new"
-    sync "$new"
-    mv -fT "$new" "$3/$4"
-    sync "$3"
+    umask 022
+    [ -d "$3" ] || mkdir -p "$3"
+    cd "$3"
+    umask 077
+    new=$(mktemp -d ./.slurm-pki-new.XXXXXXXXXXXXXXXX)
+    left="$3/$new"
+    cd "$new"
+    [ "$(stat -c '%u %a' .)" = "$(id -u) 700" ]
+    set -C
+    base64 -d > file
+    set +C
+    chown -h "$2" file
+    chmod "$1" file
+    sync file
+    mv -fT file "$3/$4"
+    cd "$3"
+    rmdir "$new"
+    left=
+    sync .
     say "file $(sha256sum < "$3/$4" | cut -d ' ' -f 1) $3/$4"
+}
+own() {
+    folder=$1
+    while [ ! -d "$folder" ]; do folder=$(dirname "$folder"); done
+    kind=$(stat -f -c %T "$folder")
+    case $kind in
+        nfs*|smb*|cifs|lustre|gpfs|ceph|afs|panfs|fhgfs|beegfs|gfs*|ocfs2|pvfs*|coda|ncp)
+            echo "$1 is on a file system that hosts share ($kind), and a secret would be put there"
+            exit 1
+    esac
 }
 "#;
 
-fn installing(delivery: &Delivery, there: &str) -> Result<String, String> {
-    let mut script = format!("trap 'rm -rf {there}' EXIT\n{PUT}");
+fn installing(delivery: &Delivery, there: &str) -> Result<Secret, String> {
+    let there = quoted(there);
+    // Some shells keep the texts between << and END in files of TMPDIR for a moment.
+    let mut script = format!("TMPDIR={there}\n{PUT}");
+    let room: usize = delivery.files.iter().map(|file| file.contents.expose().len() * 2 + 1024).sum();
+    // One buffer, large enough from the start: growing would leave unwiped copies behind.
+    script.reserve_exact(room + delivery.then.len() + 1024);
     for file in &delivery.files {
         let (Some(folder), Some(name)) = (file.path.parent(), file.path.file_name()) else {
             return Err(format!("{} is no place for a file", file.path.display()));
         };
-        let (Some(folder), Some(name)) = (folder.to_str(), name.to_str()) else {
+        let (Some(folder), Some(name)) = (folder.to_str().map(quoted), name.to_str().map(quoted)) else {
             return Err(format!("{} is not UTF-8", file.path.display()));
         };
+        if file.is_secret() {
+            script.push_str(&format!("own {folder}\n"));
+        }
         script.push_str(&format!(
-            "put {:04o} {}:{} {} {} <<'END'\n{}\nEND\n",
-            file.mode,
-            file.owner.uid,
-            file.owner.gid,
-            quoted(folder),
-            quoted(name),
-            BASE64.encode(file.contents.expose())
+            "put {:04o} {}:{} {folder} {name} <<'END'\n",
+            file.mode, file.owner.uid, file.owner.gid
         ));
+        BASE64.encode_append(file.contents.expose(), &mut script);
+        script.push_str("\nEND\n");
     }
     script.push_str(&delivery.then);
-    Ok(script)
+    let script = Secret::new(script.into_bytes());
+    Ok(Secret::new(whole(std::str::from_utf8(script.expose()).unwrap_or_default()).into_bytes()))
+}
+
+/// What a tool or a shell said about a failure, with nothing of a secret file in it.
+fn without_secrets(why: &str, files: &[Placed]) -> String {
+    const SHORTEST: usize = 12;
+    let is_inside = |word: &str| {
+        let of = |file: &Placed| {
+            let text = Secret::new(BASE64.encode(file.contents.expose()).into_bytes());
+            let holds = |whole: &[u8]| whole.windows(word.len()).any(|part| part == word.as_bytes());
+            holds(text.expose()) || holds(file.contents.expose())
+        };
+        word.len() >= SHORTEST && files.iter().filter(|file| file.is_secret()).any(of)
+    };
+    let is_sign = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=' | '-' | '_');
+    if why.split(|c| !is_sign(c)).any(is_inside) {
+        return "it failed, and what it said about that had a secret in it".to_owned();
+    }
+    why.to_owned()
 }
 
 /// What lies there must be what was sent; the other lines are the result.
@@ -133,8 +223,6 @@ pub(crate) fn digest(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::os::unix::fs::MetadataExt as _;
     use std::time::Duration;
 
     use super::*;
@@ -150,7 +238,7 @@ mod tests {
     #[test]
     fn files_arrive_whole_with_owner_and_mode_in_folders_that_are_made() {
         let folder = tempfile::tempdir().unwrap();
-        let (key, cert) = (folder.path().join("a b/it's.key"), folder.path().join("cert"));
+        let (key, cert) = (folder.path().join("a b/c/it's.key"), folder.path().join("cert"));
         fs::write(&cert, "old").unwrap();
         let bytes: Vec<u8> = (0..=255).cycle().take(9999).collect();
         let files = vec![placed(key.clone(), &bytes, 0o400), placed(cert.clone(), b"", 0o644)];
@@ -159,7 +247,10 @@ mod tests {
         assert_eq!(said, ["there a b cert"]);
         assert_eq!(fs::read(&key).unwrap(), bytes);
         assert_eq!(fs::metadata(&key).unwrap().mode() & 0o7777, 0o400);
-        assert_eq!(fs::metadata(folder.path().join("a b")).unwrap().mode() & 0o7777, 0o755);
+        for made in ["a b", "a b/c"] {
+            assert_eq!(fs::metadata(folder.path().join(made)).unwrap().mode() & 0o7777, 0o755, "{made}");
+        }
+        assert_eq!(fs::read_dir(folder.path().join("a b/c")).unwrap().count(), 1, "nothing is left beside it");
         assert_eq!(
             (fs::read(&cert).unwrap().len(), fs::metadata(&cert).unwrap().mode() & 0o7777),
             (0, 0o644)
@@ -176,6 +267,18 @@ mod tests {
         let delivery = Delivery { host: "localhost".into(), files, then: String::new() };
         bring(&here(), &delivery).unwrap_err();
         assert!(!after.exists());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn a_reason_that_quotes_a_secret_is_not_shown() {
+        let secret = placed("/x".into(), b"slurm-pki-node-v1:abcdefgh", 0o400);
+        let public = placed("/y".into(), b"slurm-pki-node-v1:abcdefgh", 0o644);
+        let line = format!("files: 7: {}: not found", BASE64.encode(secret.contents.expose()));
+        assert!(!without_secrets(&line, std::slice::from_ref(&secret)).contains("not found"));
+        assert!(!without_secrets("node-v1:abcdefghi v1:slurm-pki-node-v1", &[secret.clone()]).contains("v1:"));
+        assert_eq!(without_secrets(&line, &[public]), line);
+        assert_eq!(without_secrets("No space left on device", &[secret]), "No space left on device");
     }
 
     #[test]

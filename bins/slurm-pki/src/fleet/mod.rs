@@ -4,6 +4,9 @@
 //! tool's exit status is not believed alone: a script says on its last line that it came to its end. What belongs on this
 //! very host is done here, without them.
 //!
+//! Interrupted, it ends the children, reaches no further hosts, and leaves it to the command to put on record what
+//! was done.
+//!
 //! No secret is in an argument, here or there: files go through a folder of this host that only the caller can read and
 //! one in /run of the other that only root can.
 
@@ -24,7 +27,7 @@ use site::config::FleetConfig;
 use crate::admin::Admin;
 use crate::advice::Advise as _;
 use crate::global::Global;
-use crate::report;
+use crate::{interrupt, report};
 
 pub(crate) use delivery::{Delivery, Placed, digest};
 pub(crate) use outcomes::Outcomes;
@@ -56,6 +59,7 @@ impl Fleet {
     /// # Errors
     /// When `[fleet]` has no meaning.
     pub(crate) fn of(admin: &Admin) -> anyhow::Result<Self> {
+        interrupt::watch();
         let FleetConfig { copy, run, parallel, timeout, .. } = FleetConfig::read(&admin.config).advise()?;
         Ok(Self { copy, run, parallel, timeout })
     }
@@ -67,6 +71,7 @@ impl Fleet {
 
     /// Brings each its files, many hosts at once. A host's result are the digests of what lies there now.
     pub(crate) fn deliver(&self, global: &Global, what: &str, deliveries: Vec<Delivery>) -> Outcomes {
+        delivery::sweep_here();
         self.each(global, what, deliveries, |delivery| {
             (delivery.host.clone(), delivery::bring(self, &delivery))
         })

@@ -47,16 +47,22 @@ impl Outcomes {
 
     /// A warning for each reason, with the hosts that have it.
     pub(crate) fn report(&self) {
-        let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        self.reasons().iter().for_each(|line| report::warning(line));
+    }
+
+    /// A host's own name in its reason would keep a thousand equal ones apart.
+    fn reasons(&self) -> Vec<String> {
+        let mut reasons: BTreeMap<String, Vec<(&str, &str)>> = BTreeMap::new();
         for (host, result) in &self.0 {
             if let Err(why) = result {
-                // A host's own name in its reason would keep a thousand equal ones apart.
-                reasons.entry(why).or_default().push(host);
+                reasons.entry(without_name(why, host)).or_default().push((host, why));
             }
         }
-        for (why, hosts) in reasons {
-            report::warning(&format!("{}: {why}", hostlist::fold_texts(hosts)));
-        }
+        let line = |(common, hosts): (String, Vec<(&str, &str)>)| match hosts.as_slice() {
+            [(host, why)] => format!("{host}: {why}"),
+            _ => format!("{}: {common}", hostlist::fold_texts(hosts.iter().map(|(host, _)| *host))),
+        };
+        reasons.into_iter().map(line).collect()
     }
 
     /// Nothing, or an error that names the hosts that failed; the reasons were reported.
@@ -78,6 +84,22 @@ impl Outcomes {
     }
 }
 
+/// A reason with HOST wherever the host's name stands as a word.
+fn without_name(why: &str, host: &str) -> String {
+    let inside = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let mut text = String::with_capacity(why.len());
+    let mut rest = why;
+    while let Some(at) = rest.find(host).filter(|_| !host.is_empty()) {
+        let (before, from) = rest.split_at(at);
+        let after = from.get(host.len()..).unwrap_or_default();
+        let is_word = !text.ends_with(inside) && !before.ends_with(inside) && !after.starts_with(inside);
+        text.push_str(before);
+        text.push_str(if is_word { "HOST" } else { host });
+        rest = after;
+    }
+    text + rest
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,5 +113,20 @@ mod tests {
         assert_eq!((all().reached(), all().failed()), (vec!["n1".to_owned()], vec!["n2".to_owned()]));
         assert!(all().judge(|_, _| Err("bad".into())).reached().is_empty());
         assert!(Outcomes::default().into_result("nothing").is_ok());
+    }
+
+    #[test]
+    fn equal_reasons_are_told_once_whatever_hosts_they_name() {
+        let failed = |host: &str, why: &str| (host.to_owned(), Err(why.to_owned()));
+        let all = Outcomes::new([
+            failed("n1", "ssh: connect to host n1 port 22: no route"),
+            failed("n2", "ssh: connect to host n2 port 22: no route"),
+            failed("n10", "n1 is not n10"),
+            failed("x", "exit 255 from x"),
+        ]);
+        assert_eq!(
+            all.reasons(),
+            ["x: exit 255 from x", "n10: n1 is not n10", "n[1-2]: ssh: connect to host HOST port 22: no route"]
+        );
     }
 }

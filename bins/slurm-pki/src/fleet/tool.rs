@@ -5,6 +5,7 @@ use std::process::Command;
 
 use super::Fleet;
 use super::script::{one_line, said, whole};
+use crate::interrupt;
 use crate::members::is_this_host;
 use crate::timed::{self, Ended};
 
@@ -14,8 +15,22 @@ const ROOM: usize = 256 * 1024;
 /// As much of a failure as a person wants to read for one host.
 const MAX_SHOWN: usize = 400;
 
+/// Why a host has no result.
+const INTERRUPTED: &str = "this command was interrupted";
+
 /// Variables that change how a Slurm command proves who it is, if a script runs one.
 const AUTHENTICATION: [&str; 3] = ["SLURM_JWT", "SLURM_SACK_KEY", "SLURM_SACK_JWKS"];
+
+/// What the tools, or the ssh below them, are told by variables. Whatever would ask (for a password, about an unknown
+/// host key) fails instead of waiting on the terminal; and Ansible neither shows the files that it copies nor leaves
+/// them in root's home, which hosts may share.
+const TOLD: [(&str, &str); 5] = [
+    ("SSH_ASKPASS", "/bin/false"),
+    ("SSH_ASKPASS_REQUIRE", "force"),
+    ("ANSIBLE_DIFF_ALWAYS", "False"),
+    ("ANSIBLE_REMOTE_TMP", "/run/slurm-pki-ansible"),
+    ("ANSIBLE_NOCOLOR", "True"),
+];
 
 impl Fleet {
     /// Runs a script on a host; the lines that it said.
@@ -49,8 +64,11 @@ impl Fleet {
 
     fn child(&self, words: &[String]) -> Result<String, String> {
         let Some((program, arguments)) = words.split_first() else { return Err("no command".to_owned()) };
+        if interrupt::came() {
+            return Err(INTERRUPTED.to_owned());
+        }
         let mut command = Command::new(program);
-        command.args(arguments);
+        command.args(arguments).envs(TOLD);
         AUTHENTICATION.iter().for_each(|name| {
             command.env_remove(name);
         });
@@ -61,6 +79,9 @@ impl Fleet {
     }
 
     fn failure(&self, program: &str, ended: &Ended, output: &str) -> String {
+        if ended.status.is_none() && interrupt::came() {
+            return INTERRUPTED.to_owned();
+        }
         let how = ended.how(self.timeout);
         let name = program.rsplit('/').next().unwrap_or(program);
         match shown(output) {

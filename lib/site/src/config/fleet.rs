@@ -32,8 +32,8 @@ const TOOLS: [(&str, &[&str], &[&str]); 4] = [
     ),
     (
         "ssh",
-        &["scp", "-q", "-B", "{from}", "{host}:{to}"],
-        &["ssh", "-n", "-o", "BatchMode=yes", "{host}", "{command}"],
+        &["scp", "-q", "-B", "-o", "ConnectTimeout=15", "{from}", "[{host}]:{to}"],
+        &["ssh", "-n", "-o", "BatchMode=yes", "-o", "ConnectTimeout=15", "{host}", "{command}"],
     ),
 ];
 

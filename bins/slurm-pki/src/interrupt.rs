@@ -1,0 +1,30 @@
+//! Ctrl-C, or a service that is stopped, in the middle of work on many hosts.
+//!
+//! The tools run in process groups of their own ([`crate::timed`]), so a terminal's signal does not reach them: they are
+//! ended by us, and what was done until then is put on record before the command ends.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
+
+static CAME: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+
+/// From now on the first SIGINT, SIGTERM or SIGHUP asks to stop; the second ends the process as usual.
+pub(crate) fn watch() {
+    CAME.get_or_init(|| {
+        let came = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            // In this order: only the second signal finds the flag set.
+            let _ = flag::register_conditional_default(signal, Arc::clone(&came));
+            let _ = flag::register(signal, Arc::clone(&came));
+        }
+        came
+    });
+}
+
+/// Whether one came.
+pub(crate) fn came() -> bool {
+    CAME.get().is_some_and(|came| came.load(Ordering::Relaxed))
+}
