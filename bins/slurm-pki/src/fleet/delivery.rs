@@ -250,7 +250,11 @@ mod tests {
         for made in ["a b", "a b/c"] {
             assert_eq!(fs::metadata(folder.path().join(made)).unwrap().mode() & 0o7777, 0o755, "{made}");
         }
-        assert_eq!(fs::read_dir(folder.path().join("a b/c")).unwrap().count(), 1, "nothing is left beside it");
+        assert_eq!(
+            fs::read_dir(folder.path().join("a b/c")).unwrap().count(),
+            1,
+            "nothing is left beside it"
+        );
         assert_eq!(
             (fs::read(&cert).unwrap().len(), fs::metadata(&cert).unwrap().mode() & 0o7777),
             (0, 0o644)
@@ -276,7 +280,9 @@ mod tests {
         let public = placed("/y".into(), b"slurm-pki-node-v1:abcdefgh", 0o644);
         let line = format!("files: 7: {}: not found", BASE64.encode(secret.contents.expose()));
         assert!(!without_secrets(&line, std::slice::from_ref(&secret)).contains("not found"));
-        assert!(!without_secrets("node-v1:abcdefghi v1:slurm-pki-node-v1", &[secret.clone()]).contains("v1:"));
+        assert!(
+            !without_secrets("node-v1:abcdefghi v1:slurm-pki-node-v1", &[secret.clone()]).contains("v1:")
+        );
         assert_eq!(without_secrets(&line, &[public]), line);
         assert_eq!(without_secrets("No space left on device", &[secret]), "No space left on device");
     }

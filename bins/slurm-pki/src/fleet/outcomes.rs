@@ -126,7 +126,11 @@ mod tests {
         ]);
         assert_eq!(
             all.reasons(),
-            ["x: exit 255 from x", "n10: n1 is not n10", "n[1-2]: ssh: connect to host HOST port 22: no route"]
+            [
+                "x: exit 255 from x",
+                "n10: n1 is not n10",
+                "n[1-2]: ssh: connect to host HOST port 22: no route"
+            ]
         );
     }
 }

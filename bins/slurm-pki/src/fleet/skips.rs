@@ -1,9 +1,8 @@
 //! Hosts that were left out because they are dead: remembered until they are reached again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 
-use pki::name::NodeName;
 use pki::time::UnixTime;
 use serde::{Deserialize, Serialize};
 use site::Error;
@@ -59,7 +58,7 @@ impl Skips {
         &self.hosts
     }
 
-    /// Leaves hosts out that `--skip` names (by host or node name), and remembers what they miss. A name that is none of
+    /// Leaves hosts out that `--skip` names (by the name of the host), and remembers what they miss. A name that is none of
     /// them is an error: a misspelt one would be waited for.
     ///
     /// # Errors
@@ -68,19 +67,19 @@ impl Skips {
         &mut self,
         global: &Global,
         hosts: Vec<String>,
-        skip: &[NodeName],
+        skip: &[impl ToString],
         missed: &str,
         now: UnixTime,
     ) -> anyhow::Result<Vec<String>> {
-        if let Some(unknown) = skip.iter().find(|name| !hosts.iter().any(|host| host == name.as_str())) {
+        let skip: BTreeSet<String> = skip.iter().map(ToString::to_string).collect();
+        if let Some(unknown) = skip.iter().find(|name| !hosts.contains(name)) {
             return Err(Advice::new(
                 format!("--skip {unknown}: no such host has a part in this"),
                 "name hosts as slurm.conf and [fleet] name them",
             )
             .into());
         }
-        let is_skipped = |host: &String| skip.iter().any(|name| name.as_str() == host);
-        let (skipped, left): (Vec<_>, Vec<_>) = hosts.into_iter().partition(is_skipped);
+        let (skipped, left): (Vec<_>, Vec<_>) = hosts.into_iter().partition(|host| skip.contains(host));
         for host in &skipped {
             let since = self.hosts.get(host).map_or(now, |known| known.since);
             self.hosts.insert(host.clone(), Skipped { since, missed: missed.to_owned() });
@@ -88,7 +87,8 @@ impl Skips {
         if !skipped.is_empty() {
             self.write(global)?;
             let names = hostlist::fold_texts(skipped.iter().map(String::as_str));
-            report::done(global, &format!("left out {names}, and remembered: slurm-pki status lists them"));
+            let verb = if global.dry_run { "would be left out" } else { "left out" };
+            report::done(global, &format!("{verb}, and remembered: {names}; slurm-pki status lists them"));
         }
         Ok(left)
     }
@@ -98,7 +98,7 @@ impl Skips {
     /// # Errors
     /// When the list cannot be written.
     pub(crate) fn reached(&mut self, global: &Global, hosts: &[String]) -> anyhow::Result<()> {
-        let before = self.hosts.len();
+        let (before, hosts) = (self.hosts.len(), HashSet::<_>::from_iter(hosts));
         self.hosts.retain(|host, _| !hosts.contains(host));
         if self.hosts.len() == before { Ok(()) } else { self.write(global) }
     }

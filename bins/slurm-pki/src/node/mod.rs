@@ -1,22 +1,27 @@
 //! `slurm-pki node`: who is enrolled, and with which secret.
 //!
-//! A node's secret is made here, waits in `<state_dir>/outgoing` until it is bundled, and then leaves
+//! A node's secret is made here, waits in `<state_dir>/outgoing` until it is bundled or pushed, and then leaves
 //! the controller; the store keeps a record that can do nothing but recognise it.
 
 mod add;
 mod bundle;
 pub(crate) mod census;
+mod contents;
 mod enrolment;
+mod handout;
 mod import;
 mod list;
 mod outgoing;
+mod push;
 mod refused;
 mod remove;
 pub(crate) mod scontrol;
 mod show;
 mod static_pair;
+mod targets;
 mod token;
 pub(crate) mod tree;
+mod verify;
 pub(crate) mod view;
 
 use clap::Subcommand;
@@ -40,6 +45,10 @@ pub(crate) enum Node {
     Token(token::Token),
     /// Lay out what each node needs on its disk
     Bundle(bundle::Bundle),
+    /// Bring running nodes what they need on their disks
+    Push(push::Push),
+    /// Compare what lies on nodes with what is known here
+    Verify(verify::Verify),
 }
 
 impl Node {
@@ -56,6 +65,8 @@ impl Node {
             Self::Remove(remove) => remove.run(global),
             Self::Token(token) => token.run(global),
             Self::Bundle(bundle) => bundle.run(global),
+            Self::Push(push) => push.run(global),
+            Self::Verify(verify) => verify.run(global),
         }
     }
 }

@@ -24,6 +24,11 @@ impl Refused {
         self.add(name, &e.to_string(), &e.hint());
     }
 
+    /// Every node that was refused, with the reason.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&NodeName, &str)> {
+        self.0.iter().flat_map(|((why, _), names)| names.iter().map(|name| (name, why.as_str())))
+    }
+
     /// Names every reason, and fails when there is any. `done` is what the others are: "added".
     ///
     /// # Errors

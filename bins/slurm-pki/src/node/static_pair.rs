@@ -8,10 +8,11 @@ use site::config::{Daemon, DaemonConfig};
 use site::file::Owner;
 use site::signer::Signer;
 
-use super::tree::{self, NodeFile};
+use super::tree;
 use crate::admin::Admin;
 use crate::advice::{Advice, Advise as _};
 use crate::cert::{DaemonPair, owner_of};
+use crate::fleet::Placed;
 use crate::global::Global;
 
 /// What all pairs of one command have in common.
@@ -48,7 +49,7 @@ impl StaticPairs {
         global: &Global,
         admin: &Admin,
         name: &NodeName,
-    ) -> anyhow::Result<Vec<NodeFile>> {
+    ) -> anyhow::Result<Vec<Placed>> {
         let pair = DaemonPair {
             common_name: name.to_string(),
             dns: vec![name.to_string()],
@@ -56,11 +57,11 @@ impl StaticPairs {
             validity: self.config.validity,
         };
         let pair = pair.issue(global, admin, &self.signer, clock::now())?;
-        let file = |path: &std::path::Path, contents: Secret, mode| NodeFile {
+        let file = |path: &std::path::Path, contents: Secret, mode| Placed {
             path: path.to_owned(),
             contents,
             mode,
-            owner: Some(self.owner),
+            owner: self.owner,
         };
         Ok(vec![
             file(&self.config.key, pair.key().clone(), 0o600),

@@ -6,28 +6,15 @@ use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Component, Path, PathBuf};
 
-use pki::secret::Secret;
 use site::Error;
 use site::file::Owner;
 
 use crate::admin::caller;
 use crate::advice::{Advice, Advise as _};
+use crate::fleet::Placed;
 
 /// What every folder of a node has that our files go through: /etc, /etc/slurm.
 const FOLDER_MODE: u32 = 0o755;
-
-/// A file as the node is to have it.
-#[derive(Debug)]
-pub(crate) struct NodeFile {
-    /// Where the node has it.
-    pub(crate) path: PathBuf,
-    /// What is in it.
-    pub(crate) contents: Secret,
-    /// Permission bits.
-    pub(crate) mode: u32,
-    /// Whose it is; `None`: whoever runs this.
-    pub(crate) owner: Option<Owner>,
-}
 
 /// A tree that is being laid out beside its place.
 #[derive(Debug)]
@@ -51,17 +38,12 @@ impl Tree {
         Ok(tree)
     }
 
-    /// Lays a file out where the node has `path`.
+    /// Lays a file out where the node has it.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(crate) fn add(
-        &self,
-        path: &Path,
-        bytes: &[u8],
-        mode: u32,
-        owner: Option<Owner>,
-    ) -> Result<(), Error> {
+    pub(crate) fn add(&self, placed: &Placed) -> Result<(), Error> {
+        let Placed { path, contents, mode, owner: Owner { uid, gid } } = placed;
         let mut at = self.new.clone();
         let mut names = path.components().filter(|part| matches!(part, Component::Normal(_))).peekable();
         while let Some(name) = names.next() {
@@ -72,12 +54,10 @@ impl Tree {
         }
         let failed = || Error::write(&at);
         let mut file =
-            OpenOptions::new().write(true).create_new(true).mode(mode).open(&at).map_err(failed())?;
-        file.set_permissions(fs::Permissions::from_mode(mode)).map_err(failed())?;
-        if let Some(Owner { uid, gid }) = owner {
-            std::os::unix::fs::fchown(&file, Some(uid), Some(gid)).map_err(failed())?;
-        }
-        file.write_all(bytes).map_err(failed())
+            OpenOptions::new().write(true).create_new(true).mode(*mode).open(&at).map_err(failed())?;
+        file.set_permissions(fs::Permissions::from_mode(*mode)).map_err(failed())?;
+        std::os::unix::fs::fchown(&file, Some(*uid), Some(*gid)).map_err(failed())?;
+        file.write_all(contents.expose()).map_err(failed())
     }
 
     /// Puts the tree in its place, whole; an older one goes away.
