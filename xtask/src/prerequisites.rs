@@ -90,6 +90,18 @@ pub(crate) const TESTS: &[Tool] = &[
         rhel: "golang-github-prometheus",
         purpose: "reads metrics and alerts (Prometheus itself need not run)",
     },
+    program("unshare", "util-linux", "makes hosts of one machine"),
+    program("sshd", "openssh-server", "is the hosts that the tests reach"),
+    Tool {
+        name: "ssh",
+        kind: Kind::Program,
+        debian: "openssh-client",
+        rhel: "openssh-clients",
+        purpose: "reaches the tests' hosts",
+    },
+    program("clush", "clustershell", "reaches the tests' hosts"),
+    program("pdsh", "pdsh", "reaches the tests' hosts"),
+    program("ansible", "ansible-core", "reaches the tests' hosts"),
 ];
 
 /// What `cargo xtask bench` needs besides the build: what the shell scripts run.

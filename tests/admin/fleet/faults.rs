@@ -1,0 +1,164 @@
+//! Hosts that are dead, silent, unknown or full, and a command that is interrupted.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::hosts::{Hosts, names_in};
+
+#[test]
+fn a_dead_host_is_skipped_remembered_and_forgotten_when_it_is_reached_again() {
+    let mut hosts = Hosts::new(2);
+    hosts.name("n3", "127.0.0.19", 9);
+    hosts.ok(&["node", "add", "n3"]);
+    let (_, stderr) = hosts.fails(&["node", "push", "n[1-3]"]);
+    assert!(stderr.contains("failed on 1 of 3 hosts: n3"), "{stderr}");
+    assert!(stderr.contains("Connection refused"), "the reason of ssh itself: {stderr}");
+    assert_eq!(hosts.skipped(), [""; 0]);
+
+    hosts.ok(&["node", "push", "n[1-3]", "--skip", "n3"]);
+    assert_eq!(hosts.skipped(), ["n3"]);
+    assert!(hosts.waiting("n3").is_some());
+    let (_, stderr) = hosts.fails(&["node", "push", "n1", "--skip", "n4"]);
+    assert!(stderr.contains("n4"), "{stderr}");
+    assert_eq!(hosts.skipped(), ["n3"]);
+
+    // It comes back under n2's address.
+    let n2 = fs::read_to_string(hosts.path("ssh_config")).unwrap();
+    let port = n2.split("HostName 127.0.0.12\n  Port ").nth(1).unwrap().lines().next().unwrap();
+    let port = port.parse().unwrap();
+    hosts.name("n3", "127.0.0.12", port);
+    hosts.ok(&["node", "push", "n3"]);
+    assert_eq!(hosts.skipped(), [""; 0]);
+    assert!(hosts.secret_on("n2", "n3").is_some());
+    hosts.stop(2);
+}
+
+#[test]
+fn a_host_that_never_answers_takes_its_time_and_no_more() {
+    let mut hosts = Hosts::new(1);
+    hosts.set("timeout", "3s");
+    let silent = TcpListener::bind("127.0.0.18:0").unwrap();
+    hosts.name("n2", "127.0.0.18", silent.local_addr().unwrap().port());
+    hosts.ok(&["node", "add", "n2"]);
+    let begun = Instant::now();
+    let (_, stderr) = hosts.fails(&["node", "push", "n[1-2]"]);
+    assert!(begun.elapsed() < Duration::from_secs(30));
+    assert!(stderr.contains("n2: ") && stderr.contains("killed"), "{stderr}");
+    assert!(hosts.secret_on("n1", "n1").is_some());
+    assert_eq!(of_this(&hosts), [""; 0], "no tool goes on");
+}
+
+#[test]
+fn a_host_whose_key_is_not_known_is_a_failure_and_nobody_is_asked() {
+    let mut hosts = Hosts::new(1);
+    for tool in ["clush", "ssh", "pdsh"] {
+        hosts.set("copy", tool);
+        hosts.set("run", tool);
+        fs::write(hosts.path("known_hosts"), "").unwrap();
+        let begun = Instant::now();
+        let (_, stderr) = hosts.fails(&["node", "push", "n1"]);
+        assert!(stderr.contains("Host key verification failed"), "{tool}: {stderr}");
+        assert!(begun.elapsed() < Duration::from_secs(15), "{tool}");
+    }
+    assert!(hosts.waiting("n1").is_some());
+}
+
+#[test]
+fn a_file_that_cannot_take_its_place_is_told_with_its_reason() {
+    let hosts = Hosts::new(1);
+    let taken = hosts.on("n1", &hosts.token_path("n1"));
+    fs::create_dir(&taken).unwrap();
+    fs::write(taken.join("x"), "").unwrap();
+    let (_, stderr) = hosts.fails(&["node", "push", "n1"]);
+    assert!(stderr.contains("n1_token.txt"), "{stderr}");
+    assert!(hosts.waiting("n1").is_some());
+    let folder = hosts.on("n1", &hosts.site.path("node"));
+    assert_eq!(names_in(&folder), ["n1_token.txt"], "nothing is left beside it");
+    assert_eq!(names_in(&hosts.path("n1/run")), ["sshd"]);
+}
+
+#[test]
+fn a_link_in_a_files_place_is_replaced_and_not_followed() {
+    let hosts = Hosts::new(1);
+    let (place, other) = (hosts.on("n1", &hosts.token_path("n1")), hosts.path("other"));
+    fs::write(&other, "mine").unwrap();
+    symlink(&other, &place).unwrap();
+    hosts.ok(&["node", "push", "n1"]);
+    assert_eq!(fs::read_to_string(&other).unwrap(), "mine");
+    assert!(hosts.secret_on("n1", "n1").is_some());
+}
+
+#[test]
+fn an_interrupted_push_ends_its_tools_and_keeps_the_secrets_of_those_that_were_not_reached() {
+    let mut hosts = Hosts::new(1);
+    let silent = TcpListener::bind("127.0.0.17:0").unwrap();
+    hosts.set("timeout", "600s");
+    hosts.set("parallel", 1);
+    hosts.name("n2", "127.0.0.17", silent.local_addr().unwrap().port());
+    hosts.ok(&["node", "add", "n[2-3]"]);
+    let child = hosts
+        .command(&["node", "push", "n[1-3]"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let begun = Instant::now();
+    // n1 is done, and n2 keeps it waiting.
+    let _held = silent.accept().unwrap();
+    assert!(!of_this(&hosts).is_empty());
+    let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(interrupt.success());
+    let output = child.wait_with_output().unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(20));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("n[2-3]: ") && stderr.contains("interrupted"), "{stderr}");
+    assert!(hosts.waiting("n1").is_none() && hosts.secret_on("n1", "n1").is_some());
+    assert!(hosts.waiting("n2").is_some() && hosts.waiting("n3").is_some());
+    assert_eq!(of_this(&hosts), [""; 0], "no tool goes on");
+}
+
+#[test]
+fn what_a_killed_push_left_on_a_host_goes_with_the_next_one() {
+    let hosts = Hosts::new(1);
+    let (old, young) = ("slurm-pki.0123456789abcdef", "slurm-pki.fedcba9876543210");
+    for left in [old, young] {
+        let left = hosts.path(&format!("n1/run/{left}"));
+        fs::create_dir(&left).unwrap();
+        fs::set_permissions(&left, fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    let old_place = hosts.path(&format!("n1/run/{old}"));
+    assert!(Command::new("touch").args(["-d", "1 day ago"]).arg(old_place).status().unwrap().success());
+    hosts.ok(&["node", "push", "n1"]);
+    assert_eq!(names_in(&hosts.path("n1/run")), [young, "sshd"], "the young one may be another command's");
+}
+
+/// The ssh processes that belong to these hosts, once those that end have had a moment.
+fn of_this(hosts: &Hosts) -> Vec<String> {
+    let config = hosts.path("ssh_config");
+    let running = || {
+        let mut found = Vec::new();
+        for entry in fs::read_dir("/proc").unwrap() {
+            let line = fs::read(entry.unwrap().path().join("cmdline")).unwrap_or_default();
+            let line = String::from_utf8_lossy(&line).replace('\0', " ");
+            if line.contains(config.to_str().unwrap()) {
+                found.push(line);
+            }
+        }
+        found
+    };
+    let begun = Instant::now();
+    loop {
+        let found = running();
+        if found.is_empty() || begun.elapsed() > Duration::from_secs(2) {
+            return found;
+        }
+        sleep(Duration::from_millis(50));
+    }
+}
