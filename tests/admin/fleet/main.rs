@@ -14,6 +14,7 @@
 mod faults;
 mod hosts;
 mod push;
+mod reissue;
 mod secrets;
 mod tools;
 mod verify;

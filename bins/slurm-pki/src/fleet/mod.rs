@@ -64,6 +64,16 @@ impl Fleet {
         Ok(Self { copy, run, parallel, timeout })
     }
 
+    /// How many hosts are worked on at the same time.
+    pub(crate) fn parallel(&self) -> usize {
+        self.parallel
+    }
+
+    /// How long a script may run.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// Runs each job on its host, many at once.
     pub(crate) fn run(&self, global: &Global, what: &str, jobs: Vec<Job>) -> Outcomes {
         self.each(global, what, jobs, |job| (job.host.clone(), self.run_on(&job.host, &job.script)))

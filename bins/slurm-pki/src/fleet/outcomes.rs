@@ -35,6 +35,12 @@ impl Outcomes {
         Self(judged.collect())
     }
 
+    /// These and others.
+    pub(crate) fn and(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self
+    }
+
     /// The hosts that it went well on.
     pub(crate) fn reached(&self) -> Vec<String> {
         self.0.iter().filter(|(_, result)| result.is_ok()).map(|(host, _)| host.clone()).collect()

@@ -14,6 +14,7 @@ mod list;
 mod outgoing;
 mod push;
 mod refused;
+mod reissue;
 mod remove;
 pub(crate) mod scontrol;
 mod show;
@@ -49,6 +50,8 @@ pub(crate) enum Node {
     Push(push::Push),
     /// Compare what lies on nodes with what is known here
     Verify(verify::Verify),
+    /// Have slurmd ask for a new certificate
+    Reissue(reissue::Reissue),
 }
 
 impl Node {
@@ -67,6 +70,7 @@ impl Node {
             Self::Bundle(bundle) => bundle.run(global),
             Self::Push(push) => push.run(global),
             Self::Verify(verify) => verify.run(global),
+            Self::Reissue(reissue) => reissue.run(global),
         }
     }
 }

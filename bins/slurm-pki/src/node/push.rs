@@ -1,7 +1,7 @@
 //! `node push`: what each node needs on its disk, brought to the running host. A secret leaves the controller when the
 //! host has said that the file lies there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use clap::Args;
 use pki::name::NodeName;
@@ -87,7 +87,7 @@ impl Push {
 
         let mut refused = Refused::default();
         let secrets = self.secrets(global, &admin, &enrolment, &targets, &mut refused)?;
-        let targets = wanted(targets, &refused);
+        let targets = targets::without_refused(targets, &refused);
         if global.dry_run {
             self.say_plan(global, &contents, &targets);
             return refused.into_result(names.len(), "brought anything");
@@ -203,16 +203,6 @@ impl Push {
 struct Secrets {
     all: BTreeMap<NodeName, NodeSecret>,
     new: Vec<NodeName>,
-}
-
-/// The hosts that have a node left which was not refused, with those nodes alone.
-fn wanted(targets: Vec<Target>, refused: &Refused) -> Vec<Target> {
-    let refused: BTreeSet<&NodeName> = refused.iter().map(|(name, _)| name).collect();
-    let not_refused = |mut target: Target| {
-        target.nodes.retain(|name| !refused.contains(name));
-        (!target.nodes.is_empty()).then_some(target)
-    };
-    targets.into_iter().filter_map(not_refused).collect()
 }
 
 fn deliveries(

@@ -1,9 +1,10 @@
 //! The hosts of some nodes: where a command about nodes has to go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pki::name::NodeName;
 
+use super::refused::Refused;
 use crate::advice::Advise as _;
 use crate::fleet::Skips;
 use crate::global::Global;
@@ -57,6 +58,16 @@ pub(super) fn without_skipped(
     let hosts = targets.iter().map(|one| one.host.clone()).collect();
     let left = skips.leave_out(global, hosts, &named, missed, site::clock::now())?;
     Ok(targets.into_iter().filter(|one| left.binary_search(&one.host).is_ok()).collect())
+}
+
+/// The hosts that have a node left which was not refused, with those nodes alone.
+pub(super) fn without_refused(targets: Vec<Target>, refused: &Refused) -> Vec<Target> {
+    let refused: BTreeSet<&NodeName> = refused.iter().map(|(name, _)| name).collect();
+    let not_refused = |mut target: Target| {
+        target.nodes.retain(|name| !refused.contains(name));
+        (!target.nodes.is_empty()).then_some(target)
+    };
+    targets.into_iter().filter_map(not_refused).collect()
 }
 
 /// Whether a node is a host that runs sackd and no slurmd: slurm.conf does not have it, `[fleet] sackd` has.

@@ -44,34 +44,47 @@ pub(crate) struct Verify {
 }
 
 /// A node's verdict, for `--json` and for people.
-#[derive(Serialize)]
-struct Verdict {
-    node: String,
-    host: String,
-    reached: bool,
-    token: Option<Token>,
+#[derive(Debug, Serialize)]
+pub(super) struct Verdict {
+    /// The node.
+    pub(super) node: String,
+    /// Its host.
+    pub(super) host: String,
+    /// Whether the host answered.
+    pub(super) reached: bool,
+    /// What its token is.
+    pub(super) token: Option<Token>,
     /// The record whose token it is.
-    record: Option<String>,
-    bundle: Option<Bundle>,
+    pub(super) record: Option<String>,
+    /// What its CA bundle is.
+    pub(super) bundle: Option<Bundle>,
     /// Why something is missing or was not reached.
-    why: Option<String>,
+    pub(super) why: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Token {
+pub(super) enum Token {
+    /// The newest record's, or the list's.
     Same,
+    /// That of a record that counts still.
     Older,
+    /// That of a record that does not.
     Ended,
+    /// Nobody's.
     Unknown,
+    /// There is none.
     Missing,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Bundle {
+pub(super) enum Bundle {
+    /// The bundle here.
     Same,
+    /// Another.
     Other,
+    /// There is none.
     Missing,
 }
 
@@ -92,10 +105,7 @@ impl Verify {
             return Ok(());
         }
 
-        let job =
-            |target: &Target| Job { host: target.host.clone(), script: script(target, &contents, &program) };
-        let outcomes = fleet.run(global, "hosts", targets.iter().map(job).collect());
-        let verdicts = verdicts(&enrolment, &targets, &contents, &outcomes)?;
+        let (outcomes, verdicts) = ask(global, &fleet, &enrolment, &targets, &contents, &program)?;
         // What reading cannot bring them they go on missing.
         let is_well = |host: &String| verdicts.iter().filter(|one| one.host == *host).all(Verdict::is_well);
         let well: Vec<_> = skips.hosts().keys().filter(|host| outcomes.of(host).is_some()).cloned().collect();
@@ -111,6 +121,24 @@ impl Verify {
     }
 }
 
+/// Asks each host, and judges what it said.
+///
+/// # Errors
+/// When the store cannot be used.
+pub(super) fn ask(
+    global: &Global,
+    fleet: &Fleet,
+    enrolment: &Enrolment,
+    targets: &[Target],
+    contents: &Contents,
+    program: &str,
+) -> anyhow::Result<(Outcomes, Vec<Verdict>)> {
+    let job = |target: &Target| Job { host: target.host.clone(), script: script(target, contents, program) };
+    let outcomes = fleet.run(global, "hosts", targets.iter().map(job).collect());
+    let verdicts = verdicts(enrolment, targets, contents, &outcomes)?;
+    Ok((outcomes, verdicts))
+}
+
 impl Verdict {
     fn is_well(&self) -> bool {
         self.token == Some(Token::Same) && self.bundle == Some(Bundle::Same)
@@ -119,7 +147,7 @@ impl Verdict {
 
 /// The program that prints a node's token, where slurm.conf has it: hosts that have only the three programs of a node
 /// have no other way to say where they are.
-fn program(admin: &Admin) -> anyhow::Result<String> {
+pub(super) fn program(admin: &Admin) -> anyhow::Result<String> {
     let parameters = admin.slurm.as_ref().and_then(|conf| conf.get("CertmgrParameters"));
     let named = parameters
         .unwrap_or_default()
