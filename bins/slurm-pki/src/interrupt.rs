@@ -15,13 +15,21 @@ static CAME: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 pub(crate) fn watch() {
     CAME.get_or_init(|| {
         let came = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
+        for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal)) {
             // In this order: only the second signal finds the flag set.
             let _ = flag::register_conditional_default(signal, Arc::clone(&came));
             let _ = flag::register(signal, Arc::clone(&came));
         }
         came
     });
+}
+
+/// Whether whoever started this command wants a signal ignored: nohup does (proc_pid_status(5)).
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask.checked_shr(signal.unsigned_abs().saturating_sub(1)).is_some_and(|bits| bits & 1 == 1)
 }
 
 /// Whether one came.

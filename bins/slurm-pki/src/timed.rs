@@ -19,6 +19,12 @@ use crate::interrupt;
 /// Between SIGTERM and SIGKILL: for a tool to take its own children along.
 const GRACE: Duration = Duration::from_millis(200);
 
+/// What is read at once.
+const PIECE: usize = 4096;
+
+/// As long as most outputs are.
+const FIRST_ROOM: usize = 8192;
+
 /// How often the end of a process is looked for while its output stays open.
 const NAP: Duration = Duration::from_millis(20);
 
@@ -62,7 +68,7 @@ pub(crate) fn run(command: &mut Command, limit: Duration, room: usize) -> io::Re
 }
 
 fn watch(mut child: Child, pipe: &PipeReader, deadline: Instant, room: usize) -> Ended {
-    let mut output = Vec::with_capacity(room);
+    let mut output = Vec::with_capacity(FIRST_ROOM.min(room));
     // A process is gone soon after it closed its output, as a rule.
     let (mut open, mut nap) = (true, Duration::from_millis(1));
     let status = loop {
@@ -92,17 +98,27 @@ fn is_readable(pipe: &PipeReader, wait: Duration) -> bool {
 
 /// Reads a piece; what does not fit is thrown away. `false` at the end.
 fn take(pipe: &PipeReader, output: &mut Vec<u8>, room: usize) -> bool {
-    let mut piece = [0; 4096];
+    let mut piece = [0; PIECE];
     match rustix::io::read(pipe, &mut piece) {
         Ok(0) => false,
         Ok(count) => {
             let fits = room.saturating_sub(output.len()).min(count);
+            if output.capacity() - output.len() < fits {
+                grow(output, room);
+            }
             output.extend_from_slice(piece.get(..fits).unwrap_or_default());
             true
         }
         Err(Errno::INTR) => true,
         Err(_) => false,
     }
+}
+
+/// A larger buffer, and the former one wiped: a thousand short outputs cost less than a thousand large buffers.
+fn grow(output: &mut Vec<u8>, room: usize) {
+    let mut larger = Vec::with_capacity((output.capacity() * 8).min(room).max(output.len() + PIECE));
+    larger.extend_from_slice(output);
+    drop(Secret::new(std::mem::replace(output, larger)));
 }
 
 fn end_group(child: &mut Child) {

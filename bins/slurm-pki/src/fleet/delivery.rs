@@ -11,7 +11,9 @@ use site::random;
 
 use super::Fleet;
 use super::script::{quoted, whole};
+use super::tool::INTERRUPTED;
 use crate::admin::caller;
+use crate::interrupt;
 use crate::members::is_this_host;
 
 /// Where files wait, here and there: memory, and nobody but root can make a name in it.
@@ -56,6 +58,9 @@ pub(crate) struct Delivery {
 
 /// Brings a host its files, and compares what lies there with what was sent. The script's own lines are the result.
 pub(super) fn bring(fleet: &Fleet, delivery: &Delivery) -> Result<Vec<String>, String> {
+    if interrupt::came() {
+        return Err(INTERRUPTED.to_owned());
+    }
     let own = tempfile::Builder::new()
         .prefix(PREFIX)
         .rand_bytes(16)
@@ -132,7 +137,11 @@ put() {
     new=$(mktemp -d ./.slurm-pki-new.XXXXXXXXXXXXXXXX)
     left="$3/$new"
     cd "$new"
-    [ "$(stat -c '%u %a' .)" = "$(id -u) 700" ]
+    # A folder with the set-group bit hands it down.
+    case $(stat -c '%u %a' .) in
+        "$(id -u) 700"|"$(id -u) 2700") ;;
+        *) echo "$3 is not safe to write in: somebody else changes it"; exit 1
+    esac
     set -C
     base64 -d > file
     set +C
@@ -223,6 +232,7 @@ pub(crate) fn digest(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
     use std::time::Duration;
 
     use super::*;
@@ -238,6 +248,8 @@ mod tests {
     #[test]
     fn files_arrive_whole_with_owner_and_mode_in_folders_that_are_made() {
         let folder = tempfile::tempdir().unwrap();
+        // As /etc/slurm may have it, for its group.
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o2750)).unwrap();
         let (key, cert) = (folder.path().join("a b/c/it's.key"), folder.path().join("cert"));
         fs::write(&cert, "old").unwrap();
         let bytes: Vec<u8> = (0..=255).cycle().take(9999).collect();
@@ -248,7 +260,7 @@ mod tests {
         assert_eq!(fs::read(&key).unwrap(), bytes);
         assert_eq!(fs::metadata(&key).unwrap().mode() & 0o7777, 0o400);
         for made in ["a b", "a b/c"] {
-            assert_eq!(fs::metadata(folder.path().join(made)).unwrap().mode() & 0o7777, 0o755, "{made}");
+            assert_eq!(fs::metadata(folder.path().join(made)).unwrap().mode() & 0o777, 0o755, "{made}");
         }
         assert_eq!(
             fs::read_dir(folder.path().join("a b/c")).unwrap().count(),

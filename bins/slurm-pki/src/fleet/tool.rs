@@ -10,13 +10,13 @@ use crate::members::is_this_host;
 use crate::timed::{self, Ended};
 
 /// As much as a script's result may be long.
-const ROOM: usize = 256 * 1024;
+const ROOM: usize = 64 * 1024;
 
 /// As much of a failure as a person wants to read for one host.
 const MAX_SHOWN: usize = 400;
 
 /// Why a host has no result.
-const INTERRUPTED: &str = "this command was interrupted";
+pub(super) const INTERRUPTED: &str = "this command was interrupted";
 
 /// Variables that change how a Slurm command proves who it is, if a script runs one.
 const AUTHENTICATION: [&str; 3] = ["SLURM_JWT", "SLURM_SACK_KEY", "SLURM_SACK_JWKS"];
