@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::hosts::{Hosts, names_in};
+use crate::hosts::{Hosts, names_in, write_program};
 
 #[test]
 fn a_dead_host_is_skipped_remembered_and_forgotten_when_it_is_reached_again() {
@@ -137,6 +137,69 @@ fn what_a_killed_push_left_on_a_host_goes_with_the_next_one() {
     assert!(Command::new("touch").args(["-d", "1 day ago"]).arg(old_place).status().unwrap().success());
     hosts.ok(&["node", "push", "n1"]);
     assert_eq!(names_in(&hosts.path("n1/run")), [young, "sshd"], "the young one may be another command's");
+}
+
+#[test]
+fn a_secret_is_not_put_on_a_file_system_that_hosts_share() {
+    let hosts = Hosts::new(1);
+    // The host's stat takes every file system for NFS.
+    let stat = hosts.path("n1/stat");
+    assert!(Command::new("cp").args(["-p", "/usr/bin/stat"]).arg(&stat).status().unwrap().success());
+    let fake = hosts.path("n1/fake");
+    let script = format!("#!/bin/sh\ncase $1 in -f) echo nfs ;; *) exec {} \"$@\" ;; esac\n", stat.display());
+    write_program(&fake, &script);
+    hosts.inside(1, &["mount", "-n", "--bind", fake.to_str().unwrap(), "/usr/bin/stat"]);
+    let (_, stderr) = hosts.fails(&["node", "push", "n1"]);
+    assert!(stderr.contains("file system that hosts share (nfs)"), "{stderr}");
+    assert!(hosts.waiting("n1").is_some() && hosts.secret_on("n1", "n1").is_none());
+    hosts.ok(&["node", "push", "n1", "--ca-only"]);
+}
+
+#[test]
+fn a_host_that_goes_away_in_any_phase_keeps_its_secret_waiting_and_nothing_lies_about() {
+    let mut hosts = Hosts::new(1);
+    let tool = |hosts: &Hosts, fails: &str| {
+        let script = format!(
+            "#!/bin/sh\n[ \"$1\" = copy ] && phase=copy || phase=other\ncase $3 in 'sh /run/'*) phase=install ;; esac\n\
+             if [ $phase = {fails} ]; then echo 'Connection reset by peer' >&2; exit 255; fi\n\
+             if [ \"$1\" = copy ]; then exec scp -q -B \"$3\" \"$2:$4\"; fi\nexec ssh -n \"$2\" \"$3\"\n"
+        );
+        write_program(&hosts.path("bin/tool"), &script);
+    };
+    hosts.set("run", vec!["tool", "run", "{host}", "{command}"]);
+    hosts.set("copy", vec!["tool", "copy", "{host}", "{from}", "{to}"]);
+    for phase in ["copy", "install"] {
+        tool(&hosts, phase);
+        let (_, stderr) = hosts.fails(&["node", "push", "n1"]);
+        assert!(stderr.contains("Connection reset by peer"), "{phase}: {stderr}");
+        assert!(hosts.waiting("n1").is_some(), "{phase}");
+        assert_eq!(names_in(&hosts.path("n1/run")), ["sshd"], "{phase}");
+    }
+    let sent = hosts.waiting("n1").unwrap();
+    tool(&hosts, "none");
+    hosts.ok(&["node", "push", "n1"]);
+    assert_eq!(hosts.secret_on("n1", "n1").unwrap().token().digest(), sent.token().digest());
+}
+
+#[test]
+fn a_push_that_was_killed_is_completed_by_the_next_with_the_same_secret() {
+    let mut hosts = Hosts::new(1);
+    let silent = TcpListener::bind("127.0.0.16:0").unwrap();
+    hosts.set("parallel", 1);
+    hosts.name("n2", "127.0.0.16", silent.local_addr().unwrap().port());
+    hosts.ok(&["node", "add", "n2"]);
+    let sent = hosts.waiting("n1").unwrap();
+    let push = hosts.command(&["node", "push", "n[1-2]"]).stderr(Stdio::null()).stdout(Stdio::null()).spawn();
+    let mut push = push.unwrap();
+    let held = silent.accept().unwrap();
+    push.kill().unwrap();
+    push.wait().unwrap();
+    drop((held, silent));
+    assert!(hosts.secret_on("n1", "n1").is_some() && hosts.waiting("n1").is_some());
+    hosts.ok(&["node", "push", "n1"]);
+    assert_eq!(hosts.secret_on("n1", "n1").unwrap().token().digest(), sent.token().digest());
+    assert!(hosts.waiting("n1").is_none());
+    assert!(hosts.waiting("n2").is_some());
 }
 
 /// The ssh processes that belong to these hosts, once those that end have had a moment.
