@@ -293,7 +293,8 @@ mod tests {
         let line = format!("files: 7: {}: not found", BASE64.encode(secret.contents.expose()));
         assert!(!without_secrets(&line, std::slice::from_ref(&secret)).contains("not found"));
         assert!(
-            !without_secrets("node-v1:abcdefghi v1:slurm-pki-node-v1", &[secret.clone()]).contains("v1:")
+            !without_secrets("node-v1:abcdefghi v1:slurm-pki-node-v1", std::slice::from_ref(&secret))
+                .contains("v1:")
         );
         assert_eq!(without_secrets(&line, &[public]), line);
         assert_eq!(without_secrets("No space left on device", &[secret]), "No space left on device");
