@@ -28,6 +28,7 @@ fn running(count: u8) -> Hosts {
     hosts.set("timeout", "20s");
     let spool = hosts.site.path("spool/%n");
     hosts.slurm_conf(&format!("CertmgrType=certmgr/script\nSlurmdSpoolDir={}\n", spool.display()));
+    write_program(&hosts.path("bin/scontrol"), "#!/bin/sh\necho '{\"nodes\":[]}'\n");
     hosts.ok(&["node", "push", &format!("n[1-{count}]")]);
     for number in 1..=count {
         let host = format!("n{number}");
@@ -97,8 +98,17 @@ fn a_node_that_would_get_nothing_is_not_touched() {
 }
 
 #[test]
-fn nothing_is_restarted_unasked_or_before_a_rehearsal_passed() {
+fn nothing_is_restarted_unasked_or_before_the_gate_was_passed() {
     let hosts = running(1);
+    let late = |node: &str| {
+        let json = format!(r#"{{"nodes":[{{"name":"{node}","state":["IDLE"],"tls_cert_last_renewal":1}}]}}"#);
+        write_program(&hosts.path("bin/scontrol"), &format!("#!/bin/sh\necho '{json}'\n"));
+    };
+    late("n7");
+    let (_, stderr) = hosts.fails(&["node", "reissue", "n1", "--yes"]);
+    assert!(stderr.contains("n7"), "{stderr}");
+    // It is the remedy for a node that does not renew.
+    late("n1");
     let (_, stderr) = hosts.fails(&["node", "reissue", "n1"]);
     assert!(stderr.contains("--yes"), "{stderr}");
     fs::remove_file(hosts.site.path("state/ca/ca_key.pem")).unwrap();

@@ -3,6 +3,7 @@
 //!
 //! It is about certmgr: where nodes have static pairs, nobody asks slurmctld for a certificate.
 
+use pki::name::NodeName;
 use pki::time::UnixTime;
 
 use super::renewals::{self, Shown};
@@ -19,6 +20,20 @@ use crate::{rehearse, report};
 /// # Errors
 /// When a node would get no certificate, when nodes do not renew, or when that cannot be told.
 pub(crate) fn pass(global: &Global, admin: &Admin, dead: bool, now: UnixTime) -> anyhow::Result<()> {
+    pass_without(global, admin, dead, now, &[])
+}
+
+/// The same where these nodes are not asked about: they are restarted because they do not renew.
+///
+/// # Errors
+/// As [`pass`].
+pub(crate) fn pass_without(
+    global: &Global,
+    admin: &Admin,
+    dead: bool,
+    now: UnixTime,
+    not_these: &[NodeName],
+) -> anyhow::Result<()> {
     let Some(slurm) = admin.slurm.as_ref().filter(|slurm| slurm.get("CertmgrType").is_some()) else {
         return Ok(());
     };
@@ -27,7 +42,7 @@ pub(crate) fn pass(global: &Global, admin: &Admin, dead: bool, now: UnixTime) ->
     } else {
         rehearse::of_controller(admin)?;
     }
-    match nodes_renew(slurm.get("CertmgrParameters"), now) {
+    match nodes_renew(slurm.get("CertmgrParameters"), now, not_these) {
         Err(Refusal::NotAsked(why)) if dead => {
             report::warning(&format!("slurmctld is down, so nobody can tell whether nodes renew: {why}"));
             Ok(())
@@ -52,11 +67,17 @@ enum Refusal {
     Late(String),
 }
 
-fn nodes_renew(certmgr_parameters: Option<&str>, now: UnixTime) -> Result<(), Refusal> {
+fn nodes_renew(
+    certmgr_parameters: Option<&str>,
+    now: UnixTime,
+    not_these: &[NodeName],
+) -> Result<(), Refusal> {
     let period = renewals::period(certmgr_parameters).map_err(Refusal::NotAsked)?;
     let json = scontrol::shown_nodes().map_err(|e| Refusal::NotAsked(e.to_string()))?;
     let shown = Shown::parse(&json).map_err(|e| Refusal::NotAsked(format!("scontrol's JSON: {e}")))?;
-    match shown.late(period, now).as_slice() {
+    let mut late = shown.late(period, now);
+    late.retain(|late| !not_these.iter().any(|name| name.as_str() == *late));
+    match late.as_slice() {
         [] => Ok(()),
         late => Err(Refusal::Late(hostlist::fold_texts(late.iter().copied()))),
     }

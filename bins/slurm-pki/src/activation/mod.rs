@@ -3,7 +3,7 @@
 //! A look at what it serves; where that is another certificate: the window, the gate, a restart of that daemon alone, and a
 //! look again. A daemon that does not serve the new certificate gets the former pair back and one more restart.
 
-mod gate;
+pub(crate) mod gate;
 mod marks;
 mod order;
 mod port;

@@ -7,6 +7,7 @@ use super::Fleet;
 use super::script::{one_line, said, whole};
 use crate::interrupt;
 use crate::members::is_this_host;
+use crate::slurm_command::AUTHENTICATION;
 use crate::timed::{self, Ended};
 
 /// As much as a script's result may be long.
@@ -17,9 +18,6 @@ const MAX_SHOWN: usize = 400;
 
 /// Why a host has no result.
 pub(super) const INTERRUPTED: &str = "this command was interrupted";
-
-/// Variables that change how a Slurm command proves who it is, if a script runs one.
-const AUTHENTICATION: [&str; 3] = ["SLURM_JWT", "SLURM_SACK_KEY", "SLURM_SACK_JWKS"];
 
 /// What the tools, or the ssh below them, are told by variables. Whatever would ask (for a password, about an unknown
 /// host key) fails instead of waiting on the terminal; and Ansible neither shows the files that it copies nor leaves
@@ -69,6 +67,7 @@ impl Fleet {
         }
         let mut command = Command::new(program);
         command.args(arguments).envs(TOLD);
+        // A script may run Slurm's commands.
         AUTHENTICATION.iter().for_each(|name| {
             command.env_remove(name);
         });

@@ -1,8 +1,8 @@
 //! `node reissue`: slurmd asks for a new certificate. It asks only when it starts without `certmgr_state`, or when a
 //! renewal is due (docs/slurm-contract.md 2).
 //!
-//! A refusal at the start is the end of slurmd: so only a node whose token enrols is touched, after slurmctld's part was
-//! rehearsed, one host before all others; and what slurmd had is put back where it gets nothing new.
+//! A refusal at the start is the end of slurmd: so only a node whose token enrols is touched, after the gate of every
+//! restart ([`crate::activation::gate`]), one host before all others; and what slurmd had is put back where it gets nothing new.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,13 +19,14 @@ use super::enrolment::Enrolment;
 use super::refused::Refused;
 use super::targets::{self, Target};
 use super::verify::{self, Bundle, Token, Verdict};
+use crate::activation::gate;
 use crate::admin::{Admin, caller};
 use crate::advice::{Advice, Advise as _};
 use crate::fleet::{Fleet, Job, Outcomes, Skips, quoted};
 use crate::global::Global;
 use crate::hostlist::{self, fold, fold_texts};
 use crate::members::Members;
-use crate::{rehearse, report};
+use crate::report;
 
 /// Slurm's default for SlurmdSpoolDir (slurm.conf(5)).
 const SPOOL: &str = "/var/spool/slurmd";
@@ -40,8 +41,8 @@ it is the node's name), else systemctl restart slurmd. Done means that slurmd wr
 did not, the former one is put back and slurmd restarted once more. Jobs go on: a restart of slurmd leaves their \
 steps alone.
 
-Before that slurmctld's part is rehearsed here, and each node must have a token that enrols and the CA bundle of \
-this host. Then one host goes first, and the others follow in groups of [fleet] parallel; the first group with a \
+Before that slurmctld's part is rehearsed here, scontrol must show no other node that answers and is late with its \
+renewal, and each node must have a token that enrols and the CA bundle of this host. Then one host goes first, and the others follow in groups of [fleet] parallel; the first group with a \
 failure is the last. A node whose token was for a single use gets a new one first: node token, then node push.
 
 Exit codes: 0 all have a new certificate, 1 some have not, 64 wrong usage.
@@ -100,7 +101,7 @@ impl Reissue {
         }
         let question = format!("Restart slurmd of {} (jobs go on): {}?", count(able.len()), fold(&able));
         report::confirm(global, &question)?;
-        rehearse::of_controller(&admin)?;
+        gate::pass_without(global, &admin, false, enrolment.now, &able)?;
         let outcomes = one_then_all(global, &fleet, &targets, &restart);
         skips.reached(global, &outcomes.reached())?;
         conclude(global, &targets, outcomes, refused, names.len())

@@ -17,6 +17,7 @@ use crate::fleet::{Fleet, Job, Outcomes, Skips, digest, quoted};
 use crate::global::Global;
 use crate::hostlist::{self, fold};
 use crate::members::Members;
+use crate::parameters::Parameters;
 use crate::programs::{GET_NODE_TOKEN, Programs};
 use crate::report;
 
@@ -149,10 +150,7 @@ impl Verdict {
 /// have no other way to say where they are.
 pub(super) fn program(admin: &Admin) -> anyhow::Result<String> {
     let parameters = admin.slurm.as_ref().and_then(|conf| conf.get("CertmgrParameters"));
-    let named = parameters
-        .unwrap_or_default()
-        .split(',')
-        .find_map(|word| word.strip_prefix("get_node_token_script="));
+    let named = Parameters::of(parameters).get("get_node_token_script");
     match named {
         Some(path) => Ok(path.to_owned()),
         None => Ok(Programs::beside_this()?.path(GET_NODE_TOKEN).to_string_lossy().into_owned()),
