@@ -81,7 +81,7 @@ fn no_token(given: &[u8], names: &[NodeName], config: &NodeConfig) -> Error {
     Error::Missing {
         what: format!("no token file for node {name}: looked for {}", looked.join(", ")),
         hint: format!(
-            "on the controller: slurm-pki node add {name} (or node token), then node bundle {name}"
+            "on the controller: slurm-pki node add {name} (or node token), then node push {name} (or node bundle)"
         ),
     }
 }

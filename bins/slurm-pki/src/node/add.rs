@@ -21,7 +21,7 @@ use crate::report;
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Each node gets a secret of its own. It waits in <state_dir>/outgoing until node bundle lays it out, and \
+Each node gets a secret of its own. It waits in <state_dir>/outgoing until node push brings it there or node bundle lays it out, and \
 then leaves the controller; the store keeps a record that can enrol nobody. Run again after an \
 interruption: what is missing is completed, and secrets that wait already stay as they are.
 
@@ -140,7 +140,12 @@ impl Add {
         if !new.is_empty() && !global.dry_run {
             let login = if self.login { " --login" } else { "" };
             let names = fold(new);
-            report::done(global, &format!("next: slurm-pki node bundle '{names}' --out DIR{login}"));
+            report::done(
+                global,
+                &format!(
+                    "next: slurm-pki node push '{names}'{login}, or node bundle '{names}' --out DIR{login}"
+                ),
+            );
         }
     }
 }

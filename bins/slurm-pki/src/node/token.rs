@@ -110,7 +110,10 @@ impl Token {
             );
         }
         if !global.dry_run {
-            report::done(global, &format!("next: slurm-pki node bundle '{names}' --out DIR"));
+            report::done(
+                global,
+                &format!("next: slurm-pki node push '{names}', or node bundle '{names}' --out DIR"),
+            );
         }
     }
 }
