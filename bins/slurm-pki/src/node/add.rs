@@ -21,8 +21,8 @@ use crate::report;
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Each node gets a secret of its own. It waits in <state_dir>/outgoing until node push brings it there or node bundle lays it out, and \
-then leaves the controller; the store keeps a record that can enrol nobody. Run again after an \
+Each node gets a secret of its own. It waits in <state_dir>/outgoing until node push brings it there or node \
+bundle lays it out, and then leaves the controller; the store keeps a record that can enrol nobody. Run again after an \
 interruption: what is missing is completed, and secrets that wait already stay as they are.
 
 Examples:
