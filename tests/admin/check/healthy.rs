@@ -62,7 +62,8 @@ impl Healthy {
         let lines = shown["slurm_conf"].as_array().unwrap().iter().map(|line| line.as_str().unwrap());
         let lines = lines.collect::<Vec<_>>().join("\n");
         let plugins = self.site.text_path("plugins");
-        format!("SlurmctldHost=h1(10.0.0.1)\nPluginDir={plugins}\n{lines}\n")
+        // Nobody listens at port 1, whatever runs on this host.
+        format!("SlurmctldHost=h1(10.0.0.1)\nSlurmctldPort=1\nPluginDir={plugins}\n{lines}\n")
     }
 
     /// An enabled unit.

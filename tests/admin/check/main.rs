@@ -20,4 +20,5 @@ mod host;
 mod keys;
 mod node;
 mod programs;
+mod served;
 mod shipped;

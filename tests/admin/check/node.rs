@@ -183,3 +183,31 @@ fn a_node_without_certmgr_and_without_a_pair_does_not_start() {
     let look = node.0.look(&["--only", "conf"]);
     assert!(!look.bad().iter().any(|(code, ..)| *code == "certmgr-type"), "{:?}", look.bad());
 }
+
+#[test]
+fn nodes_that_answer_and_do_not_renew_are_found_on_a_controller() {
+    let well = Healthy::new();
+    let at = |name: &str, state: &str, renewed: i64| {
+        format!(
+            r#"{{"name":"{name}","state":["{state}"],"tls_cert_last_renewal":{{"set":true,"number":{renewed}}}}}"#
+        )
+    };
+    let nodes = |list: &[String]| {
+        well.site.write("nodes", &format!(r#"{{"nodes":[{}]}}"#, list.join(",")), 0o644);
+        let script = format!(
+            "#!/bin/sh\n[ \"$*\" = 'show nodes --json' ] && exec cat {}\nexec cat /dev/null\n",
+            well.site.text_path("nodes")
+        );
+        well.site.write("bin/scontrol", &script, 0o755);
+    };
+    let (fresh, old) = (now().minus(HOUR).0, now().minus(2 * DAY).0);
+    nodes(&[at("n1", "IDLE", fresh), at("n2", "DOWN", old)]);
+    well.is_well();
+    nodes(&[at("n1", "IDLE", fresh), at("n2", "IDLE", old), at("n3", "ALLOCATED", old)]);
+    let look = well.finds("nodes-late", "warning");
+    assert!(
+        look.bad()[0].2.starts_with("2 nodes answer") && look.bad()[0].2.contains("n[2-3]"),
+        "{:?}",
+        look.bad()
+    );
+}

@@ -25,8 +25,9 @@ use site::config::Daemon;
 use site::file::{self, make_folder};
 
 use self::marks::Marks;
-use self::port::Port;
-use self::proof::Answer;
+pub(crate) use self::port::Port;
+pub(crate) use self::proof::{Answer, look as look_at};
+pub(crate) use self::renewals::Shown;
 pub(crate) use self::restart::How;
 use self::staged::Anchors;
 use crate::admin::{Admin, refuse_links_of_others};

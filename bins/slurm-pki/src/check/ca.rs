@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use pki::ca::LocalCa;
 use pki::loads_in_s2n::{self, MAX_BUNDLE_PEM};
@@ -17,6 +18,8 @@ use super::finding::{Findings, Group, Severity};
 use super::scene::Scene;
 use super::tls_files;
 use crate::admin::owner_name;
+use crate::ca::rollover::UnderWay;
+use crate::moment;
 
 /// Where distributions keep what every program of a host trusts.
 const SYSTEM: [&str; 6] = [
@@ -31,8 +34,8 @@ const SYSTEM: [&str; 6] = [
 /// More than any of them.
 const MAX_SYSTEM: usize = 8 * 1024 * 1024;
 
-/// There while a rollover is under way, and two CAs are trusted by intention.
-const ROLLOVER: &str = "ca/rollover.json";
+/// A rollover takes a renewal of every node, and a little patience for those that are away.
+const LONG_ROLLOVER: Duration = Duration::from_secs(30 * 24 * 3600);
 
 const RENEW_CA: &str = "slurm-pki ca rollover begin makes a new CA beside this one, without an outage";
 
@@ -186,11 +189,7 @@ fn signing(scene: &Scene, found: &mut Findings) {
         Ok(ca) => {
             found
                 .ok("ca-key", format!("{} signs as {}", files.ca_key.display(), ca.issuer().facts().subject));
-            if scene.admin.top().state_dir.join(ROLLOVER).exists() {
-                found.not_looked_at(
-                    "CAs that do not sign: a rollover is under way (slurm-pki ca rollover status)",
-                );
-            } else {
+            if !rollover(scene, found) {
                 strangers(&certificates.anchors, &certificates.chain, ca.issuer(), found);
             }
         }
@@ -198,6 +197,28 @@ fn signing(scene: &Scene, found: &mut Findings) {
     }
     for_slurmctld(scene, &files.ca_key, found);
     root_key(scene, found);
+}
+
+/// Whether two CAs are trusted by intention; one that goes on for long was forgotten.
+fn rollover(scene: &Scene, found: &mut Findings) -> bool {
+    match UnderWay::of(&scene.admin) {
+        Ok(None) => return false,
+        Ok(Some(way)) => {
+            let what = format!(
+                "a rollover to {} is {} since {}",
+                way.new,
+                way.phase,
+                moment::shown(way.since, scene.now)
+            );
+            if way.since < scene.now.minus(LONG_ROLLOVER) {
+                found.warning("ca-rollover", what, "slurm-pki ca rollover status says what holds it up");
+            } else {
+                found.ok("ca-rollover", what);
+            }
+        }
+        Err(e) => found.error(Severity::Unknown, "ca-rollover", &e),
+    }
+    true
 }
 
 /// Trusted, and neither what signs nor above it: another cluster's, or an old one that was not dropped.

@@ -57,7 +57,7 @@ pub(crate) enum Group {
     Ca,
     /// Clock, /proc, audit rules, units
     Host,
-    /// A compute node: its token, its certificate, its next start
+    /// A compute node: its token, its certificate, its next start; on a controller, whether nodes renew
     Node,
     /// Keys of auth/slurm and auth/jwt
     Keys,

@@ -133,7 +133,7 @@ impl Check {
         .advise()?;
         let admin = Admin::of(config, slurm_conf()?)?;
         let thresholds = self.thresholds(&admin.config)?;
-        let ask = self.wants(Group::Conf) || self.wants(Group::Keys);
+        let ask = [Group::Conf, Group::Node, Group::Keys].into_iter().any(|group| self.wants(group));
         Scene::of(admin, ask, HostRoot::new(&self.host_root), thresholds, given)
     }
 

@@ -3,6 +3,7 @@
 mod config;
 mod ledger;
 mod pairs;
+mod served;
 mod state;
 
 use super::finding::{Findings, Group};
@@ -13,6 +14,7 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
     found.begin(Group::Files);
     config::look(scene, found);
     pairs::look(scene, found);
+    served::look(scene, found);
     if scene.controller {
         state::look(scene, found);
         ledger::look(scene, found);

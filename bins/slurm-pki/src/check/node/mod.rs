@@ -1,5 +1,6 @@
 //! A compute node: its token, the certificate that its slurmd keeps, and what its next start will do.
 
+mod renewals;
 mod state;
 mod token;
 
@@ -9,6 +10,7 @@ use super::scene::Scene;
 /// Looks at the node, where this is one.
 pub(super) fn look(scene: &Scene, found: &mut Findings) {
     found.begin(Group::Node);
+    renewals::look(scene, found);
     let Some(node) = &scene.node else {
         if scene.sackd {
             token::look(scene, found);

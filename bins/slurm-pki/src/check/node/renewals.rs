@@ -1,0 +1,36 @@
+//! Whether nodes renew, as slurmctld remembers it: asked on a controller.
+
+use std::time::Duration;
+
+use super::super::conf::period_in_minutes;
+use super::super::finding::Findings;
+use super::super::running::Running;
+use super::super::scene::Scene;
+use crate::activation::Shown;
+use crate::hostlist;
+use crate::node::scontrol;
+
+/// Looks at all nodes that answer.
+pub(super) fn look(scene: &Scene, found: &mut Findings) {
+    let Some(minutes) = period_in_minutes(scene).filter(|_| scene.controller) else { return };
+    if !matches!(scene.running, Running::Values(_)) {
+        return found.not_looked_at("whether nodes renew: slurmctld was not asked, or did not answer");
+    }
+    let shown = scontrol::shown_nodes().map_err(|e| e.to_string());
+    let shown = match shown.and_then(|json| Shown::parse(&json)) {
+        Ok(shown) => shown,
+        Err(why) => return found.not_looked_at(format!("whether nodes renew: {why}")),
+    };
+    match shown.late(Duration::from_secs(minutes * 60), scene.now).as_slice() {
+        [] => found.ok("nodes-late", format!("no node that answers is late with its renewal ({minutes} min)")),
+        late => found.warning(
+            "nodes-late",
+            format!(
+                "{} nodes answer and have not renewed for over {minutes} min: {}",
+                late.len(),
+                hostlist::fold_texts(late.iter().copied())
+            ),
+            "run slurm-pki check there, and see slurmd's log; here: slurm-pki rehearse; then slurm-pki node reissue NODE",
+        ),
+    }
+}
