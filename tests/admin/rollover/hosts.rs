@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use crate::cluster::{Cluster, count};
+use crate::cluster::{Cluster, accepted, count};
+use crate::server::Server;
 
 /// n1 and n2 are other hosts. What "runs there" runs here, but ca_cert goes to `there/HOST/`; a host whose folder is
 /// missing cannot be reached.
@@ -52,6 +53,36 @@ fn a_host_that_is_not_reached_is_named_and_gets_it_with_the_same_command_again()
     fs::remove_dir_all(cluster.site.path("there/n1")).unwrap();
     cluster.rollover("abort");
     assert_eq!(cluster.site.read("there/n2/ca_cert.pem"), cluster.old);
+    assert_eq!(cluster.phase(), "none");
+}
+
+#[test]
+fn finish_goes_on_with_the_hosts_that_it_did_not_reach() {
+    let cluster = cluster();
+    for node in ["n1", "n2"] {
+        fs::create_dir_all(cluster.site.path(&format!("there/{node}"))).unwrap();
+    }
+    cluster.rollover("begin");
+    cluster.rollover("switch");
+    let out = cluster.site.text_path("pairs");
+    cluster.site.done(&["cert", "issue", "slurmd", "n[1-2]", "--out", &out]);
+    let read = |name: &str| cluster.site.read(name);
+    let start =
+        |port, cert: &str, key: &str| Server::start(port, &read(cert), &read(key), &read("ca_cert.pem"));
+    let [ctld, n1, n2] = cluster.ports;
+    let _servers = [
+        start(ctld, "ctld_cert.pem", "ctld_cert_key.pem"),
+        start(n1, "pairs/n1/slurmd_cert.pem", "pairs/n1/slurmd_cert_key.pem"),
+        start(n2, "pairs/n2/slurmd_cert.pem", "pairs/n2/slurmd_cert_key.pem"),
+    ];
+    fs::remove_dir_all(cluster.site.path("there/n2")).unwrap();
+    assert!(cluster.refused("finish --yes").contains("failed on 1 of 2 hosts: n2"));
+    assert_eq!((cluster.phase().as_str(), count(&cluster.site.read("ca_cert.pem"))), ("finishing", 1));
+    accepted(&cluster.sign(), &cluster.new_root().unwrap());
+    fs::create_dir_all(cluster.site.path("there/n2")).unwrap();
+    cluster.rollover("finish --yes");
+    assert_eq!(cluster.site.read("there/n1/ca_cert.pem"), cluster.site.read("ca_cert.pem"));
+    assert_eq!(cluster.site.read("there/n2/ca_cert.pem"), cluster.site.read("ca_cert.pem"));
     assert_eq!(cluster.phase(), "none");
 }
 

@@ -1,5 +1,7 @@
 //! The proof before the old root goes: what a daemon has loaded, and what it serves.
 
+use support::openssl;
+
 use crate::cluster::Cluster;
 use crate::server::{self, Server};
 
@@ -130,6 +132,38 @@ fn a_name_that_cannot_be_asked_is_judged_by_the_ledger() {
     let left = cluster.status()["left"].to_string();
     assert!(left.contains("wait for the renewal of login2"), "{left}");
     issue("login2");
+    cluster.rollover("finish --no-push --yes");
+}
+
+/// A program reads the bundle when it starts, sackd at each renewal too, and slurmrestd has a port.
+#[test]
+fn hosts_without_a_port_need_the_bundle_before_their_last_renewal() {
+    let cluster = Cluster::new();
+    let config = cluster.site.read("slurm-pki.toml");
+    let fleet = "\n[fleet]\nsackd = \"login1\"\nalso = \"web1\"\nrestd = \"localhost\"\n";
+    cluster.site.write("slurm-pki.toml", &(config.clone() + fleet), 0o644);
+    let out = cluster.site.text_path("pairs");
+    cluster.rollover("begin --no-push");
+    cluster.rollover("switch");
+    cluster.site.done(&["cert", "issue", "sackd", "login1", "--out", &out]);
+    let (cert, key) = (cluster.site.read("ctld_cert.pem"), cluster.site.read("ctld_cert_key.pem"));
+    let _slurmctld = Server::start(cluster.ports[0], &cert, &key, &cluster.site.read("ca_cert.pem"));
+    let said = cluster.refused("finish --no-push --yes");
+    assert!(said.contains("login1,web1: its programs cannot be asked"), "{said}");
+    assert!(said.contains("nothing says where this daemon listens"), "{said}");
+
+    let digest = openssl::read(&["dgst", "-sha256", "-r"], cluster.site.read("ca_cert.pem").as_bytes());
+    let digest = digest.split(' ').next().unwrap();
+    let given = |time: u64| format!("{{\"bundle\":\"{digest}\",\"time\":{time}}}");
+    let give = |time: u64| {
+        let hosts = format!("{{\"login1\":{},\"web1\":{}}}", given(time), given(time));
+        cluster.site.write("state/ca/rollover/hosts.json", &hosts, 0o644);
+    };
+    cluster.site.write("slurm-pki.toml", &(config + &fleet.replace("restd = \"localhost\"\n", "")), 0o644);
+    give(9_000_000_000);
+    let said = cluster.refused("finish --no-push --yes");
+    assert!(said.contains("not shown by login1\n") && said.contains("before the bundle came"), "{said}");
+    give(1);
     cluster.rollover("finish --no-push --yes");
 }
 

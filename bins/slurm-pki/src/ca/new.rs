@@ -316,3 +316,18 @@ pub(crate) fn try_out(ca: &LocalCa, admin: &Admin, now: UnixTime) -> anyhow::Res
     let pair = (issued.to_pem().as_bytes(), key.to_pem());
     pki::loads_in_s2n::own_pair(pair.0, pair.1.expose()).advise().map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_generation_is_the_number_at_the_end_of_the_name() {
+        assert_eq!(generation("c1 Slurm CA G3"), Some(3));
+        for none in
+            ["c1 Slurm CA", "c1 Slurm CAG3", "c1 Slurm CA G", "c1 Slurm CA G0", "c1 Slurm CA G-1", "G2"]
+        {
+            assert_eq!(generation(none), None, "{none}");
+        }
+    }
+}

@@ -6,9 +6,11 @@ use clap::Args;
 use pki::time::UnixTime;
 use pki::x509::X509;
 use site::clock;
+use site::config::Daemon;
+use site::ledger::Ledger;
 use site::signer;
 
-use super::alive;
+use super::alive::{self, Holder};
 use super::bundle::Bundle;
 use super::hosts::{self, Reach};
 use super::proof::{self, Lack, Target};
@@ -19,7 +21,7 @@ use crate::advice::Advice;
 use crate::fleet::Skips;
 use crate::global::Global;
 use crate::hostlist;
-use crate::members::{Members, Role, is_this_host};
+use crate::members::{Member, Members, Role, is_this_host};
 use crate::report;
 
 /// What a dead host is remembered for.
@@ -74,46 +76,26 @@ impl Finish {
 
     /// Nothing, when all have shown it.
     fn prove(&self, files: &SiteFiles<'_>, state: &State, new: &X509, now: UnixTime) -> anyhow::Result<()> {
-        let admin = files.admin;
-        let members = Members::of(admin)?;
-        let targets = proof::targets(admin, &members)?;
-        let holders = alive::holders(admin, &state.old.subject, now)?;
-        let unasked = unasked(&members, &targets);
-        let mut names: BTreeSet<String> = targets.iter().map(|target| target.name.clone()).collect();
-        names.extend(unasked.iter().cloned());
-        names.extend(holders.iter().map(|holder| holder.name.clone()));
-        names.extend(members.all().iter().map(|member| member.host.clone()));
-        let counts = self.counting(files, names, now)?;
-        let targets: Vec<_> = targets.into_iter().filter(|target| counts.contains(&target.name)).collect();
+        let all = All::of(files.admin, state, now)?;
+        let counts = self.counting(files, all.names(), now)?;
+        let targets: Vec<_> =
+            all.targets.iter().filter(|target| counts.contains(&target.name)).cloned().collect();
         if files.global.dry_run {
             let whom = hostlist::fold_texts(targets.iter().map(|target| target.name.as_str()));
             report::line(&format!("would ask {} daemons: {whom}", targets.len()));
             return Ok(());
         }
         let mut lacks = Lacks::default();
-        let mut shown = BTreeSet::new();
         let answers = proof::ask(files, new, targets, now)?;
         for (target, answer) in &answers {
-            match answer {
-                Ok(()) => drop(shown.insert(target.certificate.clone())),
-                Err(lack) => lacks.add(*lack, &target.name),
+            if let Err(lack) = answer {
+                lacks.add(*lack, &target.name);
             }
         }
-        let lacking: BTreeSet<_> = hosts::standing(admin)?.lacking.into_iter().collect();
-        for host in unasked.iter().filter(|host| counts.contains(*host) && lacking.contains(*host)) {
-            lacks.add(Lack::NoBundle, host);
-        }
-        // What a slurmd showed is more than what the ledger says of it.
-        let asked: BTreeSet<_> = answers.iter().map(|(target, _)| target.certificate.as_str()).collect();
-        for holder in holders.iter().filter(|holder| !holder.has_newer && counts.contains(&holder.name)) {
-            if !shown.contains(&holder.name) && !asked.contains(holder.name.as_str()) {
-                lacks.add(Lack::OldInLedger, &holder.name);
-            }
-        }
-        report::done(
-            files.global,
-            &format!("shown    by {} of {} daemons", answers.len() - lacks.asked, answers.len()),
-        );
+        let shown = answers.iter().filter(|(_, answer)| answer.is_ok()).count();
+        report::done(files.global, &format!("shown    by {shown} of {} daemons", answers.len()));
+        all.hosts_that_lack(files.admin, &counts, &mut lacks)?;
+        all.names_that_lack(&counts, &mut lacks);
         lacks.into_result()
     }
 
@@ -132,14 +114,81 @@ impl Finish {
     }
 }
 
-/// Hosts with programs of Slurm's that load the bundle and have no port to ask.
-fn unasked(members: &Members, targets: &[Target]) -> Vec<String> {
-    let without_port = [Role::Sackd, Role::Also, Role::Restd];
-    let hosts =
-        members.all().iter().filter(|member| member.roles.iter().any(|role| without_port.contains(role)));
-    let is_asked = |host: &str| targets.iter().any(|target| target.name == host);
-    let hosts = hosts.map(|member| member.host.clone());
-    hosts.filter(|host| !is_this_host(host) && !is_asked(host)).collect()
+/// Whoever might still need the old root.
+struct All {
+    members: Members,
+    /// Daemons with a port.
+    targets: Vec<Target>,
+    /// Names with a certificate of the old CA that has not ended.
+    holders: Vec<Holder>,
+}
+
+impl All {
+    fn of(admin: &Admin, state: &State, now: UnixTime) -> anyhow::Result<Self> {
+        let members = Members::of(admin)?;
+        let targets = proof::targets(admin, &members)?;
+        Ok(Self { members, targets, holders: alive::holders(admin, &state.old.subject, now)? })
+    }
+
+    /// What `--skip` may name.
+    fn names(&self) -> BTreeSet<String> {
+        let targets = self.targets.iter().map(|target| target.name.clone());
+        let holders = self.holders.iter().map(|holder| holder.name.clone());
+        targets.chain(holders).chain(self.members.all().iter().map(|member| member.host.clone())).collect()
+    }
+
+    /// Hosts whose programs cannot be asked.
+    fn hosts_that_lack(
+        &self,
+        admin: &Admin,
+        counts: &BTreeSet<String>,
+        lacks: &mut Lacks,
+    ) -> anyhow::Result<()> {
+        let given = hosts::given_times(admin)?;
+        for member in self.members.all().iter().filter(|member| counts.contains(&member.host)) {
+            let here = is_this_host(&member.host).then_some(UnixTime(i64::MIN));
+            let given = given.get(&member.host).copied().or(here);
+            if let Some(lack) = self.lack_of(admin, member, given) {
+                lacks.add(lack, &member.host);
+            }
+        }
+        Ok(())
+    }
+
+    /// Slurm's commands load the bundle each time, sackd at each renewal, and slurmrestd when it starts.
+    fn lack_of(&self, admin: &Admin, member: &Member, given: Option<UnixTime>) -> Option<Lack> {
+        let has = |role| member.roles.contains(&role);
+        let restd = has(Role::Restd) && !self.asks_restd_of(&member.host);
+        if !restd && !has(Role::Sackd) && !has(Role::Also) {
+            return None;
+        }
+        let Some(given) = given else { return Some(Lack::NoBundle) };
+        if restd {
+            return Some(Lack::NoPort);
+        }
+        let renewed = Ledger::of(&admin.controller).last(&member.host).ok().flatten();
+        let before = has(Role::Sackd) && renewed.is_some_and(|entry| entry.time < given);
+        before.then_some(Lack::BeforeBundle)
+    }
+
+    fn asks_restd_of(&self, host: &str) -> bool {
+        let restd = Daemon::Restd.program();
+        self.targets.iter().any(|target| target.name == host && target.certificate == restd)
+    }
+
+    /// Names that nobody could be asked about. (What a slurmd showed is more than what the ledger says of it.)
+    fn names_that_lack(&self, counts: &BTreeSet<String>, lacks: &mut Lacks) {
+        let asked = |name: &str| self.targets.iter().any(|target| target.certificate == name);
+        let unheard = |holder: &&Holder| counts.contains(&holder.name) && !asked(&holder.name);
+        let with_port = [Daemon::Ctld, Daemon::Dbd, Daemon::Restd].map(Daemon::program);
+        for holder in self.holders.iter().filter(unheard) {
+            if with_port.contains(&holder.name.as_str()) {
+                lacks.add(Lack::NoPort, &holder.name);
+            } else if !holder.has_newer {
+                lacks.add(Lack::OldInLedger, &holder.name);
+            }
+        }
+    }
 }
 
 fn refuse_too_early(files: &SiteFiles<'_>, state: &State, new: &X509) -> anyhow::Result<()> {
@@ -167,27 +216,21 @@ fn is_nobodys_root_key(admin: &Admin, bundle: &Bundle) -> bool {
 
 /// Who has not shown it, by what is missing.
 #[derive(Default)]
-struct Lacks {
-    by_lack: BTreeMap<Lack, BTreeSet<String>>,
-    asked: usize,
-}
+struct Lacks(BTreeMap<Lack, BTreeSet<String>>);
 
 impl Lacks {
     fn add(&mut self, lack: Lack, name: &str) {
-        self.by_lack.entry(lack).or_default().insert(name.to_owned());
-        if !matches!(lack, Lack::NoBundle | Lack::OldInLedger) {
-            self.asked += 1;
-        }
+        self.0.entry(lack).or_default().insert(name.to_owned());
     }
 
     fn into_result(self) -> anyhow::Result<()> {
-        if self.by_lack.is_empty() {
+        if self.0.is_empty() {
             return Ok(());
         }
-        for (lack, names) in &self.by_lack {
+        for (lack, names) in &self.0 {
             report::warning(&format!("{}: {lack}", hostlist::fold_texts(names.iter().map(String::as_str))));
         }
-        let all: BTreeSet<&str> = self.by_lack.values().flatten().map(String::as_str).collect();
+        let all: BTreeSet<&str> = self.0.values().flatten().map(String::as_str).collect();
         Err(Advice::new(
             format!("the old root stays: not shown by {}", hostlist::fold_texts(all)),
             "do what is said above and run this again; nothing was changed",

@@ -158,6 +158,16 @@ pub(super) fn standing(admin: &Admin) -> anyhow::Result<Standing> {
     Ok(Standing { lacking, given: given.len() })
 }
 
+/// When a host was given the bundle of this host.
+///
+/// # Errors
+/// When what is known of them cannot be read.
+pub(super) fn given_times(admin: &Admin) -> anyhow::Result<BTreeMap<String, UnixTime>> {
+    let wanted = digest(&Bundle::of(admin)?.text);
+    let known = load(admin)?.into_iter().filter(|(_, given)| given.bundle == wanted);
+    Ok(known.map(|(host, given)| (host, given.time)).collect())
+}
+
 /// Every host but this one.
 fn others(members: &Members) -> Vec<String> {
     let hosts = members.all().iter().map(|member| member.host.clone());

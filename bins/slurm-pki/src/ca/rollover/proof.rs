@@ -66,6 +66,10 @@ pub(super) enum Lack {
     OldCertificate,
     /// Nothing to ask: its bundle was not brought.
     NoBundle,
+    /// It has a port, and nothing says which.
+    NoPort,
+    /// Nothing to ask: its last renewal, when it loaded the bundle, was before the bundle came.
+    BeforeBundle,
     /// Nothing to ask: the last certificate of this name is the old CA's.
     OldInLedger,
 }
@@ -89,6 +93,14 @@ impl fmt::Display for Lack {
             Self::NoBundle => {
                 "its programs cannot be asked, and the bundle was not brought there; do that, or leave it out with \
                  --skip once it has the bundle"
+            }
+            Self::NoPort => {
+                "nothing says where this daemon listens; set probe = \"host:port\" in its [daemons] section, or leave it \
+                 out with --skip once it was restarted"
+            }
+            Self::BeforeBundle => {
+                "its last renewal was before the bundle came, and it has the old one loaded; wait for the next, or \
+                 restart sackd"
             }
             Self::OldInLedger => {
                 "the last certificate of this name is the old CA's and cannot be asked for; have it renewed, or leave \
@@ -211,4 +223,18 @@ fn pair_to_show(files: &SiteFiles<'_>, new: &X509, now: UnixTime) -> anyhow::Res
     let certificate = ca.issue(&plan, Serial::new(random::bytes().advise()?), now).advise()?;
     Ledger::of(controller).record("slurm-pki", &Entry::of(&certificate, &plan, now)).advise()?;
     Ok(Pair { chain: certificate.to_pem().as_bytes().to_vec(), key: key.to_pem() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slurmctlds_first_port_is_asked() {
+        assert_eq!(port(Some("6817-6819")), Some(6817));
+        assert_eq!(port(Some("7000")), Some(7000));
+        for none in [None, Some(""), Some("0"), Some("x"), Some("70000")] {
+            assert_eq!(port(none), None, "{none:?}");
+        }
+    }
 }

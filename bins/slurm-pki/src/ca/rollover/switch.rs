@@ -4,6 +4,7 @@ use clap::Args;
 use pki::time::UnixTime;
 use pki::x509::X509;
 use site::clock;
+use site::config::{Daemon, DaemonConfig};
 
 use super::bundle::Bundle;
 use super::daemons;
@@ -11,9 +12,11 @@ use super::hosts;
 use super::site_files::{SiteFiles, ca_of};
 use super::state::{Phase, State};
 use crate::admin::Admin;
-use crate::advice::Advice;
+use crate::advice::{Advice, Advise as _};
 use crate::ca::new::try_out;
 use crate::global::Global;
+use crate::hostlist;
+use crate::members::{Members, Role, is_this_host};
 use crate::report;
 
 /// Issue under the new CA from now on, its cross certificate beside each leaf
@@ -45,6 +48,7 @@ impl Switch {
         change(&files, &mut state, &new, now)?;
         daemons::move_to(&files, &new, now)?;
         hosts::say_who_lacks(&files)?;
+        say_what_else_counts(admin, &state, now)?;
         if global.dry_run {
             return Ok(());
         }
@@ -56,6 +60,28 @@ impl Switch {
         );
         Ok(())
     }
+}
+
+/// Other controllers sign from their own files, and nothing lasts longer than the cross certificate.
+fn say_what_else_counts(admin: &Admin, state: &State, now: UnixTime) -> anyhow::Result<()> {
+    let members = Members::of(admin)?;
+    let others =
+        members.with(Role::Ctld).map(|member| member.host.as_str()).filter(|host| !is_this_host(host));
+    let others = hostlist::fold_texts(others);
+    if !others.is_empty() {
+        report::warning(&format!(
+            "{others} signs too, as a controller: where {} is not shared, copy it there now",
+            admin.top().state_dir.display()
+        ));
+    }
+    let longest = DaemonConfig::read(&admin.config, &admin.controller, Daemon::Ctld).advise()?.validity;
+    if state.old.not_after < now.plus(longest) {
+        report::warning(&format!(
+            "what is issued before finish ends with the old CA, at {}: finish in time, then renew the daemons' pairs",
+            state.old.not_after
+        ));
+    }
+    Ok(())
 }
 
 /// The chain of both keys first, in which each finds its own way, then the key. The state says so before:
