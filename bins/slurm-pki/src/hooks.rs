@@ -12,11 +12,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use pki::time::UnixTime;
 use site::Error;
 use site::config::HooksConfig;
 
 use crate::admin::{Admin, caller, refuse_links_of_others};
 use crate::advice::{Advice, Advise as _};
+use crate::cert::target::Target;
 use crate::global::Global;
 use crate::report;
 use crate::timed;
@@ -61,6 +63,28 @@ pub(crate) fn run(global: &Global, admin: &Admin, event: &str, about: &[(&str, &
         return Ok(());
     }
     Hooks::of(admin)?.run(event, about)
+}
+
+/// Tells the hooks what became of a daemon's certificate: `renewed`, `activated` or `failed`.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn tell(
+    global: &Global,
+    admin: &Admin,
+    event: &str,
+    target: &Target,
+    not_after: Option<UnixTime>,
+) -> anyhow::Result<()> {
+    let (host, cert) = (target.place.host(), target.config.cert.display().to_string());
+    let end = not_after.map(|end| end.to_string()).unwrap_or_default();
+    let about = [
+        ("SLURM_PKI_DAEMON", target.daemon.short()),
+        ("SLURM_PKI_HOST", &host),
+        ("SLURM_PKI_CERT", &cert),
+        ("SLURM_PKI_NOT_AFTER", &end),
+    ];
+    run(global, admin, event, &about)
 }
 
 impl Hooks {

@@ -10,6 +10,7 @@ mod due;
 mod faults;
 mod foreign;
 mod hooks;
+mod others;
 #[path = "../status/pairs.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod pairs;

@@ -37,7 +37,7 @@ use crate::fleet::{Fleet, in_parallel};
 use crate::global::Global;
 use crate::members::Members;
 use crate::probe::Address;
-use crate::{moment, report};
+use crate::{hooks, moment, report};
 
 /// So many hosts are looked at at the same time.
 const LOOKS: usize = 32;
@@ -238,8 +238,12 @@ impl<'a> Scene<'a> {
                 self.say(&format!("not restarted, since one before went wrong: {}", names.join(", ")));
                 continue;
             }
-            let results = in_parallel(batch.len(), &bar, batch.iter().collect(), |ready| self.turn(ready));
-            for result in results {
+            let results =
+                in_parallel(batch.len(), &bar, batch.iter().collect(), |ready| (ready, self.turn(ready)));
+            for (ready, result) in results {
+                let event = if result.is_ok() { "activated" } else { "failed" };
+                let ends = ready.wanted.facts().not_after;
+                failures.extend(hooks::tell(self.global, self.admin, event, ready.target, Some(ends)).err());
                 went_wrong |= result.is_err();
                 failures.extend(result.err());
             }

@@ -207,7 +207,6 @@ impl DaemonFacts {
     }
 
     /// What is known of a pair on another host: its certificate, and whether there is a key.
-    #[allow(dead_code, reason = "other hosts follow")]
     pub(crate) fn elsewhere(
         daemon: Daemon,
         config: &DaemonConfig,

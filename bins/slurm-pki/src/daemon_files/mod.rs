@@ -33,7 +33,7 @@ use crate::global::Global;
 use crate::making::Making;
 
 pub(crate) use in_place::repair_all;
-pub(crate) use looks::Looks;
+pub(crate) use looks::{Look, Looks};
 
 const FOLDER: &str = ".slurm-pki";
 const CURRENT: &str = "current";
@@ -210,7 +210,6 @@ impl DaemonFiles {
     }
 
     /// The number of the pair before the one that counts, which [`install`](Self::install) keeps.
-    #[allow(dead_code, reason = "activation follows")]
     pub(crate) fn former(&self) -> Option<u64> {
         let current = self.current()?;
         self.numbers().ok()?.into_iter().filter(|number| *number < current).max()
@@ -220,7 +219,6 @@ impl DaemonFiles {
     ///
     /// # Errors
     /// When it does not load, or cannot be put back; then nothing has changed.
-    #[allow(dead_code, reason = "activation follows")]
     pub(crate) fn put_back(&self, number: u64) -> anyhow::Result<()> {
         let _lock = self.lock()?;
         if !self.loads_as(number) {
@@ -309,8 +307,8 @@ impl DaemonFiles {
         Ok(())
     }
 
-    /// Slurm's file names, and where ours lead: relative where they can be, so that a copied tree holds.
-    fn links(&self) -> [(&Path, PathBuf); 2] {
+    /// Slurm's file names, the key's first, and where ours lead: relative where they can be, so that a copied tree holds.
+    pub(crate) fn links(&self) -> [(&Path, PathBuf); 2] {
         let through = Path::new(self.daemon.short()).join(CURRENT);
         let to = |path: &Path, name: &str| {
             let beside = folder_of(path) == folder_of(&self.cert);

@@ -4,27 +4,39 @@
 
 mod judge;
 mod lock;
+mod others;
 mod outcome;
+mod there;
 mod work;
 
+use std::collections::BTreeSet;
+
 use clap::Args;
+use pki::name::NodeName;
 use pki::time::UnixTime;
 use site::clock;
 use site::config::Daemon;
 use site::signer::Signer;
 
 use self::lock::RenewLock;
+use self::others::Others;
 use self::outcome::{Outcome, Word};
 use self::work::Work;
 use super::facts::Trusted;
 use super::issue::Which;
 use super::target::{Place, Target};
+use crate::activation::{self, How, Wish};
 use crate::admin::Admin;
 use crate::advice::{Advice, Advise as _};
+use crate::fleet::Skips;
 use crate::global::Global;
 use crate::hooks::{self, Hooks};
+use crate::hostlist;
 use crate::members::Members;
 use crate::report;
+
+/// What a host that is left out misses, as `slurm-pki status` shows it.
+const MISSED: &str = "renewal of its daemons' certificates";
 
 /// Renew the certificates of Slurm's daemons that are due, each with a new key
 #[derive(Args, Debug)]
@@ -65,23 +77,58 @@ impl Renew {
     pub(super) fn run(&self, global: &Global) -> anyhow::Result<()> {
         let admin = Admin::load(global)?;
         let now = clock::now();
+        let skip = if self.skip.is_empty() { Vec::new() } else { hostlist::nodes(&self.skip).usage()? };
         let targets = self.targets(&admin)?;
         let _lock = (!global.dry_run).then(|| RenewLock::take(&admin)).transpose()?;
+        let targets = left_in(global, &admin, targets, &skip, now)?;
         let signer = Signer::open(&admin.controller).advise()?;
         let trusted = Trusted::of(&admin);
         let work = Work { global, admin: &admin, signer, trusted, force: self.force, now };
-        let mut done = Vec::new();
-        let mut troubles = Vec::new();
-        for target in targets.iter().filter(|target| target.place == Place::Here) {
-            let outcome = work.here(target);
-            troubles.extend(tell_hooks(global, &admin, target, &outcome).err());
-            done.push(outcome);
+        let done = renew(&work, &targets)?;
+        let mut troubles: Vec<anyhow::Error> = Vec::new();
+        for (target, outcome) in &done {
+            troubles.extend(tell_hooks(global, &admin, target, outcome).err());
         }
-        say(global, &done, now)?;
+        self.say(global, &done, now)?;
+        troubles.extend(failures(&done).err());
+        troubles.extend(forget_reached(global, &admin, &done).err());
         if global.dry_run {
             troubles.extend(check_hooks(global, &admin).err());
         }
-        verdict(&done, troubles)
+        troubles.extend(self.activate(global, &admin, &done).err());
+        verdict(troubles)
+    }
+
+    /// Restarts what does not serve yet what lies on disk for it, whether this run put it there or an earlier one.
+    fn activate(&self, global: &Global, admin: &Admin, done: &[(&Target, Outcome)]) -> anyhow::Result<()> {
+        // What would be restarted is text for a person.
+        if global.dry_run && global.json {
+            return Ok(());
+        }
+        let works = done.iter().filter(|(_, outcome)| outcome.result != Word::Failed);
+        let targets: Vec<Target> =
+            works.filter(|(target, _)| self.activates(target)).map(|(target, _)| (*target).clone()).collect();
+        if targets.is_empty() {
+            return Ok(());
+        }
+        let wish = Wish { how: How::Restart, in_window_only: true, start_dead: false };
+        activation::activate(global, admin, &targets, wish)
+    }
+
+    fn activates(&self, target: &Target) -> bool {
+        self.activate || target.config.activate
+    }
+
+    fn say(&self, global: &Global, done: &[(&Target, Outcome)], now: UnixTime) -> anyhow::Result<()> {
+        if global.json {
+            let outcomes: Vec<&Outcome> = done.iter().map(|(_, outcome)| outcome).collect();
+            return report::json("slurm-pki.cert.renew.v1", &outcomes);
+        }
+        if done.is_empty() {
+            report::line("no daemon has a pair here, nor a section in the config: slurm-pki cert issue");
+        }
+        done.iter().for_each(|(target, outcome)| outcome.say(self.activates(target), now));
+        Ok(())
     }
 
     fn targets(&self, admin: &Admin) -> anyhow::Result<Vec<Target>> {
@@ -102,20 +149,11 @@ impl Renew {
 
 /// What the site's own programs are to know of a new pair, or of one that could not be made.
 fn tell_hooks(global: &Global, admin: &Admin, target: &Target, outcome: &Outcome) -> anyhow::Result<()> {
-    let event = match outcome.result {
-        Word::Renewed => "renewed",
-        Word::Failed => "failed",
-        _ => return Ok(()),
-    };
-    let (host, cert) = (target.place.host(), target.config.cert.display().to_string());
-    let end = outcome.not_after.map(|end| end.to_string()).unwrap_or_default();
-    let about = [
-        ("SLURM_PKI_DAEMON", target.daemon.short()),
-        ("SLURM_PKI_HOST", &host),
-        ("SLURM_PKI_CERT", &cert),
-        ("SLURM_PKI_NOT_AFTER", &end),
-    ];
-    hooks::run(global, admin, event, &about)
+    match outcome.result {
+        Word::Renewed => hooks::tell(global, admin, "renewed", target, outcome.not_after),
+        Word::Failed => hooks::tell(global, admin, "failed", target, None),
+        _ => Ok(()),
+    }
 }
 
 /// With `--dry-run`: each hook that would be run, and an error when one of them could not be.
@@ -136,29 +174,71 @@ fn check_hooks(global: &Global, admin: &Admin) -> anyhow::Result<()> {
     Err(Advice::new(format!("hooks that would not be run: {}", refused.join("; ")), hint).into())
 }
 
-fn say(global: &Global, done: &[Outcome], now: UnixTime) -> anyhow::Result<()> {
-    if global.json {
-        return report::json("slurm-pki.cert.renew.v1", &done);
+/// What came of each: those of this host first, since a standby's files may be the same.
+fn renew<'a>(work: &Work<'_>, targets: &'a [Target]) -> anyhow::Result<Vec<(&'a Target, Outcome)>> {
+    let is_here = |target: &&Target| target.place == Place::Here;
+    let others = match targets.iter().all(|target| is_here(&target)) {
+        true => None,
+        false => Some(Others::look(work, targets)?),
+    };
+    let mut done: Vec<_> = targets.iter().filter(is_here).map(|target| (target, work.here(target))).collect();
+    if let Some(others) = others {
+        let renewed = done.iter().filter(|(_, outcome)| outcome.result == Word::Renewed);
+        let renewed: Vec<Daemon> = renewed.map(|(target, _)| target.daemon).collect();
+        done.extend(others.renew(work, &renewed));
     }
-    if done.is_empty() {
-        report::line("no daemon has a pair here, nor a section in the config: slurm-pki cert issue");
-    }
-    done.iter().for_each(|outcome| outcome.say(now));
-    Ok(())
+    Ok(done)
 }
 
-/// One failure is enough for exit code 1; each has been told, with what to do.
-fn verdict(done: &[Outcome], mut troubles: Vec<anyhow::Error>) -> anyhow::Result<()> {
-    let failed = done.iter().filter(|outcome| outcome.result == Word::Failed).count();
-    if failed > 0 {
-        troubles.push(
-            Advice::new(
-                format!("{failed} of {} certificates could not be renewed", done.len()),
-                "each one's reason stands above; mend it and run the same again",
-            )
-            .into(),
-        );
+/// Leaves the hosts out that `--skip` names.
+fn left_in(
+    global: &Global,
+    admin: &Admin,
+    mut targets: Vec<Target>,
+    skip: &[NodeName],
+    now: UnixTime,
+) -> anyhow::Result<Vec<Target>> {
+    if skip.is_empty() {
+        return Ok(targets);
     }
+    let others = targets.iter().filter(|target| target.place != Place::Here);
+    let hosts: BTreeSet<String> = others.map(|target| target.place.host()).collect();
+    let left = Skips::load(admin)?.leave_out(global, hosts.into_iter().collect(), skip, MISSED, now)?;
+    targets.retain(|target| target.place == Place::Here || left.contains(&target.place.host()));
+    Ok(targets)
+}
+
+/// Hosts that were left out of nothing but this, and were reached again.
+fn forget_reached(global: &Global, admin: &Admin, done: &[(&Target, Outcome)]) -> anyhow::Result<()> {
+    let mut skips = Skips::load(admin)?;
+    let missed = skips.hosts().iter().filter(|(_, skipped)| skipped.missed == MISSED);
+    let failed: Vec<String> = done
+        .iter()
+        .filter(|(_, outcome)| outcome.result == Word::Failed)
+        .map(|(target, _)| target.place.host())
+        .collect();
+    let reached = |host: &&String| {
+        !failed.contains(host) && done.iter().any(|(target, _)| target.place == Place::On((*host).clone()))
+    };
+    let reached: Vec<String> = missed.map(|(host, _)| host).filter(reached).cloned().collect();
+    if reached.is_empty() { Ok(()) } else { skips.reached(global, &reached) }
+}
+
+/// An error when any renewal failed; each has been told, with what to do.
+fn failures(done: &[(&Target, Outcome)]) -> anyhow::Result<()> {
+    let failed = done.iter().filter(|(_, outcome)| outcome.result == Word::Failed).count();
+    if failed == 0 {
+        return Ok(());
+    }
+    Err(Advice::new(
+        format!("{failed} of {} certificates could not be renewed", done.len()),
+        "each one's reason stands above; mend it and run the same again",
+    )
+    .into())
+}
+
+/// One trouble is enough for exit code 1: the last is the error, those before it are warnings.
+fn verdict(mut troubles: Vec<anyhow::Error>) -> anyhow::Result<()> {
     let last = troubles.pop();
     for trouble in troubles {
         let hint = trouble.downcast_ref::<Advice>().map(|advice| format!("; {}", advice.hint));

@@ -23,7 +23,6 @@ pub(super) enum Word {
     /// It would be time, and a new one would be no better.
     Held,
     /// Its files are this host's own, on storage that both have.
-    #[allow(dead_code, reason = "other hosts follow")]
     Shared,
     /// Something went wrong.
     Failed,
@@ -71,6 +70,11 @@ impl Outcome {
         Self { not_after, due: facts.due, ..Self::new(target, result, why) }
     }
 
+    /// For a pair that is this host's own.
+    pub(super) fn shared(target: &Target) -> Self {
+        Self::new(target, Word::Shared, Some("on storage that both have".into()))
+    }
+
     /// For a pair that takes the old one's place, or would.
     pub(super) fn renews(target: &Target, result: Word, why: String, not_after: UnixTime) -> Self {
         Self { not_after: Some(not_after), ..Self::new(target, result, Some(why)) }
@@ -84,15 +88,18 @@ impl Outcome {
         Self { hint, ..Self::new(target, Word::Failed, Some(why)) }
     }
 
-    /// Says it: failures as warnings, all others as results.
-    pub(super) fn say(&self, now: UnixTime) {
+    /// Says it: failures as warnings, all others as results. `activates`: whether the daemon is looked at next.
+    pub(super) fn say(&self, activates: bool, now: UnixTime) {
         let whose =
             if self.here { self.daemon.to_owned() } else { format!("{} on {}", self.daemon, self.host) };
         let why = self.why.as_deref().unwrap_or_default();
         let until =
             self.not_after.map(|end| format!(" until {}", moment::shown(end, now))).unwrap_or_default();
         match self.result {
-            Word::Renewed => report::line(&format!("{whose}: renewed{until} ({why})")),
+            Word::Renewed if activates => report::line(&format!("{whose}: renewed{until} ({why})")),
+            Word::Renewed => report::line(&format!(
+                "{whose}: renewed{until} ({why}); it is loaded at the next start, --activate restarts the daemon"
+            )),
             Word::WouldRenew => report::line(&format!("{whose}: would be renewed{until} ({why})")),
             Word::NotDue => {
                 let due =

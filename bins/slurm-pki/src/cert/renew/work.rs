@@ -1,6 +1,7 @@
 //! A new pair for one daemon: from the verdict to the files.
 
 use pki::key::{KeyKind, PublicKey};
+use pki::loads_in_s2n::MAX_CHAIN_PEM;
 use pki::time::UnixTime;
 use pki::x509::X509;
 use site::file::Owner;
@@ -27,6 +28,14 @@ pub(super) struct Work<'a> {
     pub(super) now: UnixTime,
 }
 
+/// What is to become of a pair.
+pub(super) enum Decision {
+    /// There is to be a new one: why.
+    Renew(String),
+    /// It stays: what is said of it.
+    Stay(Outcome),
+}
+
 impl Work<'_> {
     /// Renews a pair on this host where it is time.
     pub(super) fn here(&self, target: &Target) -> Outcome {
@@ -35,32 +44,32 @@ impl Work<'_> {
 
     fn try_here(&self, target: &Target) -> anyhow::Result<Outcome> {
         let facts = DaemonFacts::of(target.daemon, &target.config, &self.trusted, self.now)?;
-        self.judged(target, &facts, |pair| {
-            let files = DaemonFiles::of(target.daemon, &target.config)?;
-            let looks = self.looks(target, Looks::on_disk(&files))?;
-            let pair = pair()?;
-            if !self.global.dry_run {
-                files.renew(self.global, &pair, looks, self.now)?;
-            }
-            Ok(pair)
+        let why = match self.decide(target, &facts)? {
+            Decision::Renew(why) => why,
+            Decision::Stay(outcome) => return Ok(outcome),
+        };
+        let files = DaemonFiles::of(target.daemon, &target.config)?;
+        // Before anything is issued: what cannot be installed is not to be in the ledger either.
+        let looks = self.looks(target, Looks::on_disk(&files))?;
+        let pair = self.issue(target, facts.chain.first())?;
+        if !self.global.dry_run {
+            files.renew(self.global, &pair, looks, self.now)?;
+        }
+        self.renewed(target, why, &pair)
+    }
+
+    /// Judges a pair: why there is to be a new one, or what is said of the one that stays.
+    pub(super) fn decide(&self, target: &Target, facts: &DaemonFacts) -> anyhow::Result<Decision> {
+        Ok(match judge(facts, &self.signer, self.force, self.now)? {
+            Verdict::Keep => Decision::Stay(Outcome::stays(target, Word::NotDue, None, facts)),
+            Verdict::Hold(why) => Decision::Stay(Outcome::stays(target, Word::Held, Some(why), facts)),
+            Verdict::Renew(why) => Decision::Renew(why),
         })
     }
 
-    /// Judges a pair, and has a new one installed where it is called for: `install` is given the way to get it, so that what
-    /// cannot be installed is found out before anything is issued.
-    pub(super) fn judged(
-        &self,
-        target: &Target,
-        facts: &DaemonFacts,
-        install: impl FnOnce(&dyn Fn() -> anyhow::Result<Pair>) -> anyhow::Result<Pair>,
-    ) -> anyhow::Result<Outcome> {
-        let why = match judge(facts, &self.signer, self.force, self.now)? {
-            Verdict::Keep => return Ok(Outcome::stays(target, Word::NotDue, None, facts)),
-            Verdict::Hold(why) => return Ok(Outcome::stays(target, Word::Held, Some(why), facts)),
-            Verdict::Renew(why) => why,
-        };
-        let pair = install(&|| self.issue(target, facts.chain.first()))?;
-        let chain = X509::all_from_pem(pair.cert().as_bytes(), pki::loads_in_s2n::MAX_CHAIN_PEM).advise()?;
+    /// What is said of a new pair that has taken its place.
+    pub(super) fn renewed(&self, target: &Target, why: String, pair: &Pair) -> anyhow::Result<Outcome> {
+        let chain = X509::all_from_pem(pair.cert().as_bytes(), MAX_CHAIN_PEM).advise()?;
         let end = chain.first().map_or(self.now, |leaf| leaf.facts().not_after);
         let word = if self.global.dry_run { Word::WouldRenew } else { Word::Renewed };
         Ok(Outcome::renews(target, word, why, end))
@@ -68,7 +77,7 @@ impl Work<'_> {
 
     /// A pair like the old one, with a key of its own. With `--dry-run` it is made all the same, and nobody gets it: so it is
     /// known whether it can be made.
-    fn issue(&self, target: &Target, old: Option<&X509>) -> anyhow::Result<Pair> {
+    pub(super) fn issue(&self, target: &Target, old: Option<&X509>) -> anyhow::Result<Pair> {
         let common_name = match target.nodes.first() {
             Some(node) => node.to_string(),
             None if is_static(target.daemon) => target.place.host(),
