@@ -35,7 +35,7 @@ const MODE: u32 = 0o644;
     slurm-pki metrics --textfile /var/lib/prometheus/node-exporter/slurm-pki.prom"
 )]
 pub(crate) struct Metrics {
-    /// Write this file; - for stdout [default: textfile in [metrics] of the config, else stdout]
+    /// Write this file; - for stdout. Else textfile of the config, under metrics; else stdout
     #[arg(long, value_name = "FILE")]
     textfile: Option<PathBuf>,
     /// A sample for each node too: at thousands of nodes, thousands of series
