@@ -62,10 +62,10 @@ pub(crate) struct Check {
     /// Findings that do not count, by their code; they are told all the same
     #[arg(long, value_name = "CODE", value_delimiter = ',')]
     skip: Vec<String>,
-    /// How long before an end to warn; else [check] warn of the config, 30d
+    /// How long before an end to warn; else warn under check in the config, 30d
     #[arg(long, value_name = "TIME", value_parser = moment::parse_span)]
     warn: Option<Duration>,
-    /// How long before an end it is critical; else [check] critical of the config, 7d
+    /// How long before an end it is critical; else critical under check in the config, 7d
     #[arg(long, value_name = "TIME", value_parser = moment::parse_span)]
     critical: Option<Duration>,
     /// The node's NodeName, where that is not the host's name

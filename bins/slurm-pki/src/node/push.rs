@@ -47,7 +47,7 @@ pub(crate) struct Push {
     /// Nodes, as in slurm.conf: n[001-128,200] login1
     #[arg(value_name = "HOSTLIST", required = true)]
     nodes: Vec<String>,
-    /// These hosts run sackd: the token is SlurmUser's. Hosts of [fleet] sackd that are no nodes need not be told apart
+    /// These hosts run sackd: the token is SlurmUser's. Hosts under fleet sackd that are no nodes need not be told apart
     #[arg(long, conflicts_with = "ca_only")]
     login: bool,
     /// Only what all nodes have alike: CA bundle and config. No secret is made

@@ -68,7 +68,7 @@ pub(super) struct Renew {
     /// Restart the daemons that do not serve their new certificate yet, whatever their sections say
     #[arg(long)]
     activate: bool,
-    /// Dead hosts, as in n[7,9]: left out, and remembered until they are reached again
+    /// Dead hosts, as in n[7-9]: left out, and remembered until they are reached again
     #[arg(long, value_name = "HOSTLIST")]
     skip: Vec<String>,
 }
