@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::process::Command;
+use std::path::Path;
+
+use support::programs::program;
 
 use crate::apart::apart;
-use crate::scratch::{Scratch, text};
+use crate::scratch::{Scratch, caller, text};
 use crate::site::{DISABLE, ENABLE, slurm_pki, with_sample, with_text};
 
 #[track_caller]
@@ -58,6 +60,10 @@ fn an_included_file_that_a_tool_writes_is_left_to_it_with_all_others() {
     });
 }
 
+/// Mounts a folder read-only for one command, which is the rest of the words.
+const READ_ONLY: &str =
+    "mount --bind \"$1\" \"$1\" && mount -o remount,ro,bind \"$1\" && shift && exec \"$@\"";
+
 #[test]
 fn a_read_only_file_system_is_named() {
     apart!({
@@ -65,21 +71,18 @@ fn a_read_only_file_system_is_named() {
         fs::create_dir(site.path("ro")).unwrap();
         fs::rename(site.path("slurm.conf"), site.path("ro/slurm.conf")).unwrap();
         symlink("ro/slurm.conf", site.path("slurm.conf")).unwrap();
-        let folder = site.text_path("ro");
-        if !rustix::process::geteuid().is_root() {
-            // Who cannot mount has one that is mounted read-only in every namespace of processes.
-            fs::remove_file(site.path("slurm.conf")).unwrap();
-            symlink("/sys/kernel/notes", site.path("slurm.conf")).unwrap();
-        } else {
-            for args in [["--bind", &folder, &folder], ["-o", "remount,ro,bind", &folder]] {
-                assert!(Command::new("mount").args(args).status().unwrap().success());
-            }
-        }
         for args in [&ENABLE[..], &["conf", "enable", "--yes", "--offline", "--prepare"]] {
-            let (shown, said) = held(&site, args);
-            assert!(shown.contains("TLSType=tls/s2n"), "{shown}");
-            assert!(said.contains("mounted read-only"), "{said}");
+            let mut command = site.command(Path::new("unshare"));
+            if caller() != 0 {
+                command.args(["--user", "--map-current-user", "--keep-caps"]);
+            }
+            command.args(["--mount", "sh", "-c", READ_ONLY, "sh"]).arg(site.path("ro"));
+            let before = site.everything();
+            let output = command.arg(program("slurm-pki")).args(args).output().unwrap();
+            let (shown, said) = (text(&output.stdout), text(&output.stderr));
+            assert_eq!(output.status.code(), Some(1), "{shown}{said}");
+            assert!(shown.contains("TLSType=tls/s2n") && said.contains("mounted read-only"), "{shown}{said}");
+            assert_eq!(site.everything(), before);
         }
-        let _ = Command::new("umount").arg(&folder).output();
     });
 }

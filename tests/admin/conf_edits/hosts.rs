@@ -1,6 +1,9 @@
 //! What has to be ready before TLS is turned on: Slurm's plugins here, programs, tokens and the CA on every host.
 
 use std::fs;
+use std::process::Command;
+
+use support::programs::{SEVEN, copy_for_everybody, program};
 
 use crate::apart::apart;
 use crate::scratch::Scratch;
@@ -72,6 +75,50 @@ fn a_node_without_its_token_is_named() {
         let site = site();
         fs::remove_file(site.path("n2_token.txt")).unwrap();
         refused(&site, "warning: n2: no token for n2");
+    });
+}
+
+#[test]
+fn sackd_needs_a_token_that_its_own_user_reads() {
+    apart!({
+        let site = site();
+        let host = crate::scratch::text(&Command::new("uname").arg("-n").output().unwrap().stdout);
+        let token = format!("{}_token.txt", host.trim());
+        let config = site.read("slurm-pki.toml");
+        site.write(
+            "slurm-pki.toml",
+            &config.replace("dbd = \"db1\"", "dbd = \"db1\"\nsackd = \"login1\""),
+            0o644,
+        );
+        site.write(&token, "0123456789012345678901234567890123456789012", 0o400);
+        std::os::unix::fs::chown(site.path(&token), Some(site.slurm_user.1), None).unwrap();
+        let text = format!("SlurmUser={}\n{}", site.slurm_user.0, site.read("slurm.conf"));
+        site.write("slurm.conf", &text, 0o644);
+        let wanted = format!("warning: login1: no token for sackd, as {}", site.slurm_user.0);
+        fs::rename(site.path(&token), site.path("away")).unwrap();
+        refused(&site, &wanted);
+        fs::rename(site.path("away"), site.path(&token)).unwrap();
+        site.done(&[&ENABLE[..], &["--programs", &for_everybody(&site)]].concat());
+    });
+}
+
+/// The programs in a folder that everybody may enter.
+fn for_everybody(site: &Scratch) -> String {
+    let folder = site.path("programs");
+    fs::create_dir(&folder).unwrap();
+    for name in SEVEN {
+        let _ = copy_for_everybody(&program(name), &folder);
+    }
+    site.text_path("programs")
+}
+
+#[test]
+fn a_node_with_a_certificate_of_its_own_needs_no_token() {
+    apart!({
+        let site = site();
+        fs::remove_file(site.path("n2_token.txt")).unwrap();
+        site.write("slurmd_cert.pem", "", 0o644);
+        site.done(&ENABLE);
     });
 }
 

@@ -9,13 +9,16 @@ mod enable;
 mod held;
 mod lines;
 mod options;
+mod plan;
 mod plugin;
 mod reach;
+mod ready;
 mod restarts;
 mod shell;
 mod show;
 mod still;
 mod turning;
+mod warnings;
 mod wish;
 
 use clap::{Args, Subcommand};

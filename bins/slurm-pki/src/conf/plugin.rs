@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::editing::Editing;
 use crate::advice::Advice;
+use crate::slurm_conf::SlurmConf;
 use crate::{slurm_command, timed};
 
 /// TLS itself.
@@ -28,7 +28,7 @@ const ROOM: usize = 256 * 1024;
 ///
 /// # Errors
 /// When one is not there; with where it was looked for.
-pub(super) fn must_be_there(slurm: &Editing, with_certmgr: bool) -> anyhow::Result<()> {
+pub(super) fn must_be_there(slurm: Option<&SlurmConf>, with_certmgr: bool) -> anyhow::Result<()> {
     let folders = folders(slurm);
     let missing = |name: &&str| !folders.iter().any(|folder| folder.join(name).is_file());
     let wanted = [TLS, CERTGEN].into_iter().chain(with_certmgr.then_some(CERTMGR));
@@ -48,9 +48,11 @@ pub(super) fn must_be_there(slurm: &Editing, with_certmgr: bool) -> anyhow::Resu
 
 /// slurm.conf's PluginDir, the running slurmctld's, or the first usual folder with plugins in it; all usual folders when
 /// there is none.
-fn folders(slurm: &Editing) -> Vec<PathBuf> {
+fn folders(slurm: Option<&SlurmConf>) -> Vec<PathBuf> {
     let list = |text: String| text.split(':').map(PathBuf::from).collect();
-    if let Some(configured) = slurm.value("PluginDir").or_else(shown_by_scontrol) {
+    if let Some(configured) =
+        slurm.and_then(|slurm| slurm.get("PluginDir")).map(str::to_owned).or_else(shown_by_scontrol)
+    {
         return list(configured);
     }
     let usual: Vec<PathBuf> =

@@ -1,12 +1,14 @@
 //! Whether every host is ready: the programs at the same path, the nodes' tokens, the same CA certificate.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use pki::name::NodeName;
 use site::clock;
+use site::config::{Daemon, DaemonConfig};
 
 use super::lines::Lines;
-use crate::admin::Admin;
+use crate::admin::{Admin, owner_name};
+use crate::advice::Advise as _;
 use crate::fleet::{Fleet, Job, Skips, quoted};
 use crate::global::Global;
 use crate::members::{Member, Members, Role};
@@ -21,10 +23,50 @@ pub(super) struct Reach<'a> {
     pub(super) ca_cert: &'a Path,
     /// The digest of the CA certificate here.
     pub(super) ca_digest: String,
-    /// Whether nodes ask slurmctld, and so need their tokens.
-    pub(super) with_certmgr: bool,
+    /// Whose daemons ask slurmctld, and so need their tokens; `None`: nobody's.
+    pub(super) asking: Option<Asking>,
     /// Whether no daemon may run there.
     pub(super) must_stand_still: bool,
+}
+
+/// What decides over a token. A daemon that finds a certificate on its disk never asks (docs/slurm-contract.md 2).
+#[derive(Debug)]
+pub(super) struct Asking {
+    /// slurmd's and sackd's static certificates.
+    certs: [PathBuf; 2],
+    /// SlurmUser's name: sackd runs as SlurmUser, and get_node_token takes no file of another.
+    slurm_user: String,
+}
+
+impl Asking {
+    /// As the config says.
+    ///
+    /// # Errors
+    /// When it has no meaning, or nobody says who SlurmUser is.
+    pub(super) fn of(admin: &Admin) -> anyhow::Result<Self> {
+        let cert = |daemon| DaemonConfig::read(&admin.config, &admin.controller, daemon).advise();
+        let certs = [cert(Daemon::Slurmd)?.cert, cert(Daemon::Sackd)?.cert];
+        Ok(Self { certs, slurm_user: owner_name(admin.slurm_user()?) })
+    }
+
+    /// What get_node_token says is thrown away.
+    fn script(&self, member: &Member, environment: &str) -> String {
+        let [slurmd, sackd] = self.certs.each_ref().map(|cert| quoted(&cert.display().to_string()));
+        let run = format!("env {environment} \"$folder/{GET_NODE_TOKEN}\"");
+        let mut script = String::new();
+        for node in member.nodes.iter().map(|node| quoted(node.name.as_str())) {
+            script +=
+                &format!("[ -e {slurmd} ] || {run} {node} >/dev/null 2>&1 || say no token for {node}\n");
+        }
+        if member.roles.contains(&Role::Sackd) {
+            let user = quoted(&self.slurm_user);
+            script += &format!(
+                "as=\nif [ \"$(id -u)\" = 0 ] && [ {user} != root ]; then as=\"runuser -u \"{user}\" --\"; fi\n\
+                 [ -e {sackd} ] || $as {run} \"$(uname -n)\" >/dev/null 2>&1 || say no token for sackd, as {user}\n"
+            );
+        }
+        script
+    }
 }
 
 impl Reach<'_> {
@@ -66,12 +108,7 @@ impl Reach<'_> {
             SEVEN.join(" ")
         );
         let environment = self.lines.environment.as_deref().map(quoted).unwrap_or_default();
-        let nodes = member.nodes.iter().filter(|_| self.with_certmgr).map(|node| quoted(node.name.as_str()));
-        for node in nodes {
-            script += &format!(
-                "env {environment} \"$folder/{GET_NODE_TOKEN}\" {node} >/dev/null 2>&1 || say no token for {node}\n"
-            );
-        }
+        script += &self.asking.as_ref().map(|asking| asking.script(member, &environment)).unwrap_or_default();
         if self.must_stand_still {
             script += "for file in /proc/[0-9]*/comm; do\n  name=\n  { read -r name <\"$file\"; } 2>/dev/null || true\n  \
                        case $name in slurmctld|slurmdbd|slurmrestd|slurmd|sackd|slurmstepd) say \"$name is up\";; esac\n\
@@ -82,6 +119,9 @@ impl Reach<'_> {
 
     fn judge(&self, said: &[String]) -> Result<(), String> {
         let mut wrong: Vec<String> = Vec::new();
+        if !said.iter().any(|line| line.starts_with("ca")) {
+            wrong.push("no word about the CA certificate".into());
+        }
         for line in said {
             match line.strip_prefix("ca") {
                 Some(digest) if digest.trim() == self.ca_digest => {}
@@ -100,4 +140,39 @@ fn comes_and_goes(member: &Member) -> bool {
     member.roles.iter().all(|role| *role == Role::Slurmd)
         && !member.nodes.is_empty()
         && member.nodes.iter().all(|node| node.comes_and_goes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(said: &[&str]) -> Result<(), String> {
+        let lines = Lines {
+            slurm_conf: Vec::new(),
+            slurmdbd_conf: Vec::new(),
+            slurmd_options: String::new(),
+            sackd_options: String::new(),
+            environment: None,
+            warnings: Vec::new(),
+        };
+        let reach = Reach {
+            programs: Path::new("/p"),
+            lines: &lines,
+            ca_cert: Path::new("/c"),
+            ca_digest: "ab12".into(),
+            asking: None,
+            must_stand_still: true,
+        };
+        reach.judge(&said.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_host_is_ready_when_it_has_the_same_ca_and_nothing_to_say() {
+        assert!(judged(&["ca ab12"]).is_ok());
+        assert_eq!(judged(&["ca cd34"]).unwrap_err(), "another CA certificate than here");
+        assert_eq!(judged(&["ca "]).unwrap_err(), "no CA certificate");
+        assert_eq!(judged(&["ca"]).unwrap_err(), "no CA certificate");
+        assert_eq!(judged(&["slurmd is up", "slurmd is up", "ca ab12"]).unwrap_err(), "slurmd is up");
+        assert!(judged(&[]).is_err(), "no word about the CA");
+    }
 }

@@ -108,7 +108,7 @@ pub(super) fn is_on(value: &str) -> bool {
     !["", "none", "tls/none"].iter().any(|off| value.eq_ignore_ascii_case(off))
 }
 
-/// What remains of a key without TLS; `None`: nothing does, or the key is not ours at all.
+/// What remains of a key without TLS; all of one that is not ours.
 pub(super) fn without_tls(key: &str, value: &str) -> Remains {
     let is = |known: &str| key.eq_ignore_ascii_case(known);
     let rest = if is(DEBUG_FLAGS) {
