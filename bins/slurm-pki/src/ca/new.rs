@@ -37,6 +37,13 @@ pub(crate) struct CaOptions {
     /// Make a root and an intermediate; the root's key can then be taken offline
     #[arg(long)]
     intermediate: bool,
+    #[command(flatten)]
+    likeness: Likeness,
+}
+
+/// What a CA says of itself, and with which key.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Likeness {
     /// Life of the CA, as in 10y or 3650d
     #[arg(long, value_name = "TIME", default_value = "10y", value_parser = moment::parse_span)]
     lifetime: Duration,
@@ -46,25 +53,15 @@ pub(crate) struct CaOptions {
     /// What stands beside the CA's common name; default: `subject` of the config
     #[arg(long, value_name = "\"O=SITE, C=DE\"", value_parser = subject::parse)]
     subject: Option<Subject>,
-    /// The CA's common name; default: "CLUSTER Slurm CA"
+    /// The CA's common name; default: "CLUSTER Slurm CA", with G2, G3 … after each rollover
     #[arg(long, value_name = "NAME")]
     common_name: Option<String>,
 }
 
-impl CaOptions {
-    /// For a CA that follows another.
-    ///
-    /// # Errors
-    /// When an intermediate was asked for.
-    pub(super) fn refuse_intermediate(&self) -> anyhow::Result<()> {
-        if self.intermediate {
-            return Err(Advice::new(
-                "a rollover makes a root alone",
-                "leave --intermediate out; the new root signs certificates itself",
-            )
-            .into());
-        }
-        Ok(())
+impl Likeness {
+    /// The common name: as given, else the usual one.
+    fn name(&self, admin: &Admin) -> anyhow::Result<String> {
+        fits(self.common_name.clone().unwrap_or_else(|| default_name(admin)))
     }
 
     /// The name of the CA that follows `old`: as given, else the usual one with the number of the generation, as in
@@ -76,7 +73,7 @@ impl CaOptions {
         let taken = old.certificates().common_names();
         let is_taken = |name: &str| taken.iter().any(|is| is.eq_ignore_ascii_case(name.as_bytes()));
         if self.common_name.is_some() {
-            let name = common_name(admin, self)?;
+            let name = self.name(admin)?;
             if is_taken(&name) {
                 return Err(Advice::new(
                     format!("there is a CA called {name:?} already"),
@@ -154,13 +151,9 @@ pub(crate) fn complete(
         .into());
     }
     let owner = admin.slurm_user_to_write_for()?;
-    let maker = Maker { admin, making, options, name: common_name(admin, options)?, owner, now };
+    let maker = Maker { admin, making, options, name: options.likeness.name(admin)?, owner, now };
     maker.folders()?;
     maker.complete()
-}
-
-fn common_name(admin: &Admin, options: &CaOptions) -> anyhow::Result<String> {
-    fits(options.common_name.clone().unwrap_or_else(|| default_name(admin)))
 }
 
 fn default_name(admin: &Admin) -> String {
@@ -275,7 +268,7 @@ impl Maker<'_> {
             self.making.was_there(path);
             return signer::ca_key(path).advise();
         }
-        let key = PrivateKey::generate(self.options.key_type.into()).advise()?;
+        let key = PrivateKey::generate(self.options.likeness.key_kind()).advise()?;
         if self.making.file(path, KEY_MODE, Some(self.owner), key.to_pem().expose())? {
             return Ok(key);
         }
@@ -285,9 +278,9 @@ impl Maker<'_> {
     fn new_ca<'n>(&'n self, name: &'n str) -> anyhow::Result<NewCa<'n>> {
         Ok(NewCa {
             common_name: name,
-            subject: self.options.subject(self.admin),
+            subject: self.options.likeness.subject(self.admin),
             serial: Serial::new(random::bytes().advise()?),
-            validity: self.options.lifetime,
+            validity: self.options.likeness.lifetime,
             backdate: self.admin.controller.backdate,
         })
     }

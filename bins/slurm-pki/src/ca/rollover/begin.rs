@@ -17,7 +17,7 @@ use super::state::{Phase, State};
 use super::switch::both_ways;
 use crate::admin::Admin;
 use crate::advice::{Advice, Advise as _};
-use crate::ca::new::{CaOptions, try_out};
+use crate::ca::new::{Likeness, try_out};
 use crate::global::Global;
 use crate::moment;
 use crate::report;
@@ -37,7 +37,7 @@ use crate::report;
 )]
 pub(super) struct Begin {
     #[command(flatten)]
-    options: CaOptions,
+    likeness: Likeness,
     #[command(flatten)]
     reach: Reach,
 }
@@ -71,7 +71,7 @@ impl Begin {
     fn go_on(&self, files: &SiteFiles<'_>, state: &State) -> anyhow::Result<X509> {
         let new = files.new_root(state)?;
         let is = |name: &str| new.facts().common_names.iter().any(|is| is == name.as_bytes());
-        let another = self.options.given_name().is_some_and(|name| !is(name));
+        let another = self.likeness.given_name().is_some_and(|name| !is(name));
         if another {
             return Err(Advice::new(
                 format!("a CA rollover is under way, to {}", state.new.subject),
@@ -85,25 +85,29 @@ impl Begin {
 
     /// Makes the new CA in memory, sees that peers of every kind accept what comes from it, and keeps it.
     fn make(&self, files: &SiteFiles<'_>, now: UnixTime) -> anyhow::Result<X509> {
-        self.options.refuse_intermediate()?;
         let admin = files.admin;
         let certificates = signer::ca_certificates(&admin.controller).advise()?;
         let old = LocalCa::new(certificates, signer::ca_key(&admin.controller.ca_key).advise()?).advise()?;
-        let name = self.options.next_name(admin, &old)?;
-        let subject = self.options.subject(admin);
+        let name = self.likeness.next_name(admin, &old)?;
+        let subject = self.likeness.subject(admin);
         let describe = || {
             anyhow::Ok(NewCa {
                 common_name: &name,
                 subject,
                 serial: Serial::new(random::bytes().advise()?),
-                validity: self.options.lifetime(),
+                validity: self.likeness.lifetime(),
                 backdate: admin.controller.backdate,
             })
         };
-        let key = PrivateKey::generate(self.options.key_kind()).advise()?;
+        let key = PrivateKey::generate(self.likeness.key_kind()).advise()?;
         let new = new_root(&key, &describe()?, now).advise()?;
         let cross = old.cross_sign(&new, &describe()?, now).advise()?;
         serves_all(admin, &old, &key, &new, &cross, now)?;
+        if !old.issuer().is_self_issued() {
+            report::warning(
+                "the old CA is an intermediate; the new one is a root alone, whose key signs and lies here",
+            );
+        }
         if new.facts().not_after < old.issuer().facts().not_after {
             report::warning("the new CA ends before the old one; a longer --lifetime is usual");
         }
