@@ -8,6 +8,7 @@ mod enrolment;
 mod handshakes;
 mod refusals;
 mod renewal;
+mod rollover;
 mod secrets;
 mod sign_and_die;
 mod single_use;

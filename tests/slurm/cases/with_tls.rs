@@ -9,6 +9,7 @@ use super::Case;
 use super::enrolment::{ASKED, ON_THE_NODE, signed};
 use super::refusals::{not_signed, not_validated};
 use super::renewal::OVER_MTLS;
+use super::rollover;
 use crate::cluster::{Cluster, PATIENCE};
 use crate::conf::Conf;
 use crate::daemon::Daemon;
@@ -55,12 +56,13 @@ pub(super) fn run(table: &mut Table, lab: &Lab) {
         table.note(format!(
             "not run, since this Slurm has no {PLUGIN} (SLURM_PREFIX=DIR names one that has):"
         ));
-        CASES.iter().for_each(|(name, _)| table.note(format!("  {name}")));
+        let all = CASES.iter().chain(rollover::CASES);
+        all.for_each(|(name, _)| table.note(format!("  {name}")));
         return;
     }
     table.run("TLS: a signer that can be told to refuse", || lab.script(SCRIPT, SIGN_OR_REFUSE));
     let conf = Conf { tls: true, sign_csr: SCRIPT, message_timeout: 10, ..Conf::default() };
-    super::group(table, lab, &conf, CASES);
+    super::group(table, lab, &conf, &[CASES, rollover::CASES].concat());
 }
 
 fn slurmds(cluster: &mut Cluster<'_>) -> Result<()> {
