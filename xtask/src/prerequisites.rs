@@ -82,6 +82,14 @@ pub(crate) const TESTS: &[Tool] = &[
     program("nm", "binutils", "lists what a static program links"),
     program("openssl", "openssl", "reads back what the programs write"),
     program("strace", "strace", "shows what the programs open"),
+    Tool {
+        name: "faketime",
+        kind: Kind::Program,
+        debian: "faketime",
+        rhel: "libfaketime",
+        purpose: "comes with the library that simulates twenty minutes",
+    },
+    program("systemd-analyze", "systemd", "checks the units (systemd itself need not run)"),
     program("logrotate", "logrotate", "rotates a ledger that is written to"),
     Tool {
         name: "promtool",

@@ -20,7 +20,7 @@ const WRONG_FOR: Duration = Duration::from_secs(10);
 /// What one look shows.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// The certificate that it is to serve.
+    /// The certificate that was looked for.
     ServesIt(Served),
     /// Another one.
     ServesAnother(Served),
@@ -35,7 +35,7 @@ pub(crate) enum Answer {
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ServesIt(served) => write!(f, "it serves the new certificate ({})", spoken(served)),
+            Self::ServesIt(served) => write!(f, "it serves that certificate ({})", spoken(served)),
             Self::ServesAnother(served) => {
                 let serial = served.leaf().map_or("none", |leaf| leaf.facts().serial.as_str());
                 write!(f, "it serves another certificate, with serial {serial} ({})", spoken(served))

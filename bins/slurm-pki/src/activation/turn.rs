@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::proof::{self, Answer};
+use super::proof;
 use super::restart::{self, How};
 use super::{Ready, Scene, order, staged};
 use crate::advice::Advice;
@@ -35,9 +35,8 @@ impl Scene<'_> {
                 Err(why) => Err(self.way_back(ready, &why)),
             };
         }
-        let wait = target.config.wait;
-        let wait = if ran.is_ok() { wait } else { wait.min(AFTER_FAILURE) };
-        match (ran, proof::wait_for(&ready.at, wanted, wait)) {
+        let seen = proof::wait_for(&ready.at, wanted, patience(ready, &ran));
+        match (ran, seen) {
             (Ok(()), Ok(served)) => {
                 self.say(&format!("{target}: {}", self.proven(ready, &served)));
                 Ok(())
@@ -99,13 +98,14 @@ impl Scene<'_> {
 
     fn as_before(&self, ready: &Ready<'_>) -> Result<(), String> {
         let former = staged::chain(self.global, &self.fleet, ready.target)?;
-        restart::restart(self.global, &self.fleet, ready.target, How::Restart)?;
-        let (Some(leaf), false) = (former.first(), ready.at.is_empty()) else { return Ok(()) };
-        let seen = proof::wait_for(&ready.at, leaf, ready.target.config.wait);
-        seen.map(drop).map_err(|answer| match answer {
-            Answer::ServesIt(_) => String::new(),
-            other => other.to_string(),
-        })
+        let ran = restart::restart(self.global, &self.fleet, ready.target, How::Restart);
+        let (Some(leaf), false) = (former.first(), ready.at.is_empty()) else { return ran };
+        // What counts is what it serves: a command that fails may have left the old process alone.
+        match (proof::wait_for(&ready.at, leaf, patience(ready, &ran)), ran) {
+            (Ok(_), _) => Ok(()),
+            (Err(answer), Ok(())) => Err(answer.to_string()),
+            (Err(answer), Err(why)) => Err(format!("{why}; {answer}")),
+        }
     }
 
     fn log(&self, ready: &Ready<'_>) -> String {
@@ -115,4 +115,9 @@ impl Scene<'_> {
             Place::On(host) => format!("journalctl -u {unit} on {host}"),
         }
     }
+}
+
+fn patience(ready: &Ready<'_>, ran: &Result<(), String>) -> Duration {
+    let wait = ready.target.config.wait;
+    if ran.is_ok() { wait } else { wait.min(AFTER_FAILURE) }
 }

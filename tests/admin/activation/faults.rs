@@ -1,0 +1,119 @@
+//! A daemon, or its command, that does not do what it should.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use crate::scene::Scene;
+
+#[test]
+fn a_daemon_that_dies_with_its_new_pair_gets_the_former_one_back() {
+    let scene = Scene::with("", "wait = \"6s\"");
+    let (old, _) = scene.stage("ctld");
+    scene.mood("ctld", "dies_with_a_new_one");
+    let said =
+        scene.activate(&[]).failed("slurmctld did not come to serve its new certificate: nobody answers");
+    assert!(said.stderr.contains("the former pair is back and it works with that one again"), "{said:?}");
+    assert!(said.stderr.contains("journalctl -u slurmctld"), "{said:?}");
+    assert_eq!((scene.serves("ctld"), scene.on_disk("ctld")), (Some(old.clone()), old));
+    assert_eq!(scene.restarts(), ["ctld", "ctld"]);
+    scene.site.assert_pair("ctld_cert.pem", "ctld_cert_key.pem");
+}
+
+#[test]
+fn a_daemon_that_goes_on_serving_the_old_certificate_has_the_old_pair_on_disk_again() {
+    let scene = Scene::with("", "wait = \"6s\"");
+    let (old, _) = scene.stage("ctld");
+    scene.mood("ctld", "serves_the_old_one");
+    let said = scene.activate(&[]).failed("it serves another certificate");
+    assert!(said.stderr.contains(&old) && said.stderr.contains("works with that one again"), "{said:?}");
+    assert_eq!(scene.on_disk("ctld"), old);
+}
+
+#[test]
+fn a_daemon_that_serves_a_certificate_of_somebody_elses_is_told_to_be_seen_to_now() {
+    let scene = Scene::with("", "wait = \"6s\"");
+    let (old, _) = scene.stage("ctld");
+    for name in ["third.pem", "third_key.pem"] {
+        let args = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=third", "-keyout"];
+        let (key, cert) = (scene.site.text_path("third_key.pem"), scene.site.text_path("third.pem"));
+        let _ = (name, support::openssl::read(&[&args[..], &[&key, "-out", &cert]].concat(), b""));
+    }
+    scene.mood("ctld", "serves_a_third");
+    let said = scene.activate(&[]).failed("it serves another certificate");
+    assert!(said.stderr.contains("it does not work with that one either"), "{said:?}");
+    assert!(said.stderr.contains("see to it now"), "{said:?}");
+    assert_eq!(scene.on_disk("ctld"), old);
+}
+
+#[test]
+fn a_daemon_that_never_comes_back_is_told_to_be_seen_to_now() {
+    let scene = Scene::with("", "wait = \"6s\"");
+    let (old, _) = scene.stage("ctld");
+    scene.mood("ctld", "dies");
+    let said = scene.activate(&[]).failed("it does not work with that one either");
+    assert!(said.stderr.contains("see to it now"), "{said:?}");
+    assert_eq!(scene.on_disk("ctld"), old);
+}
+
+#[test]
+fn a_command_that_hangs_is_killed_and_the_daemon_keeps_its_pair() {
+    let scene = Scene::with("", "wait = \"1s\"");
+    let (old, _) = scene.stage("ctld");
+    scene.mood("ctld", "hangs");
+    let begin = Instant::now();
+    let said = scene.activate(&[]).failed("was killed: it took longer than 1s");
+    assert!(begin.elapsed() < Duration::from_secs(30));
+    assert!(said.stderr.contains("works with that one again"), "{said:?}");
+    assert_eq!((scene.serves("ctld"), scene.on_disk("ctld")), (Some(old.clone()), old));
+}
+
+#[test]
+fn a_command_that_fails_says_why_and_the_daemon_keeps_its_pair() {
+    let scene = Scene::with("", "wait = \"1s\"");
+    let (old, _) = scene.stage("ctld");
+    scene.mood("ctld", "fails");
+    let said = scene.activate(&[]).failed("exit status: 5: Failed to restart: Unit is masked.");
+    assert!(said.stderr.contains("works with that one again"), "{said:?}");
+    assert_eq!((scene.serves("ctld"), scene.on_disk("ctld")), (Some(old.clone()), old));
+}
+
+#[test]
+fn a_daemon_that_is_down_is_started_only_by_name() {
+    let scene = Scene::new();
+    let (_, new) = scene.stage("ctld");
+    scene.stop("ctld");
+    let said = scene.activate(&[]).failed("slurmctld is down, so it is not restarted");
+    assert!(said.stderr.contains("cert activate ctld"), "{said:?}");
+    assert_eq!(scene.restarts().len(), 0);
+    scene.activate(&["ctld"]).done("serves its new certificate");
+    assert_eq!(scene.serves("ctld"), Some(new));
+}
+
+#[test]
+fn nothing_is_restarted_with_files_that_it_would_not_load_or_peers_would_not_accept() {
+    let scene = Scene::new();
+    let (old, _) = scene.stage("ctld");
+    let current = fs::read_link(scene.site.path(".slurm-pki/ctld/current")).unwrap();
+    let key = scene.site.path(".slurm-pki/ctld").join(current).join("key.pem");
+    let good = fs::read(&key).unwrap();
+    fs::copy(scene.site.path("known_key.pem"), &key).unwrap();
+    scene.activate(&[]).failed("slurmctld is not restarted");
+    fs::write(&key, good).unwrap();
+    let ca = scene.site.read("ca_cert.pem");
+    scene.site.write("ca_cert.pem", &format!("{ca}text"), 0o644);
+    scene.activate(&[]).failed("slurmctld is not restarted");
+    let other = Scene::new();
+    scene.site.write("ca_cert.pem", &other.site.read("ca_cert.pem"), 0o644);
+    scene.activate(&[]).failed("slurmctld is not restarted");
+    assert_eq!((scene.serves("ctld"), scene.restarts().len()), (Some(old), 0));
+}
+
+#[test]
+fn a_first_pair_has_none_before_it_and_that_is_said() {
+    let scene = Scene::with("", "wait = \"6s\"");
+    let (old, new) = scene.stage("ctld");
+    fs::remove_dir_all(scene.site.path(".slurm-pki/ctld/1")).unwrap();
+    scene.mood("ctld", "serves_the_old_one");
+    scene.activate(&[]).failed("the pair before it cannot be put back: there is no former pair");
+    assert_eq!((scene.serves("ctld"), scene.on_disk("ctld")), (Some(old), new));
+}

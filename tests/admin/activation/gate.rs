@@ -1,0 +1,86 @@
+//! What keeps everything from being restarted.
+
+use std::fs;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::scene::Scene;
+
+const CERTMGR: &str = "CertmgrType=certmgr/script\nCertmgrParameters=certificate_renewal_period=60\n";
+
+/// scontrol that knows two nodes; the second renewed so many seconds ago.
+fn nodes(seconds_ago: u64, state: &str) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let node = |name: &str, state: &str, time: u64| {
+        format!(
+            r#"{{"name":"{name}","state":[{state}],"cert_flags":[],"tls_cert_last_renewal":{{"set":true,"infinite":false,"number":{time}}}}}"#
+        )
+    };
+    let nodes = [node("n1", r#""IDLE""#, now - 60), node("n2", state, now - seconds_ago)];
+    format!("test \"$*\" = 'show nodes --json' && echo '{{\"nodes\":[{}]}}'", nodes.join(","))
+}
+
+#[test]
+fn a_node_that_answers_and_does_not_renew_keeps_the_gate_closed() {
+    let scene = Scene::with(CERTMGR, "");
+    let (old, new) = scene.stage("ctld");
+    scene.scontrol(&nodes(5000, r#""MIXED""#));
+    for args in [&[][..], &["--yes"], &["ctld"], &["--dry-run"]] {
+        let said = scene.activate(args).failed("have not renewed within the period: n2");
+        assert!(said.stderr.contains("nothing is restarted"), "{said:?}");
+    }
+    assert_eq!((scene.serves("ctld"), scene.restarts().len()), (Some(old), 0));
+    scene.scontrol(&nodes(5000, r#""DOWN","NOT_RESPONDING""#));
+    scene.activate(&[]).done("serves its new certificate");
+    assert_eq!(scene.serves("ctld"), Some(new));
+}
+
+#[test]
+fn a_gate_that_cannot_be_asked_is_closed() {
+    let scene = Scene::with(CERTMGR, "");
+    let (old, _) = scene.stage("ctld");
+    scene.activate(&[]).failed("cannot be told");
+    for script in
+        ["echo 'slurm_load_node error: Unable to contact slurm controller' >&2; exit 1", "echo '{}'"]
+    {
+        scene.scontrol(script);
+        scene.activate(&["ctld"]).failed("cannot be told");
+    }
+    assert_eq!((scene.serves("ctld"), scene.restarts().len()), (Some(old), 0));
+}
+
+#[test]
+fn a_slurmctld_that_is_down_is_started_though_it_cannot_be_asked() {
+    let scene = Scene::with(CERTMGR, "");
+    let (_, new) = scene.stage("ctld");
+    scene.stop("ctld");
+    scene.scontrol("echo 'Unable to contact slurm controller' >&2; exit 1");
+    scene.activate(&["ctld"]).done("slurmctld is down, so nobody can tell");
+    assert_eq!(scene.serves("ctld"), Some(new));
+}
+
+#[test]
+fn a_rehearsal_that_fails_keeps_the_gate_closed() {
+    let scene = Scene::with(CERTMGR, "");
+    let (old, _) = scene.stage("ctld");
+    scene.scontrol(&nodes(60, r#""IDLE""#));
+    let secret = scene.site.path("state/rehearsal/slurm-pki-rehearsal_token.txt");
+    fs::rename(&secret, scene.site.path("kept")).unwrap();
+    scene.activate(&[]).failed("the rehearsal failed");
+    assert_eq!((scene.serves("ctld"), scene.restarts().len()), (Some(old), 0));
+    fs::rename(scene.site.path("kept"), &secret).unwrap();
+    scene.activate(&[]).done("serves its new certificate");
+}
+
+#[test]
+fn slurmctld_is_reconfigured_only_for_who_asks_and_says_yes() {
+    let scene = Scene::with(CERTMGR, "");
+    let (old, new) = scene.stage("ctld");
+    let reconfigure = format!("test \"$*\" = reconfigure && exec {} ctld", scene.site.text_path("restart"));
+    scene.scontrol(&format!("{reconfigure}\n{}", nodes(60, r#""IDLE""#)));
+    scene.activate(&["ctld", "--reconfigure"]).failed("re-execs every slurmd");
+    assert_eq!(scene.serves("ctld"), Some(old));
+    let said = scene.activate(&["ctld", "--reconfigure", "--dry-run"]).done("would run scontrol reconfigure");
+    drop(said);
+    scene.activate(&["ctld", "--reconfigure", "--yes"]).done("serves its new certificate");
+    assert_eq!(scene.serves("ctld"), Some(new));
+}

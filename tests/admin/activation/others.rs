@@ -1,0 +1,129 @@
+//! slurmdbd on another host. The site's tool here is a few lines of shell that run the command on this very machine, with
+//! that host's files in a folder of its own; its address is one of the loopback's.
+
+use std::fs;
+
+use crate::scene::{Scene, free_port, serial};
+
+/// The other host.
+const DB: &str = "127.0.0.2";
+
+/// `tool HOST COMMAND`: the config's folder `etc` is, on that host, `hosts/HOST`.
+const TOOL: &str = r##"#!/bin/sh
+folder=${0%/*}
+[ -d "$folder/hosts/$1" ] || { echo "ssh: connect to host $1 port 22: No route to host" >&2; exit 255; }
+eval "${2% | sh}" | sed "s#$folder/etc#$folder/hosts/$1#g" | sh
+"##;
+
+/// slurmctld here, slurmdbd there.
+struct Sites {
+    scene: Scene,
+}
+
+impl Sites {
+    fn new(hosts: &str, section: &str) -> Self {
+        let scene = Scene::new();
+        let (site, port) = (&scene.site, free_port());
+        site.write("tool", TOOL, 0o755);
+        fs::create_dir_all(site.path("etc")).unwrap();
+        fs::create_dir_all(site.path("hosts")).unwrap();
+        let (tool, etc) = (site.text_path("tool"), site.text_path("etc"));
+        site.write("slurmdbd.conf", &format!("TLSType=tls/s2n\nDbdPort={port}\n"), 0o644);
+        site.write("dbd.at", &format!("{DB}:{port}"), 0o644);
+        site.write("dbd.folder", &site.text_path(&format!("hosts/{DB}")), 0o644);
+        let config = format!(
+            "{}\n[fleet]\nrun = [\"{tool}\", \"{{host}}\", \"{{command}}\"]\ndbd = \"{hosts}\"\n",
+            site.read("slurm-pki.toml")
+        );
+        site.write("slurm-pki.toml", &config, 0o644);
+        let files = format!("cert = \"{etc}/dbd_cert.pem\"\nkey = \"{etc}/dbd_cert_key.pem\"\n");
+        scene.section("dbd", &format!("{files}{section}"));
+        let sites = Self { scene };
+        sites.issue();
+        sites.scene.restart("dbd");
+        sites
+    }
+
+    /// A new pair on the other host, which keeps the one before it.
+    fn issue(&self) {
+        let site = &self.scene.site;
+        let (etc, there) = (site.path("etc"), site.path(&format!("hosts/{DB}")));
+        if there.exists() {
+            self.scene.keep_as_known(&there, "dbd");
+            fs::remove_dir(&etc).unwrap();
+            fs::rename(&there, &etc).unwrap();
+        }
+        site.done(&["cert", "issue", "dbd", "--host", "db1"]);
+        fs::rename(&etc, &there).unwrap();
+        fs::create_dir(&etc).unwrap();
+    }
+
+    fn on_disk(&self) -> Option<String> {
+        Some(serial(self.scene.site.read(&format!("hosts/{DB}/dbd_cert.pem")).as_bytes()))
+    }
+
+    fn serves(&self) -> Option<String> {
+        self.scene.serves("dbd")
+    }
+}
+
+#[test]
+fn a_daemon_of_another_host_is_restarted_there_and_before_those_that_need_it() {
+    let sites = Sites::new(DB, "");
+    sites.issue();
+    sites.scene.stage("ctld");
+    let old = sites.serves();
+    sites.scene.activate(&["--dry-run"]).done(&format!("slurmdbd on {DB}: would run "));
+    assert_eq!(sites.serves(), old);
+    sites.scene.activate(&[]).done(&format!("slurmdbd on {DB}: serves its new certificate"));
+    assert_eq!(sites.scene.restarts(), ["dbd", "ctld"]);
+    assert_eq!(sites.serves(), sites.on_disk());
+    assert_ne!(sites.serves(), old);
+}
+
+#[test]
+fn a_host_that_cannot_be_reached_is_a_failure_and_the_others_are_served() {
+    let sites = Sites::new(&format!("{DB},db9"), "");
+    sites.issue();
+    let said = sites.scene.activate(&[]).failed("slurmdbd on db9 is not restarted");
+    assert!(said.stderr.contains("No route to host"), "{said:?}");
+    assert_eq!(sites.serves(), sites.on_disk());
+}
+
+#[test]
+fn what_goes_wrong_on_another_host_is_undone_there_and_nobody_else_is_restarted() {
+    let sites = Sites::new(DB, "wait = \"6s\"");
+    let old = sites.serves();
+    sites.issue();
+    let (ctld, _) = sites.scene.stage("ctld");
+    // stage() has kept slurmctld's pair; the one to know is slurmdbd's.
+    let former = sites.scene.site.path(&format!("hosts/{DB}/.slurm-pki/dbd/1"));
+    fs::copy(former.join("cert.pem"), sites.scene.site.path("known.pem")).unwrap();
+    sites.scene.mood("dbd", "dies_with_a_new_one");
+    let said = sites.scene.activate(&[]).failed("the former pair is back and it works with that one again");
+    assert!(said.stderr.contains(&format!("journalctl -u slurmdbd on {DB}")), "{said:?}");
+    assert!(said.stderr.contains("not restarted, since one before went wrong: slurmctld"), "{said:?}");
+    assert_eq!((sites.serves(), sites.on_disk()), (old.clone(), old));
+    assert_eq!(sites.scene.serves("ctld"), Some(ctld));
+}
+
+#[test]
+fn a_login_hosts_sackd_cannot_be_asked_and_is_restarted_once_for_each_certificate() {
+    let scene = Scene::new();
+    let site = &scene.site;
+    site.write("sackd.at", &format!("127.0.0.1:{}", free_port()), 0o644);
+    scene.section("sackd", "");
+    let pair = || {
+        site.done(&["cert", "issue", "sackd", "login1", "--out", &site.text_path("pairs"), "--force"]);
+        for ending in ["cert.pem", "cert_key.pem"] {
+            let from = site.path(&format!("pairs/login1/sackd_{ending}"));
+            fs::copy(from, site.path(&format!("sackd_{ending}"))).unwrap();
+        }
+    };
+    for restarts in [1, 2] {
+        pair();
+        scene.activate(&[]).done("sackd: restarted; it has no port");
+        scene.activate(&[]).done("sackd: was restarted with this certificate before");
+        assert_eq!(scene.restarts(), vec!["sackd"; restarts]);
+    }
+}

@@ -1,0 +1,142 @@
+//! A client that connects again and again, and judges what it is shown as s2n does in Slurm: chain and dates, by the
+//! clock that it shares with all the others, and no host name.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use pki::x509::X509;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+
+use crate::site::Site;
+
+/// Between two connections.
+const NAP: Duration = Duration::from_millis(10);
+
+/// The longest wait for anything.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// One daemon's client.
+#[derive(Debug)]
+pub(crate) struct Client {
+    port: u16,
+    config: Arc<ClientConfig>,
+}
+
+/// What it has seen.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) handshakes: u64,
+    pub(crate) failures: Vec<String>,
+    /// The certificates that it was shown.
+    pub(crate) serials: BTreeSet<String>,
+    /// The longest that one took.
+    pub(crate) longest: Duration,
+}
+
+impl Client {
+    /// It trusts the site's ca_cert.
+    pub(crate) fn of(site: &Site, port: u16) -> Self {
+        let mut roots = RootCertStore::empty();
+        for root in CertificateDer::pem_slice_iter(&fs::read(site.path("ca_cert.pem")).unwrap()) {
+            roots.add(root.unwrap()).unwrap();
+        }
+        let provider = Arc::new(ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider.clone());
+        let builder = builder.with_safe_default_protocol_versions().unwrap().dangerous();
+        let judge = Arc::new(NoHostNames { roots, provider });
+        let mut config = builder.with_custom_certificate_verifier(judge).with_no_client_auth();
+        // A session that is resumed would show no certificate.
+        config.resumption = rustls::client::Resumption::disabled();
+        Self { port, config: Arc::new(config) }
+    }
+
+    /// Connects without end, until it is over.
+    pub(crate) fn connect_until(&self, over: &AtomicBool) -> Seen {
+        let mut seen = Seen::default();
+        while !over.load(Ordering::Relaxed) {
+            let begin = Instant::now();
+            seen.handshakes += 1;
+            match self.connect() {
+                Ok(serial) => drop(seen.serials.insert(serial)),
+                Err(why) => seen.failures.push(why),
+            }
+            seen.longest = seen.longest.max(begin.elapsed());
+            sleep(NAP);
+        }
+        seen
+    }
+
+    /// One handshake; the serial number that it showed.
+    fn connect(&self) -> Result<String, String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).map_err(|e| format!("connect: {e}"))?;
+        stream.set_read_timeout(Some(PATIENCE)).map_err(|e| e.to_string())?;
+        let name = ServerName::try_from("slurm").map_err(|e| e.to_string())?;
+        let mut tls = ClientConnection::new(self.config.clone(), name).map_err(|e| e.to_string())?;
+        while tls.is_handshaking() {
+            tls.complete_io(&mut stream).map_err(|e| format!("handshake: {e}"))?;
+        }
+        let leaf = tls.peer_certificates().and_then(<[_]>::first).ok_or("no certificate")?;
+        let serial = X509::from_der(leaf).map_err(|e| e.to_string())?.facts().serial.clone();
+        tls.send_close_notify();
+        tls.complete_io(&mut stream).map_err(|e| format!("close: {e}"))?;
+        stream.flush().map_err(|e| e.to_string())?;
+        Ok(serial)
+    }
+}
+
+/// Chain, dates, purpose and signatures.
+#[derive(Debug)]
+struct NoHostNames {
+    roots: RootCertStore,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for NoHostNames {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let leaf = ParsedCertificate::try_from(leaf)?;
+        let algorithms = self.provider.signature_verification_algorithms.all;
+        verify_server_cert_signed_by_trust_anchor(&leaf, &self.roots, intermediates, now, algorithms)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, cert, signed, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, signed, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
