@@ -38,7 +38,7 @@ use crate::supervisor::Supervisor;
 const LENGTH: Duration = Duration::from_secs(20 * 60);
 
 /// Between two runs of `cert renew`: the timer's pause.
-const PAUSE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
@@ -119,7 +119,7 @@ fn twenty_minutes() {
             "{daemon}: {} certificates in {minutes} minutes",
             seen.serials.len()
         );
-        assert!(seen.handshakes > 1000, "{daemon}: {} handshakes", seen.handshakes);
+        assert!(seen.handshakes > 500, "{daemon}: {} handshakes", seen.handshakes);
     }
 }
 

@@ -71,17 +71,7 @@ impl Site {
 
     /// What the timer runs.
     pub(crate) fn renew(&self) {
-        for d in DAEMONS {
-            let mut command = Command::new(program("slurm-pki"));
-            command
-                .args(["cert", "needs-renewal", d])
-                .stdin(Stdio::null())
-                .env("SLURM_CONF", self.path("slurm.conf"));
-            let output = command.env("SLURM_PKI_CONF", self.path("slurm-pki.toml")).output().unwrap();
-            if output.status.code() == Some(0) {
-                self.run(&["cert", "issue", d]);
-            }
-        }
+        self.run(&["cert", "renew"]);
         self.run(&["cert", "activate"]);
     }
 
