@@ -1,5 +1,15 @@
 //! The systemd units that come with the package, judged by systemd's own tools. (systemd itself need not run.)
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a broken premise stops the test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a broken premise stops the test"
+)]
+
+mod sandbox;
+#[path = "../admin/scratch.rs"]
+#[expect(dead_code, reason = "shared with the tests of commands")]
+mod scratch;
 
 use std::fs;
 use std::path::Path;
