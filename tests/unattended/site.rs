@@ -72,7 +72,6 @@ impl Site {
     /// What the timer runs.
     pub(crate) fn renew(&self) {
         self.run(&["cert", "renew"]);
-        self.run(&["cert", "activate"]);
     }
 
     fn run(&self, args: &[&str]) {

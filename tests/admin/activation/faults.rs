@@ -33,11 +33,7 @@ fn a_daemon_that_goes_on_serving_the_old_certificate_has_the_old_pair_on_disk_ag
 fn a_daemon_that_serves_a_certificate_of_somebody_elses_is_told_to_be_seen_to_now() {
     let scene = Scene::with("", "wait = \"6s\"");
     let (old, _) = scene.stage("ctld");
-    for name in ["third.pem", "third_key.pem"] {
-        let args = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=third", "-keyout"];
-        let (key, cert) = (scene.site.text_path("third_key.pem"), scene.site.text_path("third.pem"));
-        let _ = (name, support::openssl::read(&[&args[..], &[&key, "-out", &cert]].concat(), b""));
-    }
+    scene.make_third();
     scene.mood("ctld", "serves_a_third");
     let said = scene.activate(&[]).failed("it serves another certificate");
     assert!(said.stderr.contains("it does not work with that one either"), "{said:?}");

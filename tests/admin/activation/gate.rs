@@ -54,8 +54,24 @@ fn a_slurmctld_that_is_down_is_started_though_it_cannot_be_asked() {
     let (_, new) = scene.stage("ctld");
     scene.stop("ctld");
     scene.scontrol("echo 'Unable to contact slurm controller' >&2; exit 1");
-    scene.activate(&["ctld"]).done("slurmctld is down, so nobody can tell");
+    scene.activate(&["ctld"]).done("slurmctld is out of reach, so nobody can tell");
     assert_eq!(scene.serves("ctld"), Some(new));
+}
+
+#[test]
+fn a_slurmctld_whose_certificate_no_peer_accepts_waits_for_no_window_and_no_node() {
+    let scene = Scene::with(CERTMGR, "window = \"Sun 02:00-02:01, Wed 02:00-02:01\"");
+    scene.make_third();
+    let new = scene.on_disk("ctld");
+    for script in ["echo 'Unable to contact slurm controller' >&2; exit 1", &nodes(5000, r#""IDLE""#)] {
+        scene.scontrol(script);
+        scene.mood("ctld", "serves_a_third");
+        scene.restart("ctld");
+        assert_ne!(scene.serves("ctld"), Some(new.clone()));
+        scene.mood("ctld", "");
+        scene.activate(&[]).done("slurmctld is out of reach, so ");
+        assert_eq!(scene.serves("ctld"), Some(new.clone()));
+    }
 }
 
 #[test]

@@ -115,6 +115,13 @@ impl Scene {
         }
     }
 
+    /// A pair of somebody else's, for the mood that serves it.
+    pub(crate) fn make_third(&self) {
+        let args = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=third", "-keyout"];
+        let (key, cert) = (self.site.text_path("third_key.pem"), self.site.text_path("third.pem"));
+        let _ = support::openssl::read(&[&args[..], &[&key, "-out", &cert]].concat(), b"");
+    }
+
     /// The serial of the certificate on disk.
     pub(crate) fn on_disk(&self, daemon: &str) -> String {
         serial(self.site.read(&format!("{daemon}_cert.pem")).as_bytes())

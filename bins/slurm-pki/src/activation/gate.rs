@@ -14,13 +14,14 @@ use crate::hostlist;
 use crate::node::scontrol;
 use crate::{rehearse, report};
 
-/// Nothing, when things may be restarted. `dead`: whether slurmctld is down already and is to be started; then nobody can
-/// be asked about the nodes. A rehearsal leaves a mark: `--dry-run` does without.
+/// Nothing, when things may be restarted. `useless`: whether slurmctld is to be restarted and is down already, or serves
+/// what no peer accepts; then nobody can ask it about the nodes, and they cannot renew before it is back. A rehearsal leaves a
+/// mark: `--dry-run` does without.
 ///
 /// # Errors
 /// When a node would get no certificate, when nodes do not renew, or when that cannot be told.
-pub(crate) fn pass(global: &Global, admin: &Admin, dead: bool, now: UnixTime) -> anyhow::Result<()> {
-    pass_without(global, admin, dead, now, &[])
+pub(crate) fn pass(global: &Global, admin: &Admin, useless: bool, now: UnixTime) -> anyhow::Result<()> {
+    pass_without(global, admin, useless, now, &[])
 }
 
 /// The same where these nodes are not asked about: they are restarted because they do not renew.
@@ -30,7 +31,7 @@ pub(crate) fn pass(global: &Global, admin: &Admin, dead: bool, now: UnixTime) ->
 pub(crate) fn pass_without(
     global: &Global,
     admin: &Admin,
-    dead: bool,
+    useless: bool,
     now: UnixTime,
     not_these: &[NodeName],
 ) -> anyhow::Result<()> {
@@ -43,8 +44,12 @@ pub(crate) fn pass_without(
         rehearse::of_controller(admin)?;
     }
     match nodes_renew(slurm.get("CertmgrParameters"), now, not_these) {
-        Err(Refusal::NotAsked(why)) if dead => {
-            report::warning(&format!("slurmctld is down, so nobody can tell whether nodes renew: {why}"));
+        Err(Refusal::NotAsked(why)) if useless => {
+            report::warning(&format!("slurmctld is out of reach, so nobody can tell whether nodes renew: {why}"));
+            Ok(())
+        }
+        Err(Refusal::Late(nodes)) if useless => {
+            report::warning(&format!("slurmctld is out of reach, so these nodes could not renew: {nodes}"));
             Ok(())
         }
         Err(Refusal::NotAsked(why)) => Err(Advice::new(

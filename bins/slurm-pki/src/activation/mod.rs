@@ -82,8 +82,8 @@ struct Ready<'a> {
     wanted: X509,
     /// Where it can be asked; empty: nowhere.
     at: Vec<Address>,
-    /// Whether nobody answers there.
-    dead: bool,
+    /// Whether nobody answers there, or what is served there no peer accepts: then there is nothing to lose.
+    useless: bool,
 }
 
 /// Brings each daemon to serve the pair that lies on disk for it. Those that serve it already, have no TLS, or must wait
@@ -106,8 +106,8 @@ pub(crate) fn activate(global: &Global, admin: &Admin, targets: &[Target], wish:
     let mut failures = Vec::new();
     let ready = scene.look_at_all(targets, &mut failures);
     if !ready.is_empty() {
-        let dead = ready.iter().any(|ready| ready.dead && ready.target.daemon == Daemon::Ctld);
-        match gate::pass(global, admin, dead, scene.now) {
+        let useless = ready.iter().any(|ready| ready.useless && ready.target.daemon == Daemon::Ctld);
+        match gate::pass(global, admin, useless, scene.now) {
             Ok(()) => scene.restart_all(&ready, &mut failures),
             Err(closed) => failures.push(closed),
         }
@@ -168,7 +168,7 @@ impl<'a> Scene<'a> {
         let anchors = self.anchors.as_ref().map_err(|why| unusable(target, why))?;
         let wanted = staged::leaf(self.global, &self.fleet, target, anchors, self.now);
         let wanted = wanted.map_err(|why| unusable(target, &why))?;
-        let ready = Ready { target, wanted, at, dead: false };
+        let ready = Ready { target, wanted, at, useless: false };
         if ready.at.is_empty() {
             return Ok(self.not_provable(ready));
         }
@@ -178,12 +178,16 @@ impl<'a> Scene<'a> {
                 proof::spoken(&served),
                 moment::shown(ready.wanted.facts().not_after, self.now)
             ))),
+            // An outage already: it waits for no window.
+            Answer::ServesAnother(served) if !anchors.accept(&served.chain, self.now) => {
+                Ok(Looked::Restart(Ready { useless: true, ..ready }.into()))
+            }
             Answer::ServesAnother(served) => {
                 let ends = served.leaf().map(|leaf| leaf.facts().not_after);
                 Ok(self.waits(target, ends).unwrap_or_else(|| Looked::Restart(ready.into())))
             }
             Answer::Down(_) if self.wish.start_dead => {
-                Ok(Looked::Restart(Ready { dead: true, ..ready }.into()))
+                Ok(Looked::Restart(Ready { useless: true, ..ready }.into()))
             }
             Answer::Down(why) => Err(down(target, &why)),
             // A restart of this one alone would cut it off from all that do not speak TLS yet.

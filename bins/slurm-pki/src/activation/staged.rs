@@ -30,6 +30,11 @@ impl Anchors {
         let anchors = loads_in_s2n::trust_bundle(pem.expose());
         anchors.map(Self).map_err(|e| format!("{}: {e}", path.display()))
     }
+
+    /// Whether peers accept what somebody serves.
+    pub(crate) fn accept(&self, chain: &[X509], now: UnixTime) -> bool {
+        loads_in_s2n::accepted_by_peers(chain, &self.0, now).is_ok()
+    }
 }
 
 /// The certificate that a daemon is to serve, after it was found to load with its key (on this host) and to be accepted by
