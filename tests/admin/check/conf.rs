@@ -237,9 +237,32 @@ fn slurm_conf_and_slurmdbd_conf_that_do_not_agree_are_found() {
     well.site.done(&["cert", "issue", "dbd"]);
     well.site.write("slurmdbd.conf", "DbdHost=h1\nTLSType=tls/s2n\n", 0o600);
     well.is_well();
+    let all = "DbdHost=h1\nTLSType=tls/s2n\nTLSParameters=load_system_certificates\n";
+    well.site.write("slurmdbd.conf", all, 0o600);
+    well.finds("load-system-certificates", "critical");
+    let word = "DbdHost=h1\nTLSType=tls/s2n\nTLSParameters=dbd_cert=/x\n";
+    well.site.write("slurmdbd.conf", word, 0o600);
+    well.finds("parameter-unknown", "critical");
+    well.site.write("slurmdbd.conf", "DbdHost=h1\nTLSType=tls/s2n\n", 0o600);
     well.slurm_conf(&[("TLSType=tls/s2n\n", "")]);
     well.scontrol("", 0);
     well.finds_among_others("dbd-tls", "critical");
+}
+
+#[test]
+fn slurmdbds_own_host_needs_no_slurm_conf() {
+    let well = Healthy::new();
+    well.scontrol("", 1);
+    well.site.done(&["cert", "issue", "dbd"]);
+    fs::remove_file(well.site.path("slurm.conf")).unwrap();
+    fs::remove_dir_all(well.site.path("state")).unwrap();
+    well.site.write("slurmdbd.conf", "DbdHost=h1\nTLSType=tls/s2n\n", 0o600);
+    let look = well.look(&[]);
+    assert!(look.exit == 0 && look.has("pair-accepted"), "{:?} {}", look.bad(), look.data);
+    assert!(look.unseen().contains("only slurmdbd's own file"), "{}", look.data);
+    fs::remove_file(well.site.path("dbd_cert.pem")).unwrap();
+    fs::remove_file(well.site.path("dbd_cert_key.pem")).unwrap();
+    well.finds("pair-missing", "critical");
 }
 
 #[test]

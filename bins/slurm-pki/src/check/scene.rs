@@ -74,6 +74,8 @@ pub(crate) struct Scene {
     pub(crate) host: HostRoot,
     pub(crate) now: UnixTime,
     pub(crate) thresholds: CheckConfig,
+    /// slurmdbd.conf beside slurm.conf, or where that would be; or why it cannot be read.
+    pub(crate) dbd: Result<Option<SlurmConf>, String>,
     /// Who runs what, or why that is not known.
     pub(crate) members: Result<Members, String>,
     pub(crate) controller: bool,
@@ -102,6 +104,8 @@ impl Scene {
         given: Option<&NodeName>,
     ) -> anyhow::Result<Self> {
         let token = rehearse::find_node(&admin, given)?.ok();
+        let beside = admin.slurm.as_ref().map_or_else(SlurmConf::path_here, |conf| conf.path().to_owned());
+        let dbd = SlurmConf::load_from(&beside.with_file_name("slurmdbd.conf")).map_err(|e| e.to_string());
         let members = Members::of(&admin).map_err(|e| e.to_string());
         let here = |role| members.as_ref().is_ok_and(|all| all.with(role).any(is_this_host));
         let controller = rehearse::is_controller(&admin.controller) || here(Role::Ctld);
@@ -122,6 +126,7 @@ impl Scene {
             host,
             now,
             thresholds,
+            dbd,
             members,
             controller,
             sackd,
@@ -171,9 +176,22 @@ impl Scene {
         }
     }
 
-    /// Whether Slurm's daemons speak TLS, as slurm.conf has it.
+    /// slurmdbd.conf, where there is one that can be read.
+    pub(crate) fn dbd(&self) -> Option<&SlurmConf> {
+        self.dbd.as_ref().ok()?.as_ref()
+    }
+
+    /// Whether slurmdbd speaks TLS.
+    pub(crate) fn dbd_tls_is_on(&self) -> bool {
+        self.dbd().is_some_and(|conf| is_tls(conf.get("TLSType")))
+    }
+
+    /// Whether Slurm's daemons speak TLS, as slurm.conf has it; on slurmdbd's own host, as slurmdbd.conf has it.
     pub(crate) fn tls_is_on(&self) -> bool {
-        self.get("TLSType").is_some_and(|kind| kind.eq_ignore_ascii_case("tls/s2n"))
+        match (self.slurm_conf(), self.dbd()) {
+            (None, Some(_)) => self.dbd_tls_is_on(),
+            _ => is_tls(self.get("TLSType")),
+        }
     }
 
     /// Whether nodes ask slurmctld for their certificates.
@@ -195,6 +213,10 @@ impl Scene {
     pub(crate) fn daemon(&self, daemon: Daemon) -> anyhow::Result<DaemonConfig> {
         DaemonConfig::read(&self.admin.config, &self.admin.controller, daemon).advise()
     }
+}
+
+fn is_tls(kind: Option<&str>) -> bool {
+    kind.is_some_and(|kind| kind.eq_ignore_ascii_case("tls/s2n"))
 }
 
 fn is_this_host(member: &Member) -> bool {

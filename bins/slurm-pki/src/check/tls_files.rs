@@ -9,38 +9,35 @@ use super::scene::Scene;
 use crate::parameters::Parameters;
 use crate::slurm_conf::SlurmConf;
 
-/// slurmdbd.conf, where it lies beside slurm.conf.
-///
-/// # Errors
-/// When it is there and cannot be read.
-pub(super) fn slurmdbd_conf(scene: &Scene) -> anyhow::Result<Option<SlurmConf>> {
-    match scene.slurm_conf() {
-        Some(conf) => SlurmConf::load_from(&conf.path().with_file_name("slurmdbd.conf")),
-        None => Ok(None),
-    }
-}
-
 /// What every host trusts.
 pub(super) fn ca_cert(scene: &Scene) -> PathBuf {
-    let named = Parameters::of(scene.get("TLSParameters")).get("ca_cert_file");
-    in_folder(scene, named.unwrap_or("ca_cert.pem"))
+    let conf = scene.slurm_conf().or(scene.dbd());
+    let value = conf.map_or_else(|| scene.get("TLSParameters"), |conf| conf.get("TLSParameters"));
+    let named = Parameters::of(value).get("ca_cert_file");
+    in_folder(scene, conf, named.unwrap_or("ca_cert.pem"))
 }
 
 /// A daemon's certificate and key.
 pub(super) fn pair(scene: &Scene, daemon: Daemon) -> (PathBuf, PathBuf) {
-    let dbd = (daemon == Daemon::Dbd).then(|| slurmdbd_conf(scene).ok().flatten()).flatten();
-    let value = match (&dbd, daemon) {
-        (Some(conf), _) => conf.get("TLSParameters"),
-        (None, Daemon::Dbd) => None,
-        (None, _) => scene.get("TLSParameters"),
+    let (conf, value) = match daemon {
+        Daemon::Dbd => {
+            let conf = scene.dbd();
+            (conf.or(scene.slurm_conf()), conf.and_then(|conf| conf.get("TLSParameters")))
+        }
+        _ => (scene.slurm_conf(), scene.get("TLSParameters")),
     };
     let file = |ending: &str| {
         let key = format!("{}_{ending}_file", daemon.short());
         let default = format!("{}_{ending}.pem", daemon.short());
         let named = Parameters::of(value).get(&key).unwrap_or(&default);
-        in_folder(scene, &expanded(scene, daemon, named))
+        in_folder(scene, conf, &expanded(scene, daemon, named))
     };
     (file("cert"), file("cert_key"))
+}
+
+/// Whether a slurm.conf is a configless daemon's copy.
+pub(super) fn is_fetched(conf: &Path) -> bool {
+    conf.components().any(|part| part.as_os_str() == "conf-cache") || conf.starts_with("/run/slurm/conf")
 }
 
 /// `%h` and `%n` mean something in slurmd's names alone.
@@ -53,7 +50,7 @@ fn expanded(scene: &Scene, daemon: Daemon, name: &str) -> String {
     name.replace("%n", node).replace("%h", &host)
 }
 
-fn in_folder(scene: &Scene, name: &str) -> PathBuf {
-    let beside = scene.slurm_conf().map_or(scene.admin.controller.ca_cert.as_path(), SlurmConf::path);
+fn in_folder(scene: &Scene, conf: Option<&SlurmConf>, name: &str) -> PathBuf {
+    let beside = conf.map_or(scene.admin.controller.ca_cert.as_path(), SlurmConf::path);
     beside.parent().unwrap_or(Path::new("/")).join(name)
 }

@@ -1,27 +1,28 @@
-//! slurmdbd.conf has a TLSType of its own, and both have to say the same.
+//! slurmdbd.conf has TLS lines of its own, and both files have to say the same.
 
-use super::super::finding::{Findings, Severity};
+use super::super::finding::Findings;
 use super::super::scene::Scene;
-use super::super::tls_files::slurmdbd_conf;
-use super::SHOW;
+use super::{SHOW, words};
 
 /// Looks at it where it is.
 pub(super) fn look(scene: &Scene, found: &mut Findings) {
-    let conf = match slurmdbd_conf(scene) {
-        Ok(Some(conf)) => conf,
-        Ok(None) => {
-            let kind = scene.get("AccountingStorageType").unwrap_or_default();
-            if kind.eq_ignore_ascii_case("accounting_storage/slurmdbd") {
-                found.not_looked_at(
-                    "slurmdbd.conf: it is not on this host; run slurm-pki check on slurmdbd's too",
-                );
-            }
-            return;
+    if let Err(why) = &scene.dbd {
+        return found.unknown("dbd-tls", why.clone(), "run this as root");
+    }
+    let Some(conf) = scene.dbd() else {
+        let kind = scene.get("AccountingStorageType").unwrap_or_default();
+        if kind.eq_ignore_ascii_case("accounting_storage/slurmdbd") {
+            found.not_looked_at(
+                "slurmdbd.conf: it is not on this host; run slurm-pki check on slurmdbd's too",
+            );
         }
-        Err(e) => return found.error(Severity::Unknown, "dbd-tls", &e),
+        return;
     };
-    let on = conf.get("TLSType").is_some_and(|kind| kind.eq_ignore_ascii_case("tls/s2n"));
-    match (scene.tls_is_on(), on) {
+    words::of_slurmdbd(conf, found);
+    if scene.slurm_conf().is_none() {
+        return;
+    }
+    match (scene.tls_is_on(), scene.dbd_tls_is_on()) {
         (true, false) => found.critical(
             "dbd-tls",
             "slurm.conf has TLSType=tls/s2n and slurmdbd.conf has not: slurmctld and slurmdbd do not meet",

@@ -30,6 +30,10 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
                 "slurm.conf: there is none here; what slurmctld runs with was looked at instead",
             );
         }
+        (None, _) if scene.dbd().is_some() => {
+            found.not_looked_at("slurm.conf: there is none here, only slurmdbd's own file");
+            return dbd::look(scene, found);
+        }
         (None, _) => {
             return found.unknown(
                 "slurm-conf",

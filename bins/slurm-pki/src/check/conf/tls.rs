@@ -87,7 +87,7 @@ fn ours(scene: &Scene, found: &mut Findings) {
             continue;
         }
         // Without slurmdbd.conf nobody here knows what slurmdbd loads.
-        if daemon == Daemon::Dbd && !matches!(tls_files::slurmdbd_conf(scene), Ok(Some(_))) {
+        if daemon == Daemon::Dbd && scene.dbd().is_none() {
             continue;
         }
         let (cert, key) = tls_files::pair(scene, daemon);

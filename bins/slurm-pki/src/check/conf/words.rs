@@ -5,6 +5,7 @@ use super::super::finding::Findings;
 use super::super::scene::Scene;
 use super::SHOW;
 use crate::parameters::Parameters;
+use crate::slurm_conf::SlurmConf;
 
 const CERTMGR: [&str; 6] = [
     "get_node_token_script=",
@@ -56,6 +57,23 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
     debug_flags(scene, found);
 }
 
+/// The same words of slurmdbd's own file.
+pub(super) fn of_slurmdbd(conf: &SlurmConf, found: &mut Findings) {
+    let Some(value) = conf.get("TLSParameters") else { return };
+    parameters("slurmdbd.conf: TLSParameters", value, &TLS, &["load_system_certificates"], found);
+    if Parameters::of(Some(value)).has("load_system_certificates") {
+        everybody(found, "slurmdbd.conf: TLSParameters");
+    }
+}
+
+fn everybody(found: &mut Findings, place: &str) {
+    found.critical(
+        "load-system-certificates",
+        format!("{place}: load_system_certificates lets everybody in who has a certificate of any public CA"),
+        "take it out of TLSParameters, and restart the daemons",
+    );
+}
+
 fn parameters(key: &str, value: &str, names: &[&str], flags: &[&str], found: &mut Findings) {
     let mut all_well = true;
     for word in Parameters::of(Some(value)).words() {
@@ -80,11 +98,7 @@ fn parameters(key: &str, value: &str, names: &[&str], flags: &[&str], found: &mu
 fn tls_flags(scene: &Scene, found: &mut Findings) {
     let tls = Parameters::of(scene.get("TLSParameters"));
     if tls.has("load_system_certificates") {
-        found.critical(
-            "load-system-certificates",
-            "TLSParameters: load_system_certificates lets everybody in who has a certificate of any public CA",
-            "take it out of TLSParameters, and restart the daemons",
-        );
+        everybody(found, "TLSParameters");
     } else if scene.tls_is_on() {
         found.ok("load-system-certificates", "only the CA of ca_cert_file is trusted");
     }

@@ -51,22 +51,17 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
 fn files(scene: &Scene, daemon: Daemon) -> (std::path::PathBuf, std::path::PathBuf) {
     match scene.daemon(daemon) {
         Ok(ours) if !scene.tls_is_on() => (ours.cert, ours.key),
-        Ok(ours) if daemon == Daemon::Dbd && !matches!(tls_files::slurmdbd_conf(scene), Ok(Some(_))) => {
-            (ours.cert, ours.key)
-        }
+        Ok(ours) if daemon == Daemon::Dbd && scene.dbd().is_none() => (ours.cert, ours.key),
         _ => tls_files::pair(scene, daemon),
     }
 }
 
 fn is_needed(scene: &Scene, daemon: Daemon) -> bool {
-    let dbd_is_here =
-        || matches!(tls_files::slurmdbd_conf(scene), Ok(Some(conf)) if conf.get("TLSType").is_some());
-    scene.tls_is_on()
-        && match daemon {
-            Daemon::Ctld => scene.controller,
-            Daemon::Dbd => dbd_is_here(),
-            Daemon::Restd | Daemon::Sackd | Daemon::Slurmd => false,
-        }
+    match daemon {
+        Daemon::Ctld => scene.tls_is_on() && scene.controller,
+        Daemon::Dbd => scene.dbd_tls_is_on(),
+        Daemon::Restd | Daemon::Sackd | Daemon::Slurmd => false,
+    }
 }
 
 fn pair(scene: &Scene, daemon: Daemon, cert: &Path, key: &Path, found: &mut Findings) {

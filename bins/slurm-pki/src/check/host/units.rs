@@ -11,6 +11,7 @@ use site::config::{DEFAULT_PATH, VARIABLE};
 
 use super::super::finding::Findings;
 use super::super::scene::{HostRoot, Scene};
+use super::super::tls_files::is_fetched;
 use crate::admin::{owner_name, owner_named};
 
 /// In systemd's order.
@@ -153,10 +154,6 @@ fn first_fetch(scene: &Scene, name: &str, unit: &Unit, found: &mut Findings) {
              slurm-pki conf enable --node"
         ),
     );
-}
-
-fn is_fetched(conf: &Path) -> bool {
-    conf.components().any(|part| part.as_os_str() == "conf-cache") || conf.starts_with("/run/slurm/conf")
 }
 
 fn read(host: &HostRoot, name: &str) -> Unit {

@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 
 use site::file;
 
-use super::super::finding::{Findings, Severity};
+use super::super::finding::Findings;
 use super::super::scene::Scene;
-use super::super::tls_files::slurmdbd_conf;
 use super::jwks::{Jwk, Jwks};
 use super::secret_file;
 use crate::parameters::Parameters;
@@ -20,12 +19,8 @@ const MAX: usize = 1024 * 1024;
 pub(super) fn look(scene: &Scene, found: &mut Findings) {
     let state = Path::new(scene.get("StateSaveLocation").unwrap_or("/var/spool")).join("jwt_hs256.key");
     of(scene, "slurm.conf", scene.get("AuthAltParameters"), Some(state), found);
-    match slurmdbd_conf(scene) {
-        Ok(Some(dbd)) if dbd.get("AuthAltTypes").is_some() => {
-            of(scene, "slurmdbd.conf", dbd.get("AuthAltParameters"), None, found);
-        }
-        Ok(_) => {}
-        Err(e) => found.error(Severity::Unknown, "auth-jwt", &e),
+    if let Some(dbd) = scene.dbd().filter(|dbd| dbd.get("AuthAltTypes").is_some()) {
+        of(scene, "slurmdbd.conf", dbd.get("AuthAltParameters"), None, found);
     }
 }
 

@@ -7,9 +7,13 @@ use site::file;
 
 use super::super::finding::Findings;
 use super::super::scene::Scene;
+use super::super::tls_files::is_fetched;
 use super::jwks::{Jwk, Jwks};
 use super::secret_file;
 use crate::moment;
+
+/// Where a configless daemon looks for its key.
+const DEFAULT: &str = "/etc/slurm/slurm.conf";
 
 /// Longest file that is read.
 const MAX: usize = 1024 * 1024;
@@ -19,8 +23,12 @@ const LEAST: usize = 22;
 
 /// Looks at the one that counts.
 pub(super) fn look(scene: &Scene, found: &mut Findings) {
-    let Some(conf) = scene.slurm_conf() else { return };
-    let (jwks, key) = (conf.path().with_file_name("slurm.jwks"), conf.path().with_file_name("slurm.key"));
+    // Clients ask the daemon of their host, which has the key.
+    let has_daemon = scene.controller || scene.sackd || scene.node.is_some();
+    let Some(conf) = scene.slurm_conf().filter(|_| has_daemon) else { return };
+    // slurm.conf may have been fetched; keys never are.
+    let beside = if is_fetched(conf.path()) { Path::new(DEFAULT) } else { conf.path() };
+    let (jwks, key) = (beside.with_file_name("slurm.jwks"), beside.with_file_name("slurm.key"));
     if !jwks.exists() {
         if secret_file(scene, "auth-slurm", &key, found) {
             found.ok("auth-slurm", format!("{} is there, for nobody else", key.display()));
