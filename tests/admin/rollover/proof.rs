@@ -167,6 +167,29 @@ fn hosts_without_a_port_need_the_bundle_before_their_last_renewal() {
     cluster.rollover("finish --no-push --yes");
 }
 
+#[test]
+fn a_daemon_is_asked_where_the_config_says() {
+    let cluster = Cluster::new();
+    cluster.site.done(&["cert", "issue", "restd"]);
+    cluster.rollover("begin --no-push");
+    cluster.rollover("switch");
+    let trust = cluster.site.read("ca_cert.pem");
+    let start = |port, daemon: &str| {
+        let read = |name: &str| cluster.site.read(&format!("{daemon}_{name}.pem"));
+        Server::start(port, &read("cert"), &read("cert_key"), &trust)
+    };
+    let _slurmctld = start(cluster.ports[0], "ctld");
+    let said = cluster.refused("finish --no-push --yes");
+    assert!(said.contains("slurmrestd: nothing says where this daemon listens"), "{said}");
+    let config = cluster.site.read("slurm-pki.toml");
+    let probe = format!("\n[daemons.restd]\nprobe = \"127.0.0.1:{}\"\n", cluster.ports[1]);
+    cluster.site.write("slurm-pki.toml", &(config + &probe), 0o644);
+    assert!(cluster.refused("finish --no-push --yes").contains("slurmrestd: nobody answers"));
+    let _slurmrestd = start(cluster.ports[1], "restd");
+    let said = cluster.rollover("finish --no-push --yes");
+    assert!(said.contains("shown    by 2 of 2 daemons"), "{said}");
+}
+
 /// What is shown to daemons is in the ledger, as every certificate is.
 #[test]
 fn the_certificate_of_a_proof_is_recorded() {

@@ -124,21 +124,28 @@ pub(super) fn targets(admin: &Admin, members: &Members) -> anyhow::Result<Vec<Ta
     let mut all: Vec<_> = nodes.collect();
     for (daemon, role) in [(Daemon::Ctld, Role::Ctld), (Daemon::Dbd, Role::Dbd), (Daemon::Restd, Role::Restd)]
     {
-        let config = DaemonConfig::read(&admin.config, &admin.controller, daemon).advise()?;
-        let hosts: Vec<_> = members.with(role).collect();
-        for member in &hosts {
-            let own = config.probe.as_deref().filter(|_| hosts.len() == 1);
-            let address = match own {
-                Some(own) => Some(parsed(own, daemon)?),
-                None => usual_address(admin, daemon, member)?,
-            };
-            all.extend(address.map(|address| Target {
-                name: member.host.clone(),
-                certificate: daemon.program().to_owned(),
-                address,
-                comes_and_goes: false,
-            }));
-        }
+        all.extend(of_daemon(admin, daemon, &members.with(role).collect::<Vec<_>>())?);
+    }
+    Ok(all)
+}
+
+/// One daemon on each of its hosts. Where the config names a port, and there are not several hosts, it is that one.
+fn of_daemon(admin: &Admin, daemon: Daemon, hosts: &[&Member]) -> anyhow::Result<Vec<Target>> {
+    let config = DaemonConfig::read(&admin.config, &admin.controller, daemon).advise()?;
+    let target = |name: &str, address| Target {
+        name: name.to_owned(),
+        certificate: daemon.program().to_owned(),
+        address,
+        comes_and_goes: false,
+    };
+    if let (Some(probe), [] | [_]) = (&config.probe, hosts) {
+        let name = hosts.first().map_or(daemon.program(), |member| &member.host);
+        return Ok(vec![target(name, parsed(probe, daemon)?)]);
+    }
+    let mut all = Vec::new();
+    for member in hosts {
+        let address = usual_address(admin, daemon, member)?;
+        all.extend(address.map(|address| target(&member.host, address)));
     }
     Ok(all)
 }
