@@ -41,14 +41,17 @@ fn a_dead_host_is_skipped_remembered_and_forgotten_when_it_is_reached_again() {
 #[test]
 fn a_host_that_never_answers_takes_its_time_and_no_more() {
     let mut hosts = Hosts::new(1);
-    hosts.set("timeout", "3s");
+    hosts.set("timeout", "15s");
     let silent = TcpListener::bind("127.0.0.18:0").unwrap();
     hosts.name("n2", "127.0.0.18", silent.local_addr().unwrap().port());
     hosts.ok(&["node", "add", "n2"]);
     let begun = Instant::now();
     let (_, stderr) = hosts.fails(&["node", "push", "n[1-2]"]);
-    assert!(begun.elapsed() < Duration::from_secs(30));
-    assert!(stderr.contains("n2: ") && stderr.contains("killed"), "{stderr}");
+    assert!(begun.elapsed() < Duration::from_secs(60));
+    assert!(
+        stderr.contains("n2: ") && (stderr.contains("killed") || stderr.contains("timed out")),
+        "{stderr}"
+    );
     assert!(hosts.secret_on("n1", "n1").is_some());
     assert_eq!(of_this(&hosts), [""; 0], "no tool goes on");
 }
@@ -63,7 +66,7 @@ fn a_host_whose_key_is_not_known_is_a_failure_and_nobody_is_asked() {
         let begun = Instant::now();
         let (_, stderr) = hosts.fails(&["node", "push", "n1"]);
         assert!(stderr.contains("Host key verification failed"), "{tool}: {stderr}");
-        assert!(begun.elapsed() < Duration::from_secs(15), "{tool}");
+        assert!(begun.elapsed() < Duration::from_secs(60), "{tool}");
     }
     assert!(hosts.waiting("n1").is_some());
 }
@@ -108,9 +111,9 @@ fn an_interrupted_push_ends_its_tools_and_keeps_the_secrets_of_those_that_were_n
         .process_group(0)
         .spawn()
         .unwrap();
-    let begun = Instant::now();
     // n1 is done, and n2 keeps it waiting.
     let _held = silent.accept().unwrap();
+    let begun = Instant::now();
     assert!(!of_this(&hosts).is_empty());
     let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(interrupt.success());
@@ -128,14 +131,18 @@ fn an_interrupted_push_ends_its_tools_and_keeps_the_secrets_of_those_that_were_n
 fn what_a_killed_push_left_on_a_host_goes_with_the_next_one() {
     let hosts = Hosts::new(1);
     let (old, young) = ("slurm-pki.0123456789abcdef", "slurm-pki.fedcba9876543210");
-    for left in [old, young] {
-        let left = hosts.path(&format!("n1/run/{left}"));
+    let beside = ".slurm-pki-new.0123456789abcdef";
+    for left in [format!("run/{old}"), format!("run/{young}"), format!("site/node/{beside}")] {
+        let left = hosts.path(&format!("n1/{left}"));
         fs::create_dir(&left).unwrap();
+        fs::write(left.join("file"), "").unwrap();
         fs::set_permissions(&left, fs::Permissions::from_mode(0o700)).unwrap();
+        if !left.ends_with(young) {
+            assert!(Command::new("touch").args(["-d", "1 day ago"]).arg(left).status().unwrap().success());
+        }
     }
-    let old_place = hosts.path(&format!("n1/run/{old}"));
-    assert!(Command::new("touch").args(["-d", "1 day ago"]).arg(old_place).status().unwrap().success());
     hosts.ok(&["node", "push", "n1"]);
+    assert_eq!(names_in(&hosts.path("n1/site/node")), ["n1_token.txt"]);
     assert_eq!(names_in(&hosts.path("n1/run")), [young, "sshd"], "the young one may be another command's");
 }
 

@@ -36,7 +36,8 @@ impl Hosts {
         );
         let mut site = Site::new();
         site.set("", "slurm_user", rustix::process::geteuid().as_raw().to_string());
-        site.set("fleet", "timeout", "20s");
+        // A busy machine is no fault.
+        site.set("fleet", "timeout", "120s");
         site.write_config();
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();

@@ -85,7 +85,8 @@ pub(super) fn bring(fleet: &Fleet, delivery: &Delivery) -> Result<Vec<String>, S
 }
 
 fn send(fleet: &Fleet, host: &str, file: &Path, there: &str) -> Result<Vec<String>, String> {
-    fleet.run_on(host, &format!("{}umask 077\nmkdir {there}", swept("/run", PREFIX)))?;
+    let sweeping = sweeping();
+    fleet.run_on(host, &format!("{sweeping}cd {WAITING}\nswept {PREFIX}\numask 077\nmkdir {there}"))?;
     let place = format!("{there}/files");
     let said = fleet.copy_to(host, file, &place).and_then(|()| fleet.run_file_on(host, &place));
     if said.is_err() {
@@ -95,11 +96,12 @@ fn send(fleet: &Fleet, host: &str, file: &Path, there: &str) -> Result<Vec<Strin
     said
 }
 
-/// A line of shell that removes what killed runs left in a folder: no command takes as long.
-fn swept(folder: &str, prefix: &str) -> String {
+/// `swept PREFIX`: removes what killed runs left in the folder where the shell is. Root's alone, and old: no command
+/// takes as long.
+fn sweeping() -> String {
     format!(
-        "find {} -maxdepth 1 -name '{prefix}????????????????' -user 0 -mmin +{LEFT_MINUTES} -exec rm -rf {{}} + || :\n",
-        quoted(folder)
+        "swept() {{\nfind . -maxdepth 1 -name \"$1????????????????\" -user \"$(id -u)\" -mmin +{LEFT_MINUTES} \
+         -exec rm -rf {{}} + < /dev/null || :\n}}\n"
     )
 }
 
@@ -133,6 +135,7 @@ put() {
     umask 022
     [ -d "$3" ] || mkdir -p "$3"
     cd "$3"
+    swept .slurm-pki-new.
     umask 077
     new=$(mktemp -d ./.slurm-pki-new.XXXXXXXXXXXXXXXX)
     left="$3/$new"
@@ -170,7 +173,7 @@ own() {
 fn installing(delivery: &Delivery, there: &str) -> Result<Secret, String> {
     let there = quoted(there);
     // Some shells keep the texts between << and END in files of TMPDIR for a moment.
-    let mut script = format!("TMPDIR={there}\n{PUT}");
+    let mut script = format!("TMPDIR={there}\n{}{PUT}", sweeping());
     let room: usize = delivery.files.iter().map(|file| file.contents.expose().len() * 2 + 1024).sum();
     // One buffer, large enough from the start: growing would leave unwiped copies behind.
     script.reserve_exact(room + delivery.then.len() + 1024);
