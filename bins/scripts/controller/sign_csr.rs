@@ -9,6 +9,7 @@ use pki::policy::Authorisation;
 use site::clock;
 use site::config::{ConfigFile, ControllerConfig};
 use site::ledger::{Entry, Ledger};
+use site::remote::Time;
 use site::signer::{self, Signer};
 use site::store::Store;
 
@@ -20,20 +21,22 @@ fn main() -> ExitCode {
         let config = ControllerConfig::read(&ConfigFile::load()?)?;
         let ledger = Ledger::of(&config);
         let now = clock::now();
+        // One call of Slurm has one deadline, however often Vault is asked.
+        let time = Time::of_one_call();
         let refuse = |node: &[u8], reason: &dyn Explain| {
             ledger.refused(PROGRAM, node, &reason.to_string(), now);
             Error::new(&reason.to_string(), &reason.hint())
         };
         let csr = Csr::parse(request).map_err(|e| refuse(b"(unknown)", &e))?;
         let node = csr.name();
-        let store = Store::of(&config)?;
+        let store = Store::within(&config, time);
         let standing = store.standing(node)?;
         let certificates = signer::ca_certificates(&config)?;
         let plan = signer::policy(&config, &certificates)
             .decide(&csr, &standing, now)
             .map_err(|e| refuse(node.as_str().as_bytes(), &e))?;
         // Only now, for an accepted request, is the CA key looked at.
-        let certificate = Signer::open(&config)?.sign(&plan, now)?;
+        let certificate = Signer::open_within(&config, time)?.sign(&plan, &csr.to_pem(), now)?;
         ledger.record(PROGRAM, &Entry::of(&certificate, &plan, now))?;
         match plan.authorisation() {
             Authorisation::Record(id) => store.mark(node, id, true, now)?,

@@ -9,6 +9,7 @@ use pki::token::{Token, TokenError};
 use site::clock;
 use site::config::{ConfigFile, ControllerConfig};
 use site::ledger::Ledger;
+use site::remote::Time;
 use site::store::Store;
 
 const PROGRAM: &str = "validate_node_token";
@@ -25,7 +26,7 @@ fn main() -> ExitCode {
         let node = NodeName::parse(name).map_err(|e| refuse(&e))?;
         let token =
             token.ok_or(TokenError::Missing).and_then(Token::from_argument).map_err(|e| refuse(&e))?;
-        let standing = Store::of(&config)?.standing(&node)?;
+        let standing = Store::within(&config, Time::of_one_call()).standing(&node)?;
         standing.enrols(&token, now, &config.windows).map_err(|e| refuse(&e))?;
         Ok(Output::Nothing)
     })

@@ -122,7 +122,36 @@ impl CaCertificates {
         self.all().flat_map(|ca| ca.facts().common_names.clone()).collect()
     }
 
-    fn all(&self) -> impl Iterator<Item = &X509> {
+    /// Takes a leaf that a CA elsewhere signed, with the certificates that came along. Those that lie on its way up,
+    /// from ca_chain or from the signer, are sent after it, its issuer first; what every host trusts anyway and roots
+    /// that nobody here trusts are not.
+    ///
+    /// # Errors
+    /// When it is not what was planned, or peers would not accept it.
+    pub fn accept(
+        &self,
+        plan: &Plan,
+        leaf: X509,
+        offered: &[X509],
+        now: UnixTime,
+    ) -> Result<Certificate, NotAsPlanned> {
+        let useful = |ca: &&X509| ca.is_valid_at(now) && !ca.is_self_issued() && !self.anchors.contains(ca);
+        let pool: Vec<&X509> = self.chain.iter().chain(offered).filter(useful).collect();
+        let mut sent: Vec<X509> = Vec::new();
+        let mut below = vec![leaf.clone()];
+        while let Some(from) = below.pop() {
+            for above in pool.iter().filter(|above| from.is_issued_by(above)) {
+                if !sent.contains(above) {
+                    sent.push((*above).clone());
+                    below.push((*above).clone());
+                }
+            }
+        }
+        Certificate::accept(plan, leaf, &sent, &self.anchors, now)
+    }
+
+    /// All of them, the chain first.
+    pub fn all(&self) -> impl Iterator<Item = &X509> {
         self.chain.iter().chain(&self.anchors)
     }
 }

@@ -54,6 +54,16 @@ impl Explain for NotAsPlanned {
     }
 }
 
+/// The order of names in a subjectAltName means nothing, and a signer that is not ours may sort them.
+fn same_names(dns: Option<&[String]>, planned: &[String]) -> bool {
+    let sorted = |names: &[String]| {
+        let mut names = names.to_vec();
+        names.sort();
+        names
+    };
+    sorted(dns.unwrap_or_default()) == sorted(planned)
+}
+
 impl Certificate {
     /// Takes what a signer made: `leaf` and the certificates to send after it. `anchors` is what every
     /// host trusts.
@@ -73,8 +83,7 @@ impl Certificate {
         }
         let cn_is_planned =
             matches!(facts.common_names.as_slice(), [cn] if cn == plan.common_name.as_bytes());
-        let dns = facts.dns.as_deref().unwrap_or_default();
-        if !cn_is_planned || facts.other_names || dns != plan.dns.as_slice() {
+        if !cn_is_planned || facts.other_names || !same_names(facts.dns.as_deref(), &plan.dns) {
             return Err(NotAsPlanned::Name);
         }
         let usages = (facts.key_usage, facts.extended_key_usage);

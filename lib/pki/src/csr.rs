@@ -29,6 +29,7 @@ pub struct Csr {
     key: PublicKey,
     asks: Asks,
     binding: BindingClaim,
+    der: Vec<u8>,
 }
 
 /// What a request asks for beyond a key and a name. None of it is ever granted.
@@ -133,7 +134,7 @@ impl Csr {
         }
         let asks = asks(&request, &name);
         let binding = binding_claim(&attributes);
-        Ok(Self { name, key, asks, binding })
+        Ok(Self { name, key, asks, binding, der: der.expose().to_vec() })
     }
 
     /// The name asked for.
@@ -152,6 +153,12 @@ impl Csr {
     #[must_use]
     pub fn asks(&self) -> Asks {
         self.asks
+    }
+
+    /// The request as one PEM block: for a signer elsewhere, which reads it once more.
+    #[must_use]
+    pub fn to_pem(&self) -> String {
+        armor::public("CERTIFICATE REQUEST", &self.der)
     }
 
     /// What it says about its own authorisation.
@@ -178,6 +185,23 @@ pub fn write(key: &PrivateKey, name: &NodeName, binding: Option<&Binding>) -> Re
     let request = params
         .serialize_request_with_attributes(key.pair(), attributes.into_iter().collect())
         .map_err(|_| KeyError::Random)?;
+    Ok(armor::public("CERTIFICATE REQUEST", request.der()))
+}
+
+/// Writes a request for a signer elsewhere, which takes its key: of a daemon's own pair, with all its names.
+///
+/// # Errors
+/// When a name cannot stand in it, or the key cannot sign.
+pub fn write_plain(key: &PrivateKey, common_name: &str, dns: &[String]) -> Result<String, KeyError> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, common_name);
+    let names: Result<_, KeyError> = dns
+        .iter()
+        .map(|name| name.as_str().try_into().map(SanType::DnsName).map_err(|_| KeyError::Malformed))
+        .collect();
+    params.subject_alt_names = names?;
+    let request = params.serialize_request(key.pair()).map_err(|_| KeyError::Random)?;
     Ok(armor::public("CERTIFICATE REQUEST", request.der()))
 }
 

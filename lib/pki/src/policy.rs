@@ -17,6 +17,9 @@ use crate::time::UnixTime;
 /// How far ahead of ours a node's clock may be.
 const MAX_AHEAD: Duration = Duration::from_secs(24 * 3600);
 
+/// How far ahead of ours, in seconds, the clock of a signer elsewhere may be.
+const MAX_SKEW: u64 = 300;
+
 /// What a site demands of a request's binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -199,6 +202,20 @@ impl Plan {
     #[must_use]
     pub fn common_name(&self) -> &str {
         &self.common_name
+    }
+
+    /// The DNS names.
+    #[must_use]
+    pub fn dns(&self) -> &[String] {
+        &self.dns
+    }
+
+    /// The life to ask a signer elsewhere for, whose clock may be ahead of ours: less than was planned by a tenth, at
+    /// most five minutes, so that what comes back does not end after it was to end.
+    #[must_use]
+    pub fn ttl(&self) -> Duration {
+        let whole = u64::try_from(self.not_after.0.saturating_sub(self.decided_at.0)).unwrap_or(0);
+        Duration::from_secs(whole - (whole / 10).min(MAX_SKEW))
     }
 
     /// What spoke for it.

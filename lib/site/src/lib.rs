@@ -22,6 +22,7 @@ pub mod node_keys;
 
 pub mod ledger;
 mod ledger_files;
+pub mod remote;
 pub mod signer;
 pub mod store;
 pub mod token_list;

@@ -7,7 +7,7 @@ use pki::ca::{CaCertificates, CaError, LocalCa};
 use pki::certificate::Certificate;
 use pki::key::{MAX_KEY_PEM, PrivateKey};
 use pki::loads_in_s2n::{MAX_BUNDLE_PEM, MAX_CHAIN_PEM};
-use pki::policy::{Plan, Policy};
+use pki::policy::{Authorisation, Plan, Policy};
 use pki::profile::Serial;
 use pki::time::UnixTime;
 use pki::x509::X509;
@@ -16,6 +16,7 @@ use crate::config::{ControllerConfig, Place};
 use crate::error::Error;
 use crate::file::{self, Keep};
 use crate::random;
+use crate::remote::{self, Answer, Question, Remote, Time};
 
 /// How often key and certificates are read until the key stays the same: it changes once in years.
 const TRIES: usize = 3;
@@ -55,41 +56,63 @@ pub fn policy(config: &ControllerConfig, certificates: &CaCertificates) -> Polic
 pub enum Signer {
     /// The CA key is a file of this host.
     Local(Box<LocalCa>),
+    /// The CA key is in Vault.
+    Vault(Box<VaultCa>),
+}
+
+/// A CA whose key is in Vault. What comes back from there is judged like anything that comes over a network.
+#[derive(Debug)]
+pub struct VaultCa {
+    certificates: CaCertificates,
+    remote: Remote,
 }
 
 impl Signer {
-    /// Opens the signer.
+    /// Opens the signer for a person's command.
     ///
     /// # Errors
     /// When the CA key cannot be used, or does not belong to the certificates.
     pub fn open(config: &ControllerConfig) -> Result<Self, Error> {
+        Self::open_within(config, Time::PerQuestion)
+    }
+
+    /// The same within a time that other questions share.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_within(config: &ControllerConfig, time: Time) -> Result<Self, Error> {
         match config.signer {
             Place::Local => {
                 let (key, certificates) = key_and_certificates(config)?;
                 let ca = LocalCa::new(certificates, key).map_err(Error::contents(&config.ca_key))?;
                 Ok(Self::Local(Box::new(ca)))
             }
-            Place::Vault => Err(no_vault("signer")),
+            Place::Vault => Ok(Self::Vault(Box::new(VaultCa {
+                certificates: ca_certificates(config)?,
+                remote: Remote::new(config.source.clone(), time),
+            }))),
         }
     }
 
-    /// Signs a plan. What comes back was read back.
+    /// Signs a plan. What comes back was read back. `request` is the PEM that the plan was made for; a CA key that is
+    /// here needs only the plan.
     ///
     /// # Errors
     /// When the CA cannot sign now, or what it made is not what was planned.
-    pub fn sign(&self, plan: &Plan, now: UnixTime) -> Result<Certificate, Error> {
-        let serial = Serial::new(random::bytes()?);
+    pub fn sign(&self, plan: &Plan, request: &str, now: UnixTime) -> Result<Certificate, Error> {
         match self {
-            Self::Local(ca) => ca.issue(plan, serial, now).map_err(refused),
+            Self::Local(ca) => ca.issue(plan, Serial::new(random::bytes()?), now).map_err(refused),
+            Self::Vault(ca) => ca.sign(plan, request, now),
         }
     }
 
     /// Whether this CA, as it is now, has signed a certificate. After the change to another CA what the old one signed is
-    /// still trusted, and no longer its own.
+    /// still trusted, and no longer its own. Of a CA in Vault only that is known which ca_cert and ca_chain hold.
     #[must_use]
     pub fn has_signed(&self, leaf: &X509) -> bool {
         match self {
             Self::Local(ca) => leaf.is_issued_by(ca.issuer()),
+            Self::Vault(ca) => ca.certificates.all().any(|ca| leaf.is_issued_by(ca)),
         }
     }
 
@@ -100,15 +123,37 @@ impl Signer {
     pub fn latest_end(&self, now: UnixTime) -> Result<UnixTime, Error> {
         match self {
             Self::Local(ca) => ca.latest_end(now).map_err(refused),
+            Self::Vault(ca) => {
+                let valid = ca.certificates.all().filter(|ca| ca.is_valid_at(now));
+                let end = valid.map(|ca| ca.facts().not_after).max();
+                end.ok_or_else(|| refused(CaError::NoIssuer))
+            }
         }
     }
+}
 
-    /// The subject of the certificate that signs: the ledger's `issuer`.
-    #[must_use]
-    pub fn issuer(&self) -> &str {
-        match self {
-            Self::Local(ca) => &ca.issuer().facts().subject,
-        }
+impl VaultCa {
+    fn sign(&self, plan: &Plan, request: &str, now: UnixTime) -> Result<Certificate, Error> {
+        let question = Question::Sign {
+            csr: request.to_owned(),
+            common_name: plan.common_name().to_owned(),
+            dns: plan.dns().to_vec(),
+            ttl: plan.ttl().as_secs(),
+            daemon: *plan.authorisation() == Authorisation::Admin,
+        };
+        let Answer::Certificate { leaf, above } = self.remote.ask(question)? else {
+            return Err(remote::other_answer());
+        };
+        let leaf = certificates(&leaf)?.pop().ok_or_else(remote::other_answer)?;
+        let above: Result<Vec<_>, Error> = above.iter().map(|pem| certificates(pem)).collect();
+        let above = above?.concat();
+        self.certificates.accept(plan, leaf, &above, now).map_err(|e| Error::Contents {
+            path: "Vault".into(),
+            why: e.to_string(),
+            hint: "see that ca_cert, ca_chain and the issuer in Vault belong together, and its role and clock: slurm-pki \
+                   vault check"
+                .into(),
+        })
     }
 }
 
@@ -135,6 +180,10 @@ fn refused(e: CaError) -> Error {
     Error::Contents { path: "CA".into(), why: e.to_string(), hint: pki::explain::Explain::hint(&e) }
 }
 
+fn certificates(pem: &str) -> Result<Vec<X509>, Error> {
+    X509::all_from_pem(pem.as_bytes(), MAX_CHAIN_PEM).map_err(Error::contents(Path::new("Vault")))
+}
+
 /// Reads a CA's private key.
 ///
 /// # Errors
@@ -142,12 +191,4 @@ fn refused(e: CaError) -> Error {
 pub fn ca_key(path: &Path) -> Result<PrivateKey, Error> {
     let pem = file::read(path, Keep::Secret, MAX_KEY_PEM)?;
     PrivateKey::from_pem(pem.expose()).map_err(Error::contents(path))
-}
-
-/// `signer` or `store` set to "vault" where only files are known.
-pub(crate) fn no_vault(key: &str) -> Error {
-    Error::Missing {
-        what: format!("{key} = \"vault\" needs slurm-pki-signer, which this version does not have"),
-        hint: format!("set {key} = \"local\" in [controller]"),
-    }
 }

@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 
 use pki::name::NodeName;
 use pki::record::{MAX_RECORD_FILE, Record, RecordFile, RecordId};
+use pki::secret::Secret;
 use pki::standing::{Held, Mark, Standing};
 use pki::time::UnixTime;
+use pki::token::NodeSecret;
 use rustix::fs::{FlockOperation, flock};
 
 use crate::batch::{self, Batch};
@@ -17,6 +19,7 @@ use crate::clock;
 use crate::config::{ControllerConfig, Place};
 use crate::error::Error;
 use crate::file::{self, Keep, NewFile, Owner};
+use crate::remote::{self, Answer, Question, Remote, Time};
 use crate::token_list;
 
 const FILE_MODE: u32 = 0o600;
@@ -27,8 +30,50 @@ const MAX_MARK: usize = 64;
 /// The records of all nodes, and the list for those without any.
 #[derive(Debug)]
 pub struct Store {
+    /// Of the marks, wherever the records are: who comes first must be settled on one file system.
     folder: PathBuf,
     list: Option<PathBuf>,
+    records: Records,
+}
+
+#[derive(Debug)]
+enum Records {
+    /// In the folder.
+    Folder,
+    Elsewhere(Box<dyn Elsewhere>),
+}
+
+/// Records that are not in the folder: the programs reach them through a child that only reads, the admin command by
+/// itself.
+pub trait Elsewhere: std::fmt::Debug {
+    /// What is kept of a node.
+    ///
+    /// # Errors
+    /// When it cannot be told; nothing kept is not an error.
+    fn read(&self, name: &NodeName) -> Result<Kept, Error>;
+
+    /// Writes the text of a node's store file.
+    ///
+    /// # Errors
+    /// When it cannot be written; the old one then still stands.
+    fn write(&self, name: &NodeName, text: &str) -> Result<(), Error>;
+
+    /// The names of all nodes with records, in any order.
+    ///
+    /// # Errors
+    /// When they cannot be told.
+    fn names(&self) -> Result<Vec<NodeName>, Error>;
+}
+
+/// What is kept of a node elsewhere.
+#[derive(Clone, Debug)]
+pub enum Kept {
+    /// Nothing.
+    Nothing,
+    /// The text of its store file.
+    Records(Secret),
+    /// Its token in clear, as a line of a list would have it.
+    Token(NodeSecret),
 }
 
 /// Held while an admin changes records: no two changes at once.
@@ -38,15 +83,29 @@ pub struct Locked {
 }
 
 impl Store {
-    /// The store that the config names.
-    ///
-    /// # Errors
-    /// When it is in Vault, which this program does not reach.
-    pub fn of(config: &ControllerConfig) -> Result<Self, Error> {
+    /// The store that the config names, for a person's command; what is in Vault can only be read by it.
+    #[must_use]
+    pub fn of(config: &ControllerConfig) -> Self {
+        Self::within(config, Time::PerQuestion)
+    }
+
+    /// The same within a time that other questions share.
+    #[must_use]
+    pub fn within(config: &ControllerConfig, time: Time) -> Self {
         match config.store {
-            Place::Local => Ok(Self { folder: config.tokens.clone(), list: config.token_list.clone() }),
-            Place::Vault => Err(crate::signer::no_vault("store")),
+            Place::Local => Self::with(config, Records::Folder),
+            Place::Vault => Self::elsewhere(config, Box::new(Remote::new(config.source.clone(), time))),
         }
+    }
+
+    /// A store whose records are where the caller says.
+    #[must_use]
+    pub fn elsewhere(config: &ControllerConfig, records: Box<dyn Elsewhere>) -> Self {
+        Self::with(config, Records::Elsewhere(records))
+    }
+
+    fn with(config: &ControllerConfig, records: Records) -> Self {
+        Self { folder: config.tokens.clone(), list: config.token_list.clone(), records }
     }
 
     /// The folder of the records.
@@ -61,8 +120,13 @@ impl Store {
     /// # Errors
     /// When records or list cannot be used.
     pub fn standing(&self, name: &NodeName) -> Result<Standing, Error> {
-        if let Some(held) = self.held(name)? {
-            return Ok(Standing::Recorded(held));
+        match self.kept(name)? {
+            Kept::Records(text) => {
+                return Ok(Standing::Recorded(self.marked(name, self.parsed(name, &text)?)?));
+            }
+            // Reserved names are nobody's here as on a list.
+            Kept::Token(secret) if !name.is_reserved() => return Ok(Standing::Listed(vec![secret])),
+            Kept::Nothing | Kept::Token(_) => {}
         }
         // Without the folder nobody can tell which nodes were removed: the list must not enrol them again.
         self.must_be_there()?;
@@ -80,11 +144,24 @@ impl Store {
     /// # Errors
     /// When the file cannot be used.
     pub fn records(&self, name: &NodeName) -> Result<Option<RecordFile>, Error> {
-        let path = self.path_of(name);
-        match file::read_if_there(&path, Keep::Intact, MAX_RECORD_FILE)? {
-            Some(text) => RecordFile::parse(text.expose()).map(Some).map_err(Error::contents(&path)),
-            None => Ok(None),
+        match self.kept(name)? {
+            Kept::Records(text) => self.parsed(name, &text).map(Some),
+            Kept::Nothing | Kept::Token(_) => Ok(None),
         }
+    }
+
+    fn kept(&self, name: &NodeName) -> Result<Kept, Error> {
+        match &self.records {
+            Records::Folder => {
+                let text = file::read_if_there(&self.path_of(name), Keep::Intact, MAX_RECORD_FILE)?;
+                Ok(text.map_or(Kept::Nothing, Kept::Records))
+            }
+            Records::Elsewhere(records) => records.read(name),
+        }
+    }
+
+    fn parsed(&self, name: &NodeName, text: &Secret) -> Result<RecordFile, Error> {
+        RecordFile::parse(text.expose()).map_err(Error::contents(&self.shown_path(name)))
     }
 
     /// The mark of a record, if a certificate was ever issued under it.
@@ -160,10 +237,16 @@ impl Store {
     /// # Errors
     /// When it cannot be written; the old records then still stand.
     pub fn write(&self, _lock: &Locked, name: &NodeName, records: &RecordFile) -> Result<(), Error> {
-        let path = self.path_of(name);
-        let json = records.to_json();
-        RecordFile::parse(json.as_bytes()).map_err(Error::contents(&path))?;
-        NewFile::new(&path, FILE_MODE).owned_by(Owner::of_folder(&self.folder)).replace(json.as_bytes())
+        let json = self.checked_json(name, records)?;
+        match &self.records {
+            Records::Folder => {
+                let path = self.path_of(name);
+                NewFile::new(&path, FILE_MODE)
+                    .owned_by(Owner::of_folder(&self.folder))
+                    .replace(json.as_bytes())
+            }
+            Records::Elsewhere(elsewhere) => elsewhere.write(name, &json),
+        }
     }
 
     /// Writes the records of many nodes: [`write`](Self::write) without a sync for each. `each` is called
@@ -175,12 +258,18 @@ impl Store {
         &self,
         _lock: &Locked,
         nodes: &[(NodeName, RecordFile)],
-        each: impl FnMut(),
+        mut each: impl FnMut(),
     ) -> Result<(), Error> {
+        if let Records::Elsewhere(elsewhere) = &self.records {
+            return nodes.iter().try_for_each(|(name, records)| {
+                elsewhere.write(name, &self.checked_json(name, records)?)?;
+                each();
+                Ok(())
+            });
+        }
         let mut batch = Batch::new(&self.folder, FILE_MODE, Owner::of_folder(&self.folder));
         for (name, records) in nodes {
-            let json = records.to_json();
-            RecordFile::parse(json.as_bytes()).map_err(Error::contents(&self.path_of(name)))?;
+            let json = self.checked_json(name, records)?;
             batch.add(&format!("{name}.json"), json.as_bytes())?;
         }
         batch.commit(each)
@@ -199,12 +288,22 @@ impl Store {
     /// # Errors
     /// When they cannot be used.
     pub fn held(&self, name: &NodeName) -> Result<Option<Vec<Held>>, Error> {
-        let Some(file) = self.records(name)? else { return Ok(None) };
+        self.records(name)?.map(|file| self.marked(name, file)).transpose()
+    }
+
+    fn marked(&self, name: &NodeName, file: RecordFile) -> Result<Vec<Held>, Error> {
         let held = file.records.into_iter().map(|record| {
             let mark = self.mark_of(name, &record.id)?;
             Ok(Held { record, mark })
         });
-        held.collect::<Result<_, Error>>().map(Some)
+        held.collect()
+    }
+
+    /// The text of a store file, read back.
+    fn checked_json(&self, name: &NodeName, records: &RecordFile) -> Result<String, Error> {
+        let json = records.to_json();
+        RecordFile::parse(json.as_bytes()).map_err(Error::contents(&self.shown_path(name)))?;
+        Ok(json)
     }
 
     /// Adds a record to a node, newest last.
@@ -222,6 +321,11 @@ impl Store {
     /// # Errors
     /// When the folder cannot be read.
     pub fn names(&self) -> Result<Vec<NodeName>, Error> {
+        if let Records::Elsewhere(records) = &self.records {
+            let mut names = records.names()?;
+            names.sort();
+            return Ok(names);
+        }
         let mut names = Vec::new();
         for entry in fs::read_dir(&self.folder).map_err(Error::read(&self.folder))? {
             let entry = entry.map_err(Error::read(&self.folder))?;
@@ -246,8 +350,48 @@ impl Store {
         self.folder.join(format!("{name}.json"))
     }
 
+    /// Where a node's records are, for messages.
+    fn shown_path(&self, name: &NodeName) -> PathBuf {
+        match self.records {
+            Records::Folder => self.path_of(name),
+            Records::Elsewhere(_) => format!("the record of {name} in Vault").into(),
+        }
+    }
+
     fn mark_path(&self, name: &NodeName, id: &RecordId) -> PathBuf {
         self.folder.join(format!("{name}.{id}.used"))
+    }
+}
+
+/// The child reads and does nothing else: what writes has other rights in Vault.
+impl Elsewhere for Remote {
+    fn read(&self, name: &NodeName) -> Result<Kept, Error> {
+        match self.ask(Question::Record { node: name.to_string() })? {
+            Answer::Record { text: None } => Ok(Kept::Nothing),
+            Answer::Record { text: Some(text) } => Ok(Kept::Records(Secret::new(text.into_bytes()))),
+            Answer::Token { text } => {
+                let token = Secret::new(text.into_bytes());
+                let secret = NodeSecret::foreign(token.expose());
+                let place = PathBuf::from(format!("the token of {name} in Vault"));
+                secret.map(Kept::Token).map_err(Error::contents(&place))
+            }
+            Answer::Certificate { .. } | Answer::Error { .. } => Err(remote::other_answer()),
+        }
+    }
+
+    fn write(&self, _name: &NodeName, _text: &str) -> Result<(), Error> {
+        Err(only_read())
+    }
+
+    fn names(&self) -> Result<Vec<NodeName>, Error> {
+        Err(only_read())
+    }
+}
+
+fn only_read() -> Error {
+    Error::Missing {
+        what: "the records are in Vault, where this command only reads one at a time".into(),
+        hint: "slurm-pki vault check lists and compares them".into(),
     }
 }
 
@@ -255,10 +399,8 @@ impl Store {
 mod tests {
     use std::time::Duration;
 
-    use pki::standing::Windows;
-    use pki::token::NodeSecret;
-
     use super::*;
+    use pki::standing::Windows;
 
     const NOW: UnixTime = UnixTime(1_700_000_000);
     const WINDOWS: Windows =
@@ -275,7 +417,7 @@ mod tests {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         }
         let list = list.map(|_| path);
-        (folder, Store { folder: tokens, list })
+        (folder, Store { folder: tokens, list, records: Records::Folder })
     }
 
     fn name(text: &str) -> NodeName {
@@ -311,7 +453,7 @@ mod tests {
 
     #[test]
     fn a_missing_folder_is_an_error_not_an_unknown_node() {
-        let store = Store { folder: "/nowhere/tokens".into(), list: None };
+        let store = Store { folder: "/nowhere/tokens".into(), list: None, records: Records::Folder };
         assert!(store.standing(&name("n1")).is_err());
     }
 

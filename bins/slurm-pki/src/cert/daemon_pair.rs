@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use pki::csr;
 use pki::key::{KeyKind, PrivateKey};
 use pki::policy::Plan;
 use pki::time::UnixTime;
@@ -57,7 +58,8 @@ impl DaemonPair {
             files.backdate,
             now,
         );
-        let certificate = signer.sign(&plan, now).advise()?;
+        let request = csr::write_plain(&key, &self.common_name, &self.dns).advise()?;
+        let certificate = signer.sign(&plan, &request, now).advise()?;
         let pair = Pair::new(certificate.to_pem().to_owned(), key.to_pem())?;
         if !global.dry_run {
             Ledger::of(files).record(PROGRAM, &Entry::of(&certificate, &plan, now)).advise()?;

@@ -63,7 +63,7 @@ impl Init {
         let now = clock::now();
         let (admin, text) = self.new.config(global)?;
         let owner = admin.slurm_user_to_write_for()?;
-        let store = Store::of(&admin.controller).advise()?;
+        let store = Store::of(&admin.controller);
         shared_storage::check(&admin)?;
         write_config(&making, &admin, text.as_deref())?;
         let ca = ca::new::complete(&admin, making, &self.ca, now)?;

@@ -1,36 +1,13 @@
 //! Every section and key there is: the admin command refuses what is not here, so that a misspelt key
 //! is found by a person and not by a daemon.
 
-use super::{CheckConfig, FleetConfig, HooksConfig, MetricsConfig};
+use super::{CheckConfig, FleetConfig, HooksConfig, MetricsConfig, VaultConfig};
 use super::{ClientConfig, ControllerConfig, NodeConfig};
 use super::{ConfigFile, Daemon, DaemonConfig};
 use crate::error::{Error, quoted};
 
 /// Sections that this version knows of but gives no meaning yet are checked by their keys' names.
-const OTHER_SECTIONS: [(&str, &[&str]); 2] = [
-    (
-        "vault",
-        &[
-            "address",
-            "namespace",
-            "ca_cert",
-            "auth",
-            "token_file",
-            "role_id_file",
-            "secret_id_file",
-            "cert",
-            "key",
-            "pki_mount",
-            "role",
-            "kv_mount",
-            "kv_path",
-            "kv_field",
-            "kv_plain",
-            "deadline",
-        ],
-    ),
-    ("keys", &["auth_key", "jwt_key", "jwks", "jwks_url"]),
-];
+const OTHER_SECTIONS: [(&str, &[&str]); 1] = [("keys", &["auth_key", "jwt_key", "jwks", "jwks_url"])];
 
 impl ConfigFile {
     /// Refuses unknown sections, and unknown keys in any section.
@@ -45,13 +22,16 @@ impl ConfigFile {
         HooksConfig::read(self)?;
         CheckConfig::read(self)?;
         MetricsConfig::read(self)?;
+        VaultConfig::read(self)?;
         let controller = ControllerConfig::read(self)?;
         for daemon in Daemon::ALL {
             DaemonConfig::read(self, &controller, daemon)?;
         }
         for (name, keys) in self.sections() {
             let known: Vec<&str> = match name {
-                "node" | "controller" | "client" | "fleet" | "hooks" | "check" | "metrics" => continue,
+                "node" | "controller" | "client" | "fleet" | "hooks" | "check" | "metrics" | "vault" => {
+                    continue;
+                }
                 "daemons" => Daemon::ALL.iter().map(|daemon| daemon.short()).collect(),
                 _ => match OTHER_SECTIONS.iter().find(|(section, _)| *section == name) {
                     Some((_, keys)) => keys.to_vec(),

@@ -12,6 +12,7 @@ mod known;
 mod node;
 mod template;
 mod upkeep;
+pub mod vault;
 mod window;
 
 use std::path::{Path, PathBuf};
@@ -27,6 +28,7 @@ pub use fleet::FleetConfig;
 pub use node::NodeConfig;
 pub use template::Template;
 pub use upkeep::{CheckConfig, HooksConfig, MetricsConfig};
+pub use vault::VaultConfig;
 pub use window::Window;
 
 use crate::error::{Error, quoted};

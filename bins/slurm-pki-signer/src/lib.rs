@@ -1,0 +1,8 @@
+//! How Vault is entered with what `[vault]` says, and what is asked of it there. The program of this name answers
+//! sign_csr and validate_node_token with it; the admin command enters by the same door.
+
+mod answer;
+mod connect;
+
+pub use answer::answer;
+pub use connect::{Door, kv, node_key, pki_engine};

@@ -1,0 +1,168 @@
+//! The PKI engine: what it signs, its roles and issuers.
+
+use pki::x509::X509;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::client::Client;
+use crate::error::Error;
+use crate::path::MountPath;
+
+/// An engine at its mount.
+#[derive(Clone, Debug)]
+pub struct PkiEngine {
+    /// Where it is mounted.
+    pub mount: MountPath,
+}
+
+/// What a certificate is to say. The engine's role has the last word on all of it, so whoever asks reads back what
+/// comes.
+#[derive(Clone, Debug)]
+pub struct Wanted<'a> {
+    /// PEM of the request, from which the key comes.
+    pub csr: &'a str,
+    /// The common name.
+    pub common_name: &'a str,
+    /// All DNS names.
+    pub dns: &'a [String],
+    /// Life from now on, in seconds.
+    pub ttl: u64,
+}
+
+/// A certificate as it was signed.
+#[derive(Clone, Debug)]
+pub struct Signed {
+    /// The certificate itself.
+    pub leaf: X509,
+    /// The issuer, then what stands above it, as far as the engine knows; may hold a root, and the same one twice.
+    pub above: Vec<X509>,
+}
+
+/// Longest PEM of one certificate.
+const MAX_PEM: usize = 64 * 1024;
+
+/// Vault says so when it takes the names from the request and not from us. The certificate is read back by whoever
+/// asked: what counts is what stands in it.
+fn is_about_names(warning: &str) -> bool {
+    warning.contains("use_csr_common_name") || warning.contains("use_csr_sans")
+}
+
+impl PkiEngine {
+    /// Has a request signed by a role. A life that Vault shortens, and every other warning, is an error.
+    ///
+    /// # Errors
+    /// Whatever went wrong.
+    pub fn sign(&self, client: &Client, role: &str, wanted: &Wanted<'_>) -> Result<Signed, Error> {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            csr: &'a str,
+            common_name: &'a str,
+            alt_names: String,
+            exclude_cn_from_sans: bool,
+            ttl: String,
+            format: &'static str,
+        }
+        #[derive(Deserialize)]
+        struct Data {
+            certificate: String,
+            issuing_ca: String,
+            #[serde(default)]
+            ca_chain: Vec<String>,
+        }
+        let what = format!("sign with the role {role} at {}", self.mount);
+        let body = Body {
+            csr: wanted.csr,
+            common_name: wanted.common_name,
+            alt_names: wanted.dns.join(","),
+            // The names come by alt_names or with the request: Go's IDNA rules refuse some node names in a common name
+            // that is to become a DNS name, those with an underscore.
+            exclude_cn_from_sans: true,
+            ttl: format!("{}s", wanted.ttl),
+            format: "pem",
+        };
+        let answer = client.write(&format!("{}/sign/{role}", self.mount), &body, &what)?;
+        let data: Data = answer.without_warnings(is_about_names)?.data(&what)?;
+        let one = |pem: &str| X509::all_from_pem(pem.as_bytes(), MAX_PEM);
+        let unreadable =
+            |_| Error::Answer { what: what.clone(), why: "it holds something other than certificates" };
+        let mut all = one(&data.certificate).map_err(unreadable)?;
+        let above = std::iter::once(&data.issuing_ca).chain(&data.ca_chain).filter(|pem| !pem.is_empty());
+        let above: Result<Vec<_>, _> = above.map(|pem| one(pem)).collect();
+        let above: Vec<_> = above.map_err(unreadable)?.into_iter().flatten().collect();
+        if all.len() != 1 {
+            return Err(Error::Answer { what, why: "it holds more or less than one certificate" });
+        }
+        Ok(Signed { leaf: all.remove(0), above })
+    }
+
+    /// A role's settings as the engine has them; `None`: no such role.
+    ///
+    /// # Errors
+    /// Whatever went wrong.
+    pub fn role(&self, client: &Client, role: &str) -> Result<Option<serde_json::Map<String, Value>>, Error> {
+        let what = format!("read the role {role} at {}", self.mount);
+        match client.read(&format!("{}/roles/{role}", self.mount), &what) {
+            Ok(answer) => answer.data(&what).map(Some),
+            Err(e) if e.is_not_found() || matches!(e, Error::NoRole { .. }) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Writes a role: all of its settings, since what is left out goes back to its default.
+    ///
+    /// # Errors
+    /// Whatever went wrong; warnings are among it.
+    pub fn write_role(&self, client: &Client, role: &str, settings: &Value) -> Result<(), Error> {
+        let what = format!("write the role {role} at {}", self.mount);
+        let answer = client.write(&format!("{}/roles/{role}", self.mount), settings, &what)?;
+        answer.without_warnings(|_| false).map(drop)
+    }
+
+    /// The ids of all issuers.
+    ///
+    /// # Errors
+    /// Whatever went wrong.
+    pub fn issuers(&self, client: &Client) -> Result<Vec<String>, Error> {
+        client.list(&format!("{}/issuers", self.mount), &format!("list the issuers at {}", self.mount))
+    }
+
+    /// An issuer by its id or name, or the default one; `None`: no such issuer.
+    ///
+    /// # Errors
+    /// Whatever went wrong.
+    pub fn issuer(&self, client: &Client, reference: &str) -> Result<Option<Issuer>, Error> {
+        let what = format!("read the issuer {reference} at {}", self.mount);
+        match client.read(&format!("{}/issuer/{reference}", self.mount), &what) {
+            Ok(answer) => answer.data(&what).map(Some),
+            Err(e) if e.is_not_found() => Ok(None),
+            // What Vault says of an issuer that is not there, or a mount without any.
+            Err(Error::Refused { said, .. } | Error::Server { said, .. })
+                if said.contains("unable to find") || said.contains("no default issuer") =>
+            {
+                Ok(None)
+            }
+            Err(e) => Err(e),
+        }
+    }
+}
+
+/// An issuer, as far as we look at it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Issuer {
+    /// Its id.
+    pub issuer_id: String,
+    /// Its name; may be empty.
+    #[serde(default)]
+    pub issuer_name: String,
+    /// Its certificate, PEM.
+    pub certificate: String,
+    /// Its certificate and those above it, PEM.
+    #[serde(default)]
+    pub ca_chain: Vec<String>,
+    /// Its key; empty where the engine has none.
+    #[serde(default)]
+    pub key_id: String,
+    /// What becomes of a leaf that would outlive it.
+    #[serde(default)]
+    pub leaf_not_after_behavior: String,
+}
