@@ -14,33 +14,39 @@ use support::slurm::{Run, Slurm};
 pub(crate) struct LineUp {
     ours: BTreeSet<&'static str>,
     schedmds_layout: bool,
+    in_vault: bool,
 }
 
 impl LineUp {
     /// All seven are ours.
     pub(crate) fn ours() -> Self {
-        Self { ours: SEVEN.into(), schedmds_layout: false }
+        Self { ours: SEVEN.into(), schedmds_layout: false, in_vault: false }
     }
 
     /// All seven are ours, among the files of a site that had other scripts before.
     pub(crate) fn ours_on_schedmds_layout() -> Self {
-        Self { ours: SEVEN.into(), schedmds_layout: true }
+        Self { ours: SEVEN.into(), schedmds_layout: true, in_vault: false }
+    }
+
+    /// All seven are ours, and what the controller keeps is in Vault.
+    pub(crate) fn ours_in_vault() -> Self {
+        Self { in_vault: true, ..Self::ours() }
     }
 
     /// None is.
     pub(crate) fn reference() -> Self {
-        Self { ours: BTreeSet::new(), schedmds_layout: true }
+        Self { ours: BTreeSet::new(), schedmds_layout: true, in_vault: false }
     }
 
     /// One of ours among the reference scripts.
     pub(crate) fn only(program: &'static str) -> Self {
-        Self { ours: [program].into(), schedmds_layout: true }
+        Self { ours: [program].into(), schedmds_layout: true, in_vault: false }
     }
 
     /// Ours, but for one reference script.
     pub(crate) fn all_but(program: &'static str) -> Self {
         let ours = SEVEN.into_iter().filter(|name| *name != program).collect();
-        Self { ours, schedmds_layout: true }
+        Self { ours, schedmds_layout: true, in_vault: false }
     }
 
     fn has(&self, program: &str) -> bool {
@@ -65,7 +71,7 @@ impl Cluster {
     /// list and one lasting key per node serve both kinds.
     pub(crate) fn new(line_up: LineUp, nodes: &[&str]) -> Self {
         if !line_up.schedmds_layout {
-            let mut site = Site::new();
+            let mut site = if line_up.in_vault { Site::in_vault() } else { Site::new() };
             for node in nodes {
                 site.enrol(node);
             }

@@ -36,6 +36,7 @@ macro_rules! line_up {
 }
 
 line_up!(all_seven, LineUp::ours());
+line_up!(all_seven_in_vault, LineUp::ours_in_vault());
 line_up!(all_seven_on_schedmds_layout, LineUp::ours_on_schedmds_layout());
 line_up!(reference_scripts, LineUp::reference());
 line_up!(our_get_node_token_alone, LineUp::only("get_node_token"));

@@ -16,3 +16,4 @@ pub mod request;
 pub mod site;
 pub mod slurm;
 pub mod strace;
+pub mod vaulted;

@@ -16,6 +16,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::slurm::Slurm;
+use crate::vaulted::Vaulted;
 
 /// The CA's common name on a scratch site.
 pub const CA_NAME: &str = "Scratch Cluster CA";
@@ -42,6 +43,7 @@ pub struct Site {
     folder: TempDir,
     settings: BTreeMap<String, BTreeMap<String, Value>>,
     secrets: BTreeMap<String, NodeSecret>,
+    vault: Option<Vaulted>,
 }
 
 impl Site {
@@ -51,6 +53,32 @@ impl Site {
     pub fn new() -> Self {
         let day = Duration::from_secs(24 * 3600);
         Self::with_ca(CA_NAME, now().minus(day), now().plus(3650 * day))
+    }
+
+    /// A site whose CA key and records are in Vault: a stand-in of it, for this site alone.
+    #[must_use]
+    pub fn in_vault() -> Self {
+        let mut site = Self::new();
+        fs::remove_file(site.path("state/ca/ca_key.pem")).unwrap();
+        let vault = Vaulted::set_up();
+        site.write("ca_cert.pem", vault.ca_cert.as_bytes(), 0o644);
+        site.write("vault_ca.pem", vault.server.ca().as_bytes(), 0o644);
+        site.write("vault_token", vault.token.as_bytes(), 0o600);
+        site.set("controller", "signer", "vault");
+        site.set("controller", "store", "vault");
+        site.set("vault", "address", vault.server.address());
+        site.set("vault", "ca_cert", site.path_text("vault_ca.pem"));
+        site.set("vault", "token_file", site.path_text("vault_token"));
+        site.vault = Some(vault);
+        site.write_config();
+        site
+    }
+
+    /// The stand-in of a site in Vault.
+    #[must_use]
+    #[track_caller]
+    pub fn vault(&self) -> &Vaulted {
+        self.vault.as_ref().expect("the site is in Vault")
     }
 
     /// The same with a CA of another name and life.
@@ -92,7 +120,7 @@ impl Site {
         let folder = tempfile::tempdir().unwrap();
         // SlurmUser must get in.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        Self { folder, settings: BTreeMap::new(), secrets: BTreeMap::new() }
+        Self { folder, settings: BTreeMap::new(), secrets: BTreeMap::new(), vault: None }
     }
 
     fn make_folders(&self, paths: &[&str]) {
@@ -187,6 +215,9 @@ impl Site {
     /// Writes a node's store file.
     pub fn store(&self, node: &str, records: &[Record]) {
         let file = RecordFile::new(records.to_vec());
+        if let Some(vault) = &self.vault {
+            return vault.enrol(node, &file.to_json());
+        }
         self.write(&format!("state/tokens/{node}.json"), file.to_json().as_bytes(), 0o600);
     }
 
