@@ -110,6 +110,9 @@ impl Core {
         if request.path == "sys/health" {
             return sys::health(self, request);
         }
+        if request.path == "sys/init" && request.method == "GET" {
+            return Response::json(200, &serde_json::json!({ "initialized": true }));
+        }
         if request.path == "sys/seal-status" {
             return sys::seal_status(self);
         }

@@ -73,14 +73,17 @@ impl Response {
     }
 }
 
-/// Reads one request; `None` when the other side closed without one, or sent something else.
+/// Reads one request; `None` when it is none.
+///
+/// # Errors
+/// When the other side closed without one.
 pub(crate) fn read(from: &mut impl Read) -> io::Result<Option<Request>> {
     let mut bytes = Vec::new();
     let mut piece = [0; 8192];
     loop {
         let count = from.read(&mut piece)?;
         if count == 0 {
-            return Ok(None);
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
         bytes.extend_from_slice(&piece[..count]);
         let mut headers = [httparse::EMPTY_HEADER; 64];

@@ -180,6 +180,11 @@ fn serve(stream: TcpStream, tls: Option<Arc<ServerConfig>>, core: &Mutex<Core>) 
     let _ = stream.set_nodelay(true);
     match tls {
         None => answer(stream, core, |_| Vec::new()),
+        Some(_) if is_plain(&stream) => {
+            // What Go's server says to it.
+            let said = "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+            let _ = (&stream).write_all(said.as_bytes());
+        }
         Some(config) => {
             let Ok(connection) = ServerConnection::new(config) else { return };
             answer(StreamOwned::new(connection, stream), core, |stream| {
@@ -190,8 +195,21 @@ fn serve(stream: TcpStream, tls: Option<Arc<ServerConfig>>, core: &Mutex<Core>) 
     }
 }
 
+/// Whether the first byte is none of a TLS handshake.
+fn is_plain(stream: &TcpStream) -> bool {
+    let mut first = [0];
+    stream.peek(&mut first).is_ok_and(|count| count == 1 && first != [0x16])
+}
+
 fn answer<S: Read + Write>(mut stream: S, core: &Mutex<Core>, peer: impl Fn(&S) -> Vec<Vec<u8>>) {
-    let Ok(Some(mut request)) = http::read(&mut stream) else { return };
+    let mut request = match http::read(&mut stream) {
+        Ok(Some(request)) => request,
+        Ok(None) => {
+            let _ = Response::new(400, "400 Bad Request").write(&mut stream, false);
+            return;
+        }
+        Err(_) => return,
+    };
     request.peer = peer(&stream);
     let lock = || core.lock().unwrap_or_else(PoisonError::into_inner);
     let fault = {

@@ -1,0 +1,35 @@
+//! The stand-in, judged by a client that is not ours: hvac, the Python library for Vault.
+
+use std::env;
+use std::process::Command;
+
+use vault_stand_in::StandIn;
+
+#[test]
+fn hvac_finds_in_the_stand_in_what_it_expects_of_vault() {
+    // Made by .ci/run; elsewhere: python3 -m venv DIR && DIR/bin/pip install hvac
+    let python = env::var_os("SLURM_PKI_HVAC_PYTHON").map_or_else(
+        || support::programs::workspace().join("target/hvac/bin/python"),
+        std::path::PathBuf::from,
+    );
+    assert!(
+        python.exists(),
+        "no {}: python3 -m venv target/hvac && target/hvac/bin/pip install -r tests/in_vault/requirements.txt",
+        python.display()
+    );
+    let server = StandIn::start();
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, server.ca()).unwrap();
+    let script = support::programs::workspace().join("tests/in_vault/foreign_client.py");
+    let output = Command::new(&python)
+        .arg(script)
+        .env_clear()
+        .env("VAULT_ADDR", server.address())
+        .env("VAULT_CACERT", &ca)
+        .env("VAULT_TOKEN", server.root_token())
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
+}

@@ -1,0 +1,19 @@
+//! The controller's two programs with CA and records in Vault: what they say when it fails, that nothing is half issued
+//! then, and what their credentials are good for.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test code: a broken premise stops the test"
+)]
+
+mod asked;
+mod client;
+mod faults;
+mod foreign_client;
+mod layouts;
+mod logins;
+mod passing;
+mod rights;
+mod secrets;
+mod signed;
