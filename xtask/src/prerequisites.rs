@@ -90,6 +90,7 @@ pub(crate) const TESTS: &[Tool] = &[
         purpose: "comes with the library that simulates twenty minutes",
     },
     program("systemd-analyze", "systemd", "checks the units (systemd itself need not run)"),
+    program("python3", "python3", "runs hvac, the judge of the stand-in for Vault"),
     program("logrotate", "logrotate", "rotates a ledger that is written to"),
     Tool {
         name: "promtool",

@@ -24,6 +24,9 @@ pub(crate) const SEVEN: [&str; 7] = [
 /// The admin command: dynamic, since it looks users and hosts up, which a static glibc program must not.
 const ADMIN: &str = "slurm-pki";
 
+/// What two of the seven run when the CA key or the records are in Vault: dynamic too, since it resolves host names.
+const SIGNER: &str = "slurm-pki-signer";
+
 /// Where the stripped programs lie.
 pub(crate) fn folder(workspace: &Workspace) -> PathBuf {
     workspace.target.join("dist/bin")
@@ -37,7 +40,7 @@ pub(crate) fn unstripped_folder(workspace: &Workspace) -> PathBuf {
 /// Builds all programs and lays them out.
 pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     let seven = build_seven(workspace)?;
-    let admin = build_admin(workspace)?;
+    let dynamic = build_dynamic(workspace)?;
     let (stripped, unstripped) = (folder(workspace), unstripped_folder(workspace));
     for folder in [&stripped, &unstripped] {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
@@ -46,7 +49,7 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
         lay(&unstripped, name, |copy| copy_of(&seven.join(name), copy))?;
         lay(&stripped, name, |copy| strip(&seven.join(name), copy))?;
     }
-    lay(&stripped, ADMIN, |copy| strip(&admin.join(ADMIN), copy))
+    [ADMIN, SIGNER].iter().try_for_each(|name| lay(&stripped, name, |copy| strip(&dynamic.join(name), copy)))
 }
 
 /// `slurm-pki demo` on the programs as they lie; its exit code is ours.
@@ -72,8 +75,17 @@ fn build_seven(workspace: &Workspace) -> Result<PathBuf> {
     Ok(own.join(host).join("release"))
 }
 
-fn build_admin(workspace: &Workspace) -> Result<PathBuf> {
-    run(workspace.cargo().args(["build", "--locked", "--release", "--package", ADMIN, "--bins"]))?;
+fn build_dynamic(workspace: &Workspace) -> Result<PathBuf> {
+    run(workspace.cargo().args([
+        "build",
+        "--locked",
+        "--release",
+        "--package",
+        ADMIN,
+        "--package",
+        SIGNER,
+        "--bins",
+    ]))?;
     Ok(workspace.target.join("release"))
 }
 

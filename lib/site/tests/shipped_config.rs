@@ -8,7 +8,7 @@ use std::path::Path;
 
 use site::config::{
     CheckConfig, ClientConfig, ConfigFile, ControllerConfig, Daemon, DaemonConfig, FleetConfig, HooksConfig,
-    MetricsConfig, NodeConfig,
+    MetricsConfig, NodeConfig, VaultConfig,
 };
 
 /// The seven, as their files are called, by the parameter of slurm.conf that names them.
@@ -48,7 +48,8 @@ fn every_value_in_the_shipped_config_is_the_default() {
 #[test]
 fn every_key_is_explained_in_the_shipped_config() {
     let shown: toml::Table = uncommented(&shipped("slurm-pki.toml")).parse().unwrap();
-    for section in ["", "node", "controller", "client", "daemons.ctld", "fleet", "hooks", "check", "metrics"]
+    for section in
+        ["", "node", "controller", "client", "daemons.ctld", "fleet", "hooks", "check", "metrics", "vault"]
     {
         let mut table = Some(&shown);
         for name in section.split('.').filter(|name| !name.is_empty()) {
@@ -121,6 +122,7 @@ fn meaning(text: &str) -> String {
     add(&HooksConfig::read(&config).unwrap());
     add(&CheckConfig::read(&config).unwrap());
     add(&MetricsConfig::read(&config).unwrap());
+    add(&VaultConfig::read(&config).unwrap());
     meaning
 }
 
