@@ -7,6 +7,7 @@
     reason = "test code: a broken premise stops the test"
 )]
 
+mod admin;
 mod asked;
 mod client;
 mod faults;

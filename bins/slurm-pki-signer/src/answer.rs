@@ -44,7 +44,7 @@ fn record(config: &VaultConfig, node: &str, deadline: Instant) -> Result<Answer,
 }
 
 /// A secret that is there and lacks the field is a mistake, not a node that nobody enrolled.
-fn field(config: &VaultConfig, node: &NodeName, mut entry: Entry) -> Result<String, Error> {
+pub(crate) fn field(config: &VaultConfig, node: &NodeName, mut entry: Entry) -> Result<String, Error> {
     let place = std::path::PathBuf::from(format!("{node} in Vault's {}", config.kv_mount));
     let refuse = |why: String| Error::Contents {
         path: place.clone(),

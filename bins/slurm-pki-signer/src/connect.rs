@@ -101,6 +101,7 @@ pub fn pki_engine(config: &VaultConfig) -> Result<PkiEngine, Error> {
 }
 
 /// An error of Vault's among those of the site.
-pub(crate) fn of_vault(error: vault::Error) -> Error {
+#[must_use]
+pub fn of_vault(error: vault::Error) -> Error {
     Error::Missing { what: error.to_string(), hint: error.hint() }
 }

@@ -3,6 +3,8 @@
 
 mod answer;
 mod connect;
+mod records;
 
 pub use answer::answer;
-pub use connect::{Door, kv, node_key, pki_engine};
+pub use connect::{Door, kv, node_key, of_vault, pki_engine};
+pub use records::Records;

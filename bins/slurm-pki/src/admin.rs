@@ -4,8 +4,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Uid, User};
-use site::config::{ConfigFile, ControllerConfig, TopLevel};
+use site::config::{ConfigFile, ControllerConfig, Place, TopLevel, VaultConfig};
 use site::file::Owner;
+use site::store::Store;
 
 use crate::advice::{Advice, Advise as _};
 use crate::daemon_files;
@@ -76,6 +77,20 @@ impl Admin {
     pub(crate) fn cluster(&self) -> String {
         let from_slurm = || self.slurm.as_ref()?.get("ClusterName").map(str::to_owned);
         self.top().cluster.clone().or_else(from_slurm).unwrap_or_else(|| "slurm".into())
+    }
+
+    /// The store that the config names, to read and to write.
+    ///
+    /// # Errors
+    /// When it is in Vault and `[vault]` does not mean anything.
+    pub(crate) fn store(&self) -> anyhow::Result<Store> {
+        match self.controller.store {
+            Place::Local => Ok(Store::of(&self.controller)),
+            Place::Vault => {
+                let records = signer::Records::of(VaultConfig::read(&self.config).advise()?);
+                Ok(Store::elsewhere(&self.controller, Box::new(records)))
+            }
+        }
     }
 
     /// Slurm's user, to whom everything below state_dir belongs. Only the admin command looks users up.

@@ -99,7 +99,7 @@ fn of_hcl(text: &str) -> Result<Vec<Rule>, String> {
     let mut rest = without_comments.as_str().trim();
     let mut rules = Vec::new();
     while !rest.is_empty() {
-        let failed = || format!("failed to parse policy: near {:.40}", rest);
+        let failed = || format!("failed to parse policy: near {rest:.40}");
         let block = rest.strip_prefix("path").ok_or_else(failed)?;
         let (path, block) = quoted(block).ok_or_else(failed)?;
         let block = block.trim_start().strip_prefix('{').ok_or_else(failed)?;

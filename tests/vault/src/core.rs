@@ -165,7 +165,9 @@ impl Core {
         }
         let policies = token.policies.clone();
         let path = call.request.path.as_str();
-        let given = self.allowed(&policies, path, call.op == Op::List);
+        // A list is judged by its path with a slash at the end, whether it came with one or not.
+        let slash = if call.op == Op::List && !path.ends_with('/') { "/" } else { "" };
+        let given = self.allowed(&policies, &format!("{path}{slash}"), call.op == Op::List);
         let exists = call.op == Op::Write && self.exists(path);
         let wanted = match call.op {
             Op::Read => "read",

@@ -61,9 +61,7 @@ pub(crate) fn answer(core: &mut Core, call: &Call<'_>, path: &str) -> Answer {
             policy(core, call.op, rest.strip_prefix("acl").unwrap_or(rest), &params, "policy")
         }
         ("policy", rest) => policy(core, call.op, rest, &params, "rules"),
-        ("audit", "") if call.op == Op::Read => {
-            Done::data(core.audit.clone().into_iter().map(|(path, value)| (path, value)).collect())
-        }
+        ("audit", "") if call.op == Op::Read => Done::data(core.audit.clone().into_iter().collect()),
         ("audit", path) => audit(core, call.op, path, &params),
         ("capabilities-self", "") if call.op == Op::Write => capabilities(core, call, &params),
         ("leader", "") if call.op == Op::Read => {

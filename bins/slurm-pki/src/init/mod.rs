@@ -11,7 +11,6 @@ use site::clock;
 use site::config::{Daemon, DaemonConfig};
 use site::file::Owner;
 use site::signer::Signer;
-use site::store::Store;
 
 use crate::admin::{Admin, caller};
 use crate::advice::{Advice, Advise as _};
@@ -63,7 +62,7 @@ impl Init {
         let now = clock::now();
         let (admin, text) = self.new.config(global)?;
         let owner = admin.slurm_user_to_write_for()?;
-        let store = Store::of(&admin.controller);
+        let store = admin.store()?;
         shared_storage::check(&admin)?;
         write_config(&making, &admin, text.as_deref())?;
         let ca = ca::new::complete(&admin, making, &self.ca, now)?;

@@ -64,7 +64,7 @@ impl Enrolment {
     /// When the store is not in files.
     pub(crate) fn of(admin: &Admin) -> anyhow::Result<Self> {
         Ok(Self {
-            store: Store::of(&admin.controller),
+            store: admin.store()?,
             outgoing: Outgoing::below(&admin.top().state_dir),
             now: site::clock::now(),
             windows: admin.controller.windows,

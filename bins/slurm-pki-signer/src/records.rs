@@ -1,0 +1,101 @@
+//! The records in Vault for a person who administers: read, written and listed, with that person's token.
+
+use std::time::Instant;
+
+use pki::name::NodeName;
+use pki::secret::Secret;
+use pki::token::NodeSecret;
+use site::Error;
+use site::config::VaultConfig;
+use site::store::{Elsewhere, Kept};
+use vault::{Client, MountPath};
+
+use crate::answer::field;
+use crate::connect::{Door, kv, node_key, of_vault};
+
+/// The records of all nodes. A client per request, each with its own deadline.
+#[derive(Clone, Debug)]
+pub struct Records {
+    config: VaultConfig,
+}
+
+impl Records {
+    /// By `[vault]`.
+    #[must_use]
+    pub fn of(config: VaultConfig) -> Self {
+        Self { config }
+    }
+
+    fn client(&self) -> Result<Client, Error> {
+        Door::Admin.open(&self.config, Instant::now() + self.config.deadline)
+    }
+
+    /// What `kv_path` puts around a name: the folder, and the text before and after the name in its last part.
+    fn around(&self) -> (Option<&str>, &str, &str) {
+        let (before, after) = self.config.kv_path.split_once("%n").unwrap_or((&self.config.kv_path, ""));
+        let (folder, before) = before.rsplit_once('/').map_or((None, before), |(f, b)| (Some(f), b));
+        // Where the name is a folder itself, its slash is what a list shows.
+        (folder, before, after.split_inclusive('/').next().unwrap_or(""))
+    }
+}
+
+impl Elsewhere for Records {
+    fn read(&self, name: &NodeName) -> Result<Kept, Error> {
+        let entry =
+            kv(&self.config)?.read(&self.client()?, &node_key(&self.config, name)?).map_err(of_vault)?;
+        let Some(entry) = entry else { return Ok(Kept::Nothing) };
+        let text = Secret::new(field(&self.config, name, entry)?.into_bytes());
+        if self.config.kv_plain {
+            let place = std::path::PathBuf::from(format!("the token of {name} in Vault"));
+            return NodeSecret::foreign(text.expose()).map(Kept::Token).map_err(Error::contents(&place));
+        }
+        Ok(Kept::Records(text))
+    }
+
+    fn write(&self, name: &NodeName, text: &str) -> Result<(), Error> {
+        if self.config.kv_plain {
+            return Err(Error::Missing {
+                what: "tokens lie in Vault in clear (kv_plain), and are written there by whoever made them"
+                    .into(),
+                hint: "turn them into records: slurm-pki node import --from-vault".into(),
+            });
+        }
+        let key = node_key(&self.config, name)?;
+        kv(&self.config)?.write(&self.client()?, &key, &self.config.kv_field, text, None).map_err(of_vault)
+    }
+
+    fn names(&self) -> Result<Vec<NodeName>, Error> {
+        let (folder, before, after) = self.around();
+        let folder = folder.map(MountPath::parse).transpose().map_err(of_vault)?;
+        let keys = kv(&self.config)?.list(&self.client()?, folder.as_ref()).map_err(of_vault)?;
+        // A folder ends in a slash, which no name has.
+        let name = |key: &String| {
+            let name = key.strip_prefix(before)?.strip_suffix(after)?;
+            NodeName::parse(name.as_bytes()).ok()
+        };
+        Ok(keys.iter().filter_map(name).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use site::config::ConfigFile;
+
+    use super::*;
+
+    #[test]
+    fn a_name_is_found_in_whatever_surrounds_it() {
+        for (path, around) in [
+            ("%n", (None, "", "")),
+            ("slurm/nodes/%n", (Some("slurm/nodes"), "", "")),
+            ("slurm/node-%n.token", (Some("slurm"), "node-", ".token")),
+            ("%n/slurm", (None, "", "/")),
+        ] {
+            let text = format!("[vault]\nkv_path = \"{path}\"\n");
+            let config = ConfigFile::parse(Path::new("t"), text.as_bytes()).unwrap();
+            assert_eq!(Records::of(VaultConfig::read(&config).unwrap()).around(), around);
+        }
+    }
+}
