@@ -44,6 +44,8 @@ enum Command {
     Ledger(crate::ledger::LedgerCommand),
     Status(crate::status::Status),
     Metrics(crate::metrics::Metrics),
+    #[command(subcommand)]
+    Vault(crate::vault::Vault),
 }
 
 impl Cli {
@@ -65,6 +67,7 @@ impl Cli {
             Command::Ledger(ledger) => ledger.run(global),
             Command::Status(status) => status.run(global),
             Command::Metrics(metrics) => metrics.run(global),
+            Command::Vault(vault) => vault.run(global),
         }
         .map(|()| Exit::DONE)
     }

@@ -49,6 +49,7 @@ mod slurm_run;
 mod status;
 #[allow(dead_code, reason = "commands that reach other hosts follow")]
 mod timed;
+mod vault;
 
 use std::process::ExitCode;
 

@@ -227,11 +227,23 @@ impl LocalCa {
         new: &NewCa<'_>,
         now: UnixTime,
     ) -> Result<X509, CaError> {
+        self.issue_intermediate_for(&key.public().map_err(CaError::Key)?, new, now)
+    }
+
+    /// The same for a key that is elsewhere.
+    ///
+    /// # Errors
+    /// As [`issue`](Self::issue).
+    pub fn issue_intermediate_for(
+        &self,
+        key: &PublicKey,
+        new: &NewCa<'_>,
+        now: UnixTime,
+    ) -> Result<X509, CaError> {
         let life = self.life_within(now.minus(new.backdate), now.plus(new.validity), now)?;
         let params = profile::ca(CaRole::Intermediate, new.common_name, new.subject, new.serial, life)
             .ok_or(CaError::Time)?;
-        let public = key.public().map_err(CaError::Key)?;
-        self.sign(&params, &public)
+        self.sign(&params, key)
     }
 
     /// Signs `root`'s cross certificate: its subject, key and key identifier under this CA, for as long as

@@ -115,18 +115,8 @@ impl Csr {
     pub fn parse(pem: &[u8]) -> Result<Self, CsrError> {
         let der = armor::only_block(pem, &["CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"], MAX_CSR)
             .map_err(CsrError::Pem)?;
-        let (rest, request) = X509CertificationRequest::from_der(der.expose()).map_err(|_| CsrError::Der)?;
-        if !rest.is_empty() {
-            return Err(CsrError::TrailingBytes);
-        }
-        if !is_strict_around(der.expose()) {
-            return Err(CsrError::Der);
-        }
+        let (request, key) = verified(der.expose())?;
         let info = &request.certification_request_info;
-        let key = PublicKey::from_spki(info.subject_pki.raw).map_err(CsrError::Key)?;
-        if crate::x509::is_weak(&request.signature_algorithm) || request.verify_signature().is_err() {
-            return Err(CsrError::SelfSignature);
-        }
         let name = common_name(&info.subject)?;
         let attributes = attributes(info.raw).ok_or(CsrError::Der)?;
         if attributes.iter().filter(|a| a.oid == OID_PKCS9_EXTENSION_REQUEST).any(|a| a.values.len() != 1) {
@@ -166,6 +156,34 @@ impl Csr {
     pub fn binding(&self) -> &BindingClaim {
         &self.binding
     }
+}
+
+/// The key of a request whose self-signature is good, whatever else it says: for a CA's certificate, whose name and
+/// extensions its issuer writes.
+///
+/// # Errors
+/// As [`Csr::parse`], names and attributes excepted.
+pub fn key_of(pem: &[u8]) -> Result<PublicKey, CsrError> {
+    let der = armor::only_block(pem, &["CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"], MAX_CSR)
+        .map_err(CsrError::Pem)?;
+    verified(der.expose()).map(|(_, key)| key)
+}
+
+/// One request and nothing else, made by whoever holds the private key.
+fn verified(der: &[u8]) -> Result<(X509CertificationRequest<'_>, PublicKey), CsrError> {
+    let (rest, request) = X509CertificationRequest::from_der(der).map_err(|_| CsrError::Der)?;
+    if !rest.is_empty() {
+        return Err(CsrError::TrailingBytes);
+    }
+    if !is_strict_around(der) {
+        return Err(CsrError::Der);
+    }
+    let key =
+        PublicKey::from_spki(request.certification_request_info.subject_pki.raw).map_err(CsrError::Key)?;
+    if crate::x509::is_weak(&request.signature_algorithm) || request.verify_signature().is_err() {
+        return Err(CsrError::SelfSignature);
+    }
+    Ok((request, key))
 }
 
 /// Writes a request: CN and SAN dNSName = `name`, with the binding where there is one. PEM.

@@ -94,6 +94,14 @@ impl Client {
         self.send(Method::POST, path, Some(&to_json(body, what)?), what)
     }
 
+    /// Has a token made for somebody else, which stands on its own: it does not end with ours.
+    ///
+    /// # Errors
+    /// Whatever went wrong.
+    pub fn new_token(&self, body: &impl Serialize, what: &str) -> Result<Secret, Error> {
+        self.write("auth/token/create-orphan", body, what)?.into_token(what).map(|(token, _)| token)
+    }
+
     /// Deletes a path; what is not there stays so.
     ///
     /// # Errors

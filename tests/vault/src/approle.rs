@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::core::{Call, done, unsupported, uuid};
 use crate::engine::{Answer, Done, Failed, Op, bad};
@@ -24,6 +24,10 @@ struct Role {
     num_uses: i64,
     secret_id_ttl: i64,
     secret_id_num_uses: i64,
+    no_default: bool,
+    token_type: String,
+    secret_id_cidrs: Vec<String>,
+    token_cidrs: Vec<String>,
     secrets: BTreeMap<String, Secret>,
 }
 
@@ -72,8 +76,19 @@ impl AppRole {
         set(&mut role.num_uses, "token_num_uses");
         set(&mut role.secret_id_ttl, "secret_id_ttl");
         set(&mut role.secret_id_num_uses, "secret_id_num_uses");
-        let _ = (params.get("bind_secret_id"), params.get("token_type"), params.get("token_bound_cidrs"));
-        let _ = (params.get("secret_id_bound_cidrs"), params.get("token_no_default_policy"));
+        role.no_default = params.flag("token_no_default_policy", role.no_default);
+        if params.get("token_type").is_some() {
+            role.token_type = params.text("token_type");
+        }
+        let list = |name: &str, old: &[String]| params.list(name).unwrap_or_else(|| old.to_vec());
+        role.secret_id_cidrs = list("secret_id_bound_cidrs", &role.secret_id_cidrs);
+        role.token_cidrs = list("token_bound_cidrs", &role.token_cidrs);
+        let _ = params.get("bind_secret_id");
+        if role.token_type == "batch" && (role.period > 0 || role.num_uses > 0) {
+            return Err(bad(
+                "'token_type' cannot be 'batch' when set to generate tokens with limited use count",
+            ));
+        }
         done()
     }
 
@@ -82,18 +97,18 @@ impl AppRole {
         Done::data(json!({
             "bind_secret_id": true,
             "local_secret_ids": false,
-            "secret_id_bound_cidrs": null,
+            "secret_id_bound_cidrs": if role.secret_id_cidrs.is_empty() { Value::Null } else { json!(role.secret_id_cidrs) },
             "secret_id_num_uses": role.secret_id_num_uses,
             "secret_id_ttl": role.secret_id_ttl,
-            "token_bound_cidrs": [],
+            "token_bound_cidrs": role.token_cidrs,
             "token_explicit_max_ttl": 0,
             "token_max_ttl": role.max_ttl,
-            "token_no_default_policy": false,
+            "token_no_default_policy": role.no_default,
             "token_num_uses": role.num_uses,
             "token_period": role.period,
             "token_policies": role.policies,
             "token_ttl": role.ttl,
-            "token_type": "default",
+            "token_type": if role.token_type.is_empty() { "default" } else { &role.token_type },
         }))
     }
 
@@ -124,6 +139,8 @@ impl AppRole {
             max_ttl: role.max_ttl,
             period: role.period,
             num_uses: role.num_uses,
+            no_default: role.no_default,
+            not_renewable: role.token_type == "batch",
             path: format!("auth/approle/login ({name})"),
             ..NewToken::default()
         };

@@ -37,6 +37,8 @@ pub(crate) struct NewToken {
     pub(crate) period: i64,
     pub(crate) num_uses: i64,
     pub(crate) not_renewable: bool,
+    /// Without the policy "default".
+    pub(crate) no_default: bool,
     pub(crate) path: String,
 }
 
@@ -113,7 +115,7 @@ impl Tokens {
 
     /// Makes a token; the `auth` of an answer.
     pub(crate) fn make(&mut self, mut new: NewToken, now: i64) -> Value {
-        if !new.policies.iter().any(|policy| policy == "default" || policy == "root") {
+        if !new.no_default && !new.policies.iter().any(|policy| policy == "default" || policy == "root") {
             new.policies.insert(0, "default".into());
         }
         let id = random_id("hvs.");
@@ -206,6 +208,7 @@ fn create(tokens: &mut Tokens, call: &Call<'_>, own: &str, params: &Params<'_>) 
         period: params.seconds("period"),
         num_uses: params.number("num_uses", 0),
         not_renewable: !params.flag("renewable", true),
+        no_default: params.flag("no_default_policy", false),
         path: "auth/token/create".into(),
     };
     let _ = (params.get("no_parent"), params.get("meta"), params.get("type"));

@@ -18,6 +18,7 @@ use crate::global::Global;
 use crate::hostlist::{self, fold};
 use crate::point::Point;
 use crate::report;
+use crate::vault::names;
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -83,6 +84,7 @@ impl Add {
 
         let new: Vec<_> = given.iter().map(|one| one.name.clone()).collect();
         if let Some(lock) = &lock {
+            names::allow(&admin, &[new.as_slice(), &waiting].concat())?;
             enrolment.hand_out(global, lock, given, terms)?;
         }
         self.say(global, &new, &waiting);

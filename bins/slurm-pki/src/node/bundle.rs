@@ -93,6 +93,7 @@ impl Bundle {
             report::done(global, &text);
             return refused.into_result(names.len(), "bundled");
         };
+        crate::vault::names::allow(&admin, &made)?;
         ready.extend(enrolment.hand_out(global, lock, new, Terms::default())?);
         let with_token = |(name, secret)| {
             let files = vec![contents.token(&name, &secret, token_owner)];

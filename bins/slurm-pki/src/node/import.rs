@@ -19,6 +19,7 @@ use crate::advice::{Advice, Advise as _};
 use crate::global::Global;
 use crate::hostlist::{self, fold};
 use crate::report;
+use crate::vault::names;
 
 /// Bare tokens that one node may have: each is a record that every request is compared with.
 const MAX_BARE: usize = 64;
@@ -79,6 +80,8 @@ impl Import {
             }
         }
         if let Some(lock) = &lock {
+            let names: Vec<_> = written.iter().map(|(name, _)| name.clone()).collect();
+            names::allow(&admin, &names)?;
             let bar = report::progress(global, written.len(), "records");
             enrolment.store.write_many(lock, &written, || bar.inc(1)).advise()?;
             bar.finish_and_clear();

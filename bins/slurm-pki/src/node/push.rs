@@ -133,6 +133,7 @@ impl Push {
         let new = handout.made();
         let Handout { ready: mut all, new: given } = handout;
         if let Some(lock) = &lock {
+            crate::vault::names::allow(admin, &new)?;
             all.extend(enrolment.hand_out(global, lock, given, Terms::default())?);
         }
         Ok(Secrets { all: all.into_iter().collect(), new })

@@ -17,6 +17,7 @@ use crate::global::Global;
 use crate::hostlist::{self, fold};
 use crate::moment;
 use crate::report;
+use crate::vault::names;
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -75,6 +76,9 @@ impl Remove {
             }
         }
         let done: Vec<_> = removed.into_iter().map(|(name, _)| name).collect();
+        if lock.is_some() {
+            names::disallow(&admin, &enrolment.store, &done)?;
+        }
         let verb = if global.dry_run { "would be removed" } else { "removed" };
         report::done(global, &format!("{} {verb}: {}", count(done.len()), fold(&done)));
         report::done(global, &consequence);

@@ -16,6 +16,7 @@ use crate::hostlist::{self, fold};
 use crate::moment;
 use crate::point::Point;
 use crate::report;
+use crate::vault::names;
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -72,6 +73,7 @@ impl Token {
 
         let new: Vec<_> = given.iter().map(|one| one.name.clone()).collect();
         if let Some(lock) = &lock {
+            names::allow(&admin, &new)?;
             let terms = self.terms(&enrolment);
             let handed = enrolment.hand_out(global, lock, given, terms)?;
             if self.set_certtoken && !handed.is_empty() {
