@@ -155,6 +155,29 @@ fn a_pair_from_the_future_is_renewed() {
 }
 
 #[test]
+fn a_clock_that_is_far_behind_is_said_and_the_pair_stays() {
+    let site = due();
+    let (root, key) = new_ca("Old CA", now().plus(DAY), now().plus(900 * DAY));
+    overwrite(&site, "ca_cert.pem", &root);
+    overwrite(&site, "state/ca/ca_key.pem", std::str::from_utf8(&key).unwrap());
+    let before = files(&site);
+    let said = site.refused(&["cert", "renew"]);
+    assert!(said.contains("begins only at") && said.contains("set this host's clock"), "{said}");
+    assert_eq!(files(&site), before);
+}
+
+#[test]
+fn a_slip_in_slurm_conf_is_a_failure_that_keeps_no_pair_of_this_host_from_being_renewed() {
+    let site = due();
+    site.slurm_conf("SlurmctldHost=localhost\nNodeName=n[1-\n");
+    let old = site.read("ctld_cert.pem");
+    let output = site.run(&["cert", "renew"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_ne!(site.read("ctld_cert.pem"), old);
+    site.assert_pair("ctld_cert.pem", "ctld_cert_key.pem");
+}
+
+#[test]
 fn a_dry_run_says_what_is_due_and_changes_nothing_at_all() {
     let site = due();
     let before = site.everything();

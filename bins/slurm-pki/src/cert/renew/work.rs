@@ -50,6 +50,7 @@ impl Work<'_> {
         };
         let files = DaemonFiles::of(target.daemon, &target.config)?;
         // Before anything is issued: what cannot be installed is not to be in the ledger either.
+        files.may_renew()?;
         let looks = self.looks(target, Looks::on_disk(&files))?;
         let pair = self.issue(target, facts.chain.first())?;
         if !self.global.dry_run {
