@@ -210,9 +210,9 @@ fn static_pairs_of_this_host_are_renewed_where_slurm_conf_names_them() {
         "SlurmctldHost=localhost\nNodeName=n7 NodeHostname=localhost\n\
          TLSParameters=slurmd_cert_file={cert},slurmd_cert_key_file={key}\n"
     ));
-    site.done(&["cert", "issue", "slurmd", "n7", "--out", &site.text_path("pairs")]);
-    std::fs::copy(site.path("pairs/n7/slurmd_cert.pem"), &cert).unwrap();
-    std::fs::copy(site.path("pairs/n7/slurmd_cert_key.pem"), &key).unwrap();
+    site.done(&["cert", "issue", "sackd", "n7", "--out", &site.text_path("pairs")]);
+    std::fs::copy(site.path("pairs/n7/sackd_cert.pem"), &cert).unwrap();
+    std::fs::copy(site.path("pairs/n7/sackd_cert_key.pem"), &key).unwrap();
     let before = site.read("n_cert.pem");
     site.done(&["cert", "renew", "slurmd", "--force"]);
     assert_ne!(site.read("n_cert.pem"), before);
