@@ -7,6 +7,7 @@ use site::clock;
 use site::config::{Daemon, DaemonConfig};
 
 use super::lines::Lines;
+use super::still;
 use crate::admin::{Admin, owner_name};
 use crate::advice::Advise as _;
 use crate::fleet::{Fleet, Job, Skips, quoted};
@@ -110,9 +111,7 @@ impl Reach<'_> {
         let environment = self.lines.environment.as_deref().map(quoted).unwrap_or_default();
         script += &self.asking.as_ref().map(|asking| asking.script(member, &environment)).unwrap_or_default();
         if self.must_stand_still {
-            script += "for file in /proc/[0-9]*/comm; do\n  name=\n  { read -r name <\"$file\"; } 2>/dev/null || true\n  \
-                       case $name in slurmctld|slurmdbd|slurmrestd|slurmd|sackd|slurmstepd) say \"$name is up\";; esac\n\
-                       done\n";
+            script += still::WHO_IS_UP;
         }
         script
     }
