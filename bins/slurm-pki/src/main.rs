@@ -15,6 +15,8 @@ mod conf;
 mod daemon_files;
 mod dated_copy;
 mod demo;
+#[cfg(test)]
+mod documented;
 mod exit;
 #[allow(dead_code, unused_imports, reason = "commands that reach other hosts follow")]
 mod fleet;
