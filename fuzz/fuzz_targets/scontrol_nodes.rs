@@ -9,6 +9,10 @@ use pki::time::UnixTime;
 mod advice;
 #[path = "../../bins/slurm-pki/src/hostlist.rs"]
 mod hostlist;
+#[path = "../../bins/slurm-pki/src/parameters.rs"]
+mod parameters;
+#[path = "../../bins/slurm-pki/src/renewal_period.rs"]
+mod renewal_period;
 #[path = "../../bins/slurm-pki/src/activation/renewals.rs"]
 mod renewals;
 #[path = "../../bins/slurm-pki/src/node/scontrol.rs"]
@@ -22,7 +26,7 @@ fuzz_target!(|json: &[u8]| {
     std::fs::write(&path, json).unwrap();
     let names = scontrol::node_names(&path).unwrap_or_default();
     if let Ok(shown) = renewals::Shown::parse(json) {
-        let period = std::str::from_utf8(json).ok().and_then(|text| renewals::period(Some(text)).ok());
+        let period = std::str::from_utf8(json).ok().and_then(|text| renewal_period::RenewalPeriod::of(Some(text)).length());
         let late = shown.late(period.unwrap_or_default(), UnixTime(1_800_000_000));
         assert!(late.iter().all(|late| names.iter().any(|name| name == late)));
     }

@@ -133,7 +133,8 @@ fn wrong_in_passing(rest: &str) -> Option<String> {
     let mut command = Cli::command();
     command.build();
     let is_end = |c: char| "`\"(;,.:|&#\\\n".contains(c);
-    let sentence = rest.split(is_end).next().and_then(|sentence| sentence.split("  ").next()).unwrap_or_default();
+    let sentence =
+        rest.split(is_end).next().and_then(|sentence| sentence.split("  ").next()).unwrap_or_default();
     let mut named = 0;
     let mut positional = false;
     for word in sentence.split_whitespace() {

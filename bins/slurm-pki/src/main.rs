@@ -42,6 +42,7 @@ mod point;
 mod probe;
 mod programs;
 mod rehearse;
+mod renewal_period;
 mod report;
 mod slurm_command;
 mod slurm_conf;
