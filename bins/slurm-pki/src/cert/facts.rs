@@ -161,6 +161,11 @@ impl Trusted {
         self.0.as_ref().err().map(String::as_str)
     }
 
+    /// Whether a peer would accept it at that time; not, when what hosts trust cannot be told.
+    pub(crate) fn accept(&self, chain: &[X509], at: UnixTime) -> bool {
+        self.accepts(chain, at).0 == Some(true)
+    }
+
     fn accepts(&self, chain: &[X509], now: UnixTime) -> (Option<bool>, Option<String>) {
         match &self.0 {
             Ok(anchors) => match loads_in_s2n::accepted_by_peers(chain, anchors, now) {
