@@ -51,6 +51,18 @@ pub(super) struct Target {
     comes_and_goes: bool,
 }
 
+impl Target {
+    /// Whether a certificate is for this one: nodes of one host may share a certificate, which names them all.
+    fn is_named_by(&self, leaf: &X509) -> bool {
+        let facts = leaf.facts();
+        let is = |name: &[u8]| {
+            [&self.name, &self.certificate].iter().any(|own| own.as_bytes().eq_ignore_ascii_case(name))
+        };
+        facts.common_names.iter().any(|name| is(name))
+            || facts.dns.iter().flatten().any(|name| is(name.as_bytes()))
+    }
+}
+
 /// What is missing for the proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Lack {
@@ -64,6 +76,8 @@ pub(super) enum Lack {
     NotAsked,
     /// It has the new root, and serves a certificate of another CA.
     OldCertificate,
+    /// It shows the certificate of somebody else: whoever answers there proves nothing for this one.
+    AnotherName,
     /// Nothing to ask: its bundle was not brought.
     NoBundle,
     /// It has a port, and nothing says which.
@@ -89,6 +103,10 @@ impl fmt::Display for Lack {
             Self::OldCertificate => {
                 "a certificate of the old CA is served; restart slurmctld, slurmdbd or slurmrestd, and wait for a \
                  slurmd's next renewal, or slurm-pki node reissue"
+            }
+            Self::AnotherName => {
+                "somebody else's certificate is served; see that NodeAddr and the port are its own, and who answers \
+                 there"
             }
             Self::NoBundle => {
                 "its programs cannot be asked, and the bundle was not brought there; do that, or leave it out with \
@@ -209,8 +227,11 @@ fn judged(target: &Target, pair: &Pair, new: &X509) -> Result<(), Lack> {
     let probe = Probe { address: &target.address, tls12_only: true, client: Some(pair), wait: WAIT };
     match probe.run() {
         Ok(served) if !served.asked => Err(Lack::NotAsked),
-        Ok(served) if served.leaf().is_some_and(|leaf| leaf.is_issued_by(new)) => Ok(()),
-        Ok(_) => Err(Lack::OldCertificate),
+        Ok(served) => match served.leaf() {
+            Some(leaf) if !leaf.is_issued_by(new) => Err(Lack::OldCertificate),
+            Some(leaf) if target.is_named_by(leaf) => Ok(()),
+            _ => Err(Lack::AnotherName),
+        },
         // It gets its pair and the bundle of its image when it comes.
         Err(ProbeError::Unreachable(_)) if target.comes_and_goes => Ok(()),
         Err(ProbeError::Unreachable(_) | ProbeError::Own(_)) => Err(Lack::Unreachable),
