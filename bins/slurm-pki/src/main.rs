@@ -48,6 +48,7 @@ mod slurm_command;
 mod slurm_conf;
 mod slurm_files;
 mod slurm_lines;
+mod slurm_plugins;
 mod slurm_run;
 mod status;
 #[allow(dead_code, reason = "commands that reach other hosts follow")]
