@@ -25,7 +25,7 @@ use site::config::Daemon;
 use site::file::{self, make_folder};
 
 use self::marks::Marks;
-pub(crate) use self::port::Port;
+pub(crate) use self::port::{Port, by_slurm, given};
 pub(crate) use self::proof::{Answer, look as look_at};
 pub(crate) use self::renewals::Shown;
 pub(crate) use self::restart::How;
