@@ -221,3 +221,44 @@ fn static_pairs_of_this_host_are_renewed_where_slurm_conf_names_them() {
     assert_eq!(openssl::subject_of_certificate(&site.read("n_cert.pem")), "CN=n7");
     assert_loads(&site);
 }
+
+/// `%n` in the names of their files: neither gets the other's certificate, now or as its former one.
+#[test]
+fn two_slurmds_of_one_host_keep_pairs_of_their_own() {
+    let site = here(Scratch::ready());
+    site.slurm_conf("SlurmctldHost=localhost\nNodeName=n[1-2] NodeHostname=localhost\n");
+    let (cert, key) = (site.text_path("%n_cert.pem"), site.text_path("%n_key.pem"));
+    let owner = caller();
+    configure(&site, &format!("[daemons.slurmd]\nowner = \"{owner}\"\ncert = \"{cert}\"\nkey = \"{key}\"\n"));
+    for _ in 0..2 {
+        site.done(&["cert", "renew", "slurmd", "--force"]);
+        for node in ["n1", "n2"] {
+            site.assert_pair(&format!("{node}_cert.pem"), &format!("{node}_key.pem"));
+            let cert = site.read(&format!("{node}_cert.pem"));
+            assert_eq!(openssl::subject_of_certificate(&cert), format!("CN={node}"));
+            let former = site.read(&format!(".slurm-pki/slurmd-{node}_cert/1/cert.pem"));
+            assert_eq!(openssl::subject_of_certificate(&former), format!("CN={node}"));
+        }
+    }
+    let listed = site.json(&["cert", "list"], "slurm-pki.cert.list.v1");
+    let files = listed.as_array().unwrap().iter().filter(|facts| facts["section"] == "slurmd");
+    let files: Vec<_> = files.map(|facts| facts["cert"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(files, [site.text_path("n1_cert.pem"), site.text_path("n2_cert.pem")]);
+    let (metrics, _) = site.done(&["metrics"]);
+    let series = metrics.lines().filter_map(|line| line.rsplit_once(' ')).map(|(series, _)| series);
+    let series: Vec<_> = series.filter(|series| series.contains("slurmd")).collect();
+    let different: std::collections::BTreeSet<_> = series.iter().collect();
+    assert!(series.len() > 10 && different.len() == series.len(), "{series:?}");
+}
+
+#[test]
+fn a_file_is_never_called_by_a_place_that_nobody_fills() {
+    let site = here(Scratch::ready());
+    let (cert, key) = (site.text_path("%n_cert.pem"), site.text_path("%n_key.pem"));
+    configure(&site, &format!("[daemons.slurmd]\ncert = \"{cert}\"\nkey = \"{key}\"\n"));
+    site.slurm_conf("SlurmctldHost=localhost\n");
+    site.done(&["cert", "renew"]);
+    site.slurm_conf("SlurmctldHost=localhost\nNodeName=n[1-\n");
+    site.refused(&["cert", "renew"]);
+    assert!(!site.path("%n_cert.pem").exists() && !site.path(".slurm-pki/slurmd-%n_cert").exists());
+}

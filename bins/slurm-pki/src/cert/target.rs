@@ -72,11 +72,25 @@ impl Target {
         Ok(all)
     }
 
-    fn of_daemon(admin: &Admin, members: &Members, daemon: Daemon) -> anyhow::Result<Vec<Self>> {
-        let mut config = DaemonConfig::read(&admin.config, &admin.controller, daemon).advise()?;
-        if is_static(daemon) && !config.configured {
-            (config.cert, config.key) = named_by_slurm(admin, daemon).unwrap_or((config.cert, config.key));
+    /// One daemon's pairs on this host, whether they are there or not: more than one where several slurmd have files of their
+    /// own, none where slurm.conf has the nodes of a static pair on other hosts.
+    ///
+    /// # Errors
+    /// When the config has no meaning.
+    pub(crate) fn here(admin: &Admin, daemon: Daemon) -> anyhow::Result<Vec<Self>> {
+        let config = config_of(admin, daemon)?;
+        if !is_static(daemon) || (!config.configured && !has_place(&config.cert) && !config.cert.exists()) {
+            return Ok(vec![Self { daemon, place: Place::Here, config, nodes: Vec::new() }]);
         }
+        // What a slip in slurm.conf means is another command's to say.
+        let members = Members::of(admin).unwrap_or_default();
+        let mut all = Self::of_daemon(admin, &members, daemon)?;
+        all.retain(|target| target.place == Place::Here);
+        Ok(all)
+    }
+
+    fn of_daemon(admin: &Admin, members: &Members, daemon: Daemon) -> anyhow::Result<Vec<Self>> {
+        let config = config_of(admin, daemon)?;
         let hosts: Vec<&Member> = members.with(role(daemon)).collect();
         let is_here = |member: &&&Member| is_this_host(&member.host);
         let wanted = config.configured || daemon == Daemon::Ctld;
@@ -86,6 +100,8 @@ impl Target {
                 let here = Self::of_member(daemon, &config, member);
                 all.extend(here.into_iter().filter(|target| wanted || target.is_there()));
             }
+            // Without a node nobody knows what the files are called.
+            None if is_static(daemon) && has_place(&config.cert) => {}
             None => {
                 let here = Self { daemon, place: Place::Here, config: config.clone(), nodes: Vec::new() };
                 all.extend(
@@ -114,9 +130,7 @@ impl Target {
         };
         let nodes = || member.nodes.iter().map(|node| node.name.clone());
         match daemon {
-            Daemon::Slurmd if config.cert.to_string_lossy().contains("%n") => {
-                nodes().map(|node| target(vec![node])).collect()
-            }
+            Daemon::Slurmd if has_place(&config.cert) => nodes().map(|node| target(vec![node])).collect(),
             Daemon::Slurmd => vec![target(nodes().collect())],
             _ => vec![target(Vec::new())],
         }
@@ -141,6 +155,20 @@ fn role(daemon: Daemon) -> Role {
         Daemon::Sackd => Role::Sackd,
         Daemon::Slurmd => Role::Slurmd,
     }
+}
+
+/// Its section; the files of a static pair without one are those that Slurm knows.
+fn config_of(admin: &Admin, daemon: Daemon) -> anyhow::Result<DaemonConfig> {
+    let mut config = DaemonConfig::read(&admin.config, &admin.controller, daemon).advise()?;
+    if is_static(daemon) && !config.configured {
+        (config.cert, config.key) = named_by_slurm(admin, daemon).unwrap_or((config.cert, config.key));
+    }
+    Ok(config)
+}
+
+/// Whether a node's name has a place in it.
+fn has_place(path: &Path) -> bool {
+    path.to_string_lossy().contains("%n")
 }
 
 /// The files that TLSParameters name for a daemon with a static pair.

@@ -16,12 +16,13 @@ use pki::time::UnixTime;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use site::Error;
-use site::config::{Daemon, DaemonConfig};
+use site::config::Daemon;
 use site::file::{self, NewFile};
 
 use super::{CERT, DaemonFiles, KEY, KEY_MODE, Looks, Pair, Standing, folder_of, is_foreign, loads};
 use crate::admin::{Admin, caller, refuse_links_of_others};
 use crate::advice::{Advice, Advise as _};
+use crate::cert::target::Target;
 use crate::dated_copy;
 use crate::global::Global;
 use crate::report;
@@ -43,9 +44,10 @@ struct Journal {
 /// Puts right what a killed run left half done, for every daemon of this host. Costs a look at a file that is not there, and
 /// never keeps a command from its own work.
 pub(crate) fn repair_all(global: &Global, admin: &Admin) {
-    for daemon in Daemon::ALL {
-        let config = DaemonConfig::read(&admin.config, &admin.controller, daemon);
-        let Ok(files) = config.advise().and_then(|config| DaemonFiles::of(daemon, &config)) else { continue };
+    let targets = Daemon::ALL.into_iter().flat_map(|daemon| Target::here(admin, daemon).unwrap_or_default());
+    for target in targets {
+        let daemon = target.daemon;
+        let Ok(files) = DaemonFiles::of(daemon, &target.config) else { continue };
         if files.journal().symlink_metadata().is_err() {
             continue;
         }
