@@ -49,15 +49,22 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Whether a certificate is for this one: nodes of one host may share a certificate, which names them all.
+    /// Whether a certificate is for this one: nodes of one host may share a certificate, which names them all; and
+    /// a node whose host has a longer or shorter name may ask under that (generate_csr).
     fn is_named_by(&self, leaf: &X509) -> bool {
         let facts = leaf.facts();
-        let is = |name: &[u8]| {
-            [&self.name, &self.certificate].iter().any(|own| own.as_bytes().eq_ignore_ascii_case(name))
-        };
+        let is =
+            |name: &[u8]| [&self.name, &self.certificate].iter().any(|own| are_one(own.as_bytes(), name));
         facts.common_names.iter().any(|name| is(name))
             || facts.dns.iter().flatten().any(|name| is(name.as_bytes()))
     }
+}
+
+/// Whether two names are the same, or one is the other with a domain behind it.
+fn are_one(one: &[u8], other: &[u8]) -> bool {
+    let (long, short) = if one.len() < other.len() { (other, one) } else { (one, other) };
+    let (begin, rest) = long.split_at(short.len());
+    begin.eq_ignore_ascii_case(short) && (rest.is_empty() || !short.is_empty() && rest.starts_with(b"."))
 }
 
 /// What is missing for the proof.
@@ -277,5 +284,15 @@ mod tests {
             assert!(asked(&format!("SlurmctldHost=c1\nSlurmctldPort={bad}\n"), "").is_err(), "{bad}");
         }
         assert!(asked("SlurmctldHost=c1\n", "[daemons.ctld]\nprobe = \"c1\"\n").is_err());
+    }
+
+    #[test]
+    fn a_name_with_its_domain_is_the_same_name() {
+        for (one, other) in [("n1", "n1"), ("n1", "N1.example.org"), ("n1.example.org", "n1")] {
+            assert!(are_one(one.as_bytes(), other.as_bytes()), "{one} {other}");
+        }
+        for (one, other) in [("n1", "n10"), ("n1", "n1x.org"), ("n1.a", "n1.b"), ("n1", ""), (".org", "")] {
+            assert!(!are_one(one.as_bytes(), other.as_bytes()), "{one} {other}");
+        }
     }
 }
