@@ -239,6 +239,24 @@ fn static_pairs_of_nodes_are_renewed_where_the_config_has_a_section() {
 }
 
 #[test]
+fn two_slurmds_of_another_host_keep_pairs_of_their_own() {
+    let site = fresh();
+    let hosts = Host::all(&site, &["h2"]);
+    site.slurm_conf("SlurmctldHost=localhost\nNodeName=n[1-2] NodeHostname=h2\n");
+    let (cert, key) = (site.text_path("%n_cert.pem"), site.text_path("%n_cert_key.pem"));
+    let owner = caller();
+    configure(&site, &format!("[daemons.slurmd]\nowner = \"{owner}\"\ncert = \"{cert}\"\nkey = \"{key}\"\n"));
+    for _ in 0..2 {
+        site.done(&["cert", "renew", "slurmd", "--force"]);
+        for node in ["n1", "n2"] {
+            hosts.assert_loads("h2", node);
+            let cert = hosts.read(&format!("h2/site/{node}_cert.pem"));
+            assert_eq!(openssl::subject_of_certificate(&cert), format!("CN={node}"));
+        }
+    }
+}
+
+#[test]
 fn root_is_not_led_through_another_users_link_there() {
     let site = fresh();
     let hosts = two_controllers(&site);
