@@ -134,6 +134,20 @@ fn a_host_without_the_programs_is_named() {
     });
 }
 
+/// There, and for another kind of machine.
+#[test]
+fn programs_that_do_not_run_are_named() {
+    apart!({
+        let site = site();
+        let programs = for_everybody(&site);
+        site.write("programs/keygen", "#!/nowhere/ld.so\n", 0o755);
+        let before = files(&site);
+        let said = site.refused(&[&ENABLE[..], &["--programs", &programs]].concat());
+        assert!(said.contains(&format!("{programs}/keygen does not run")), "{said}");
+        assert_eq!(files(&site), before);
+    });
+}
+
 #[test]
 fn a_dead_host_refuses_until_it_is_left_out_by_name() {
     apart!({

@@ -116,7 +116,8 @@ impl Target {
         Ok(all)
     }
 
-    /// One pair for a host; a pair for each node where `%n` in the file names tells them apart.
+    /// One pair for a host; a pair for each node where `%n` in the file names tells them apart. What restarts one is told its
+    /// name too.
     fn of_member(daemon: Daemon, config: &DaemonConfig, member: &Member) -> Vec<Self> {
         let target = |nodes: Vec<NodeName>| {
             let first = nodes.first().map_or(member.host.as_str(), NodeName::as_str);
@@ -124,6 +125,7 @@ impl Target {
             let config = DaemonConfig {
                 cert: filled(&config.cert, first, short),
                 key: filled(&config.key, first, short),
+                command: config.command.iter().map(|word| word.replace("%n", first)).collect(),
                 ..config.clone()
             };
             Self { daemon, place: Place::of(&member.host), config, nodes }
@@ -186,4 +188,43 @@ fn named_by_slurm(admin: &Admin, daemon: Daemon) -> Option<(PathBuf, PathBuf)> {
 fn filled(path: &Path, node: &str, short: &str) -> PathBuf {
     let Some(text) = path.to_str() else { return path.to_owned() };
     text.replace("%n", node).replace("%h", short).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use site::config::{ConfigFile, ControllerConfig};
+
+    use super::*;
+    use crate::slurm_conf::SlurmConf;
+
+    fn slurmds(slurm: &str, section: &str) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("slurm.conf");
+        fs::write(&path, slurm).unwrap();
+        let section = format!("[daemons.slurmd]\n{section}");
+        let config = ConfigFile::parse(&folder.path().join("c.toml"), section.as_bytes()).unwrap();
+        let controller = ControllerConfig::read(&config).unwrap();
+        let admin = Admin { config, controller, slurm: SlurmConf::load_from(&path).unwrap() };
+        let targets = Target::of_daemon(&admin, &Members::of(&admin).unwrap(), Daemon::Slurmd).unwrap();
+        let shown = |target: &Target| {
+            let (cert, command) = (target.config.cert.display(), target.config.command.join(" "));
+            format!("{} {cert} {command}", target.place.host())
+        };
+        targets.iter().map(shown).collect()
+    }
+
+    #[test]
+    fn each_slurmd_of_a_host_has_its_own_files_and_command_where_the_config_tells_them_apart() {
+        let two = "NodeName=n[1-2] NodeHostname=h9\n";
+        let apart = "cert = \"/e/%n.pem\"\nkey = \"/e/%n.key\"\ncommand = [\"systemctl\", \"restart\", \"slurmd@%n\"]\n";
+        let own = [
+            "h9 /e/n1.pem systemctl restart slurmd@n1".to_owned(),
+            "h9 /e/n2.pem systemctl restart slurmd@n2".to_owned(),
+        ];
+        assert_eq!(slurmds(two, apart), own);
+        let shared = "cert = \"/e/%h.pem\"\nkey = \"/e/%h.key\"\ncommand = [\"rc-service\", \"slurmd\", \"restart\"]\n";
+        assert_eq!(slurmds(two, shared), ["h9 /e/h9.pem rc-service slurmd restart"]);
+    }
 }
