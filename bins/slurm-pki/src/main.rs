@@ -18,7 +18,6 @@ mod demo;
 #[cfg(test)]
 mod documented;
 mod exit;
-#[allow(dead_code, unused_imports, reason = "commands that reach other hosts follow")]
 mod fleet;
 mod global;
 mod handshake;
@@ -29,16 +28,13 @@ mod interrupt;
 mod key_type;
 mod ledger;
 mod making;
-#[allow(dead_code, reason = "commands that reach other hosts follow")]
 mod members;
 mod metrics;
 mod moment;
 mod node;
-#[allow(dead_code, reason = "commands that reach other hosts follow")]
 mod node_line;
 mod parameters;
 mod point;
-#[allow(dead_code, reason = "commands that look at daemons follow")]
 mod probe;
 mod programs;
 mod rehearse;
@@ -51,7 +47,6 @@ mod slurm_lines;
 mod slurm_plugins;
 mod slurm_run;
 mod status;
-#[allow(dead_code, reason = "commands that reach other hosts follow")]
 mod timed;
 
 use std::process::ExitCode;

@@ -149,6 +149,15 @@ pub(crate) fn is_static(daemon: Daemon) -> bool {
     matches!(daemon, Daemon::Slurmd | Daemon::Sackd)
 }
 
+/// The command that makes a pair of this host anew, whoever made the old one.
+pub(crate) fn anew(daemon: Daemon) -> String {
+    let short = daemon.short();
+    match is_static(daemon) {
+        true => format!("slurm-pki cert renew {short} --force"),
+        false => format!("slurm-pki cert issue {short} --force"),
+    }
+}
+
 fn role(daemon: Daemon) -> Role {
     match daemon {
         Daemon::Ctld => Role::Ctld,

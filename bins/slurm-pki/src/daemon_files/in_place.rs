@@ -22,7 +22,7 @@ use site::file::{self, NewFile};
 use super::{CERT, DaemonFiles, KEY, KEY_MODE, Looks, Pair, Standing, folder_of, is_foreign, loads};
 use crate::admin::{Admin, caller, refuse_links_of_others};
 use crate::advice::{Advice, Advise as _};
-use crate::cert::target::Target;
+use crate::cert::target::{Target, anew};
 use crate::dated_copy;
 use crate::global::Global;
 use crate::report;
@@ -156,7 +156,7 @@ impl DaemonFiles {
         let daemon = self.daemon;
         Advice::new(
             format!("neither the old nor the new pair of {daemon} loads any more"),
-            format!("make a new one, with links: slurm-pki cert issue {} --force", daemon.short()),
+            format!("make a new one: {}", anew(daemon)),
         )
         .into()
     }

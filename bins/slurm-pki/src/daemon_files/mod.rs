@@ -30,6 +30,7 @@ use site::random;
 
 use crate::admin::refuse_links_of_others;
 use crate::advice::{Advice, Advise as _};
+use crate::cert::target::anew;
 use crate::dated_copy;
 use crate::global::Global;
 use crate::making::Making;
@@ -229,7 +230,7 @@ impl DaemonFiles {
         if !self.loads_as(number) {
             return Err(Advice::new(
                 format!("the former pair in {} does not load", self.numbered(number).display()),
-                format!("make a new one: slurm-pki cert issue {} --force", self.daemon.short()),
+                format!("make a new one: {}", anew(self.daemon)),
             )
             .into());
         }

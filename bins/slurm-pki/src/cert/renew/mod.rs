@@ -24,7 +24,7 @@ use self::outcome::{Outcome, Word};
 use self::work::Work;
 use super::facts::Trusted;
 use super::issue::Which;
-use super::target::{Place, Target};
+use super::target::{Place, Target, is_static};
 use crate::activation::{self, How, Wish};
 use crate::admin::Admin;
 use crate::advice::{Advice, Advise as _};
@@ -142,11 +142,12 @@ impl Renew {
         let all = Target::all(admin, members)?;
         if let Some(unknown) = named.iter().find(|daemon| !all.iter().any(|target| target.daemon == **daemon))
         {
-            return Err(Advice::new(
-                format!("no pair of {unknown} is kept here"),
-                format!("make its first one: slurm-pki cert issue {}", unknown.short()),
-            )
-            .into());
+            let short = unknown.short();
+            let hint = match is_static(*unknown) {
+                true => format!("a section [daemons.{short}] in the config has the pairs of its hosts kept"),
+                false => format!("make its first one: slurm-pki cert issue {short}"),
+            };
+            return Err(Advice::new(format!("no pair of {unknown} is kept here"), hint).into());
         }
         Ok(all.into_iter().filter(|target| named.is_empty() || named.contains(&target.daemon)).collect())
     }
