@@ -161,8 +161,10 @@ fn whoever_has_got_what_after_each_step_shakes_hands_with_all_others() {
     cluster.run("ca rollover switch");
     let (switched, ctld) = (cluster.pair("n1"), cluster.slurmctlds_pair());
     all_shake_hands("switched again", &[old, &both], &[&aborted, &switched, &ctld]);
-    let _daemons: Vec<_> = [("slurmctld", &ctld), ("n1", &switched), ("n2", &switched), ("n3", &switched)]
+    let nodes = NODES.map(|node| (node, cluster.pair(node)));
+    let _daemons: Vec<_> = [("slurmctld", &ctld)]
         .into_iter()
+        .chain(nodes.iter().map(|(node, pair)| (*node, pair)))
         .map(|(name, pair)| cluster.start(name, pair, &both))
         .collect();
     cluster.run("ca rollover finish --yes");

@@ -23,7 +23,9 @@ fn bounds() -> Vec<String> {
 
 #[test]
 fn within_its_sandbox_the_renewal_rehearses_renews_and_looks_at_other_users_files() {
-    let site = Scratch::ready();
+    let site = Scratch::new();
+    site.slurm_conf("SlurmctldHost=localhost\n");
+    site.init(&[]);
     let config = format!("{}\n[daemons.ctld]\n", site.read("slurm-pki.toml"));
     site.write("slurm-pki.toml", &config, 0o644);
     for args in [&["rehearse"][..], &["cert", "renew", "--force"], &["cert", "list"]] {

@@ -100,6 +100,11 @@ pub(crate) const TESTS: &[Tool] = &[
         purpose: "reads metrics and alerts (Prometheus itself need not run)",
     },
     program("unshare", "util-linux", "makes hosts of one machine"),
+];
+
+/// What the step `fleet` needs.
+pub(crate) const FLEET: &[Tool] = &[
+    program("unshare", "util-linux", "makes hosts of one machine"),
     program("sshd", "openssh-server", "is the hosts that the tests reach"),
     Tool {
         name: "ssh",

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 
 use crate::prerequisites;
 use crate::programs;
-use crate::workspace::{Workspace, run};
+use crate::workspace::{self, Workspace, run};
 
 /// An installed Slurm to take instead of Debian's.
 const PREFIX: &str = "SLURM_PREFIX";
@@ -15,7 +15,7 @@ pub(crate) fn obstacle() -> Option<String> {
     if std::env::var_os(PREFIX).is_none() {
         tools.extend(prerequisites::SLURM_ROOT);
     }
-    if !is_root() {
+    if !workspace::is_root() {
         return Some("the real Slurm: only root can make namespaces and a root with Slurm in it".into());
     }
     let missing = prerequisites::missing(&tools);
@@ -34,10 +34,4 @@ pub(crate) fn test(workspace: &Workspace) -> Result<()> {
     let mut cargo = workspace.cargo();
     cargo.args(["run", "--locked", "--quiet", "--package", "slurm-suite"]);
     run(cargo.env("SLURM_PKI_PROGRAMS", programs::folder(workspace)))
-}
-
-/// The owner of the folder that every process has of itself.
-fn is_root() -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }

@@ -8,7 +8,7 @@ use anyhow::Result;
 use crate::prerequisites::{self, Tool};
 use crate::report::{Line, Report, Verdict};
 use crate::test_options::TestOptions;
-use crate::workspace::{Workspace, run};
+use crate::workspace::{Workspace, is_root, run};
 use crate::{linkage, programs, rust_version, slurm, terminal};
 
 /// One step.
@@ -43,6 +43,7 @@ pub(crate) const STEPS: &[Step] = &[
         needs: &[prerequisites::BUILD, prerequisites::TESTS],
         what: tests,
     },
+    Step { name: "fleet", after_build: true, needs: &[prerequisites::BUILD], what: fleet },
     Step { name: "slurm", after_build: true, needs: &[prerequisites::BUILD], what: real_slurm },
 ];
 
@@ -98,9 +99,9 @@ fn format(workspace: &Workspace) -> Result<Verdict> {
 }
 
 fn lint(workspace: &Workspace) -> Result<Verdict> {
-    let arguments =
-        ["clippy", "--locked", "--workspace", "--all-targets", "--keep-going", "--", "-D", "warnings"];
-    run(workspace.cargo().args(arguments))?;
+    let mut cargo = workspace.cargo();
+    cargo.args(["clippy", "--locked", "--workspace", "--all-targets", "--features", "tests/hosts"]);
+    run(cargo.args(["--keep-going", "--", "-D", "warnings"]))?;
     Ok(Verdict::Passed)
 }
 
@@ -141,6 +142,21 @@ fn tests(workspace: &Workspace) -> Result<Verdict> {
     cargo.env("SLURM_PKI_PROGRAMS", programs::folder(workspace));
     cargo.env("SLURM_PKI_UNSTRIPPED", programs::unstripped_folder(workspace));
     run(&mut cargo)?;
+    Ok(Verdict::Passed)
+}
+
+/// Hosts of one machine, which only root can make: sshd in namespaces of its own, reached by the tools that sites have.
+fn fleet(workspace: &Workspace) -> Result<Verdict> {
+    if !is_root() {
+        return Ok(Verdict::Skipped("other hosts: only root can make them on one machine".into()));
+    }
+    let missing = prerequisites::missing(prerequisites::FLEET);
+    if !missing.is_empty() {
+        return Ok(Verdict::Skipped(format!("other hosts: not installed: {}", missing.join(", "))));
+    }
+    let mut cargo = workspace.cargo();
+    cargo.args(["test", "--locked", "--package", "tests", "--features", "hosts", "--test", "fleet"]);
+    run(cargo.env("SLURM_PKI_PROGRAMS", programs::folder(workspace)))?;
     Ok(Verdict::Passed)
 }
 

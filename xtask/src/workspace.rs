@@ -86,3 +86,9 @@ fn shown(command: &Command) -> String {
         std::iter::once(program).chain(command.get_args()).map(OsStr::to_string_lossy).collect();
     words.join(" ")
 }
+
+/// Whether root runs this: the owner of the folder that every process has of itself.
+pub(crate) fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
+}

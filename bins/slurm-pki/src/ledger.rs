@@ -14,6 +14,9 @@ use crate::report;
 
 /// What was issued to whom until when
 #[derive(Debug, Subcommand)]
+#[command(after_help = "Examples:
+  slurm-pki ledger list --since 24h
+  slurm-pki ledger show n7")]
 pub(crate) enum LedgerCommand {
     /// Every certificate, oldest first
     List(List),

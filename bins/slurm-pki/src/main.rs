@@ -15,8 +15,9 @@ mod conf;
 mod daemon_files;
 mod dated_copy;
 mod demo;
+#[cfg(test)]
+mod documented;
 mod exit;
-#[allow(dead_code, unused_imports, reason = "commands that reach other hosts follow")]
 mod fleet;
 mod global;
 mod handshake;
@@ -27,27 +28,25 @@ mod interrupt;
 mod key_type;
 mod ledger;
 mod making;
-#[allow(dead_code, reason = "commands that reach other hosts follow")]
 mod members;
 mod metrics;
 mod moment;
 mod node;
-#[allow(dead_code, reason = "commands that reach other hosts follow")]
 mod node_line;
 mod parameters;
 mod point;
-#[allow(dead_code, reason = "commands that look at daemons follow")]
 mod probe;
 mod programs;
 mod rehearse;
+mod renewal_period;
 mod report;
 mod slurm_command;
 mod slurm_conf;
 mod slurm_files;
 mod slurm_lines;
+mod slurm_plugins;
 mod slurm_run;
 mod status;
-#[allow(dead_code, reason = "commands that reach other hosts follow")]
 mod timed;
 mod vault;
 

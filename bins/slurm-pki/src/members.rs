@@ -45,7 +45,7 @@ pub(crate) struct Member {
 }
 
 /// All of them, in the order of their names.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Members(Vec<Member>);
 
 impl Members {

@@ -9,6 +9,10 @@ use crate::slurm_lines::Word;
 /// Where Debian's and EL's packages have it; `SLURM_CONF` comes first, as in Slurm.
 const DEFAULT_PATH: &str = "/etc/slurm/slurm.conf";
 
+/// Slurm's defaults (slurm.conf(5), slurmdbd.conf(5)).
+const SLURMCTLD_PORT: &str = "6817";
+const DBD_PORT: &str = "6819";
+
 /// The keys of a slurm.conf, Include followed. Keys count without regard to case; of a key that stands
 /// twice the last value counts, but every SlurmctldHost is kept.
 #[derive(Debug)]
@@ -83,6 +87,18 @@ impl SlurmConf {
         self.addresses.get(host).map(String::as_str)
     }
 
+    /// slurmctld's port: the first of a range, for it listens on all of them.
+    pub(crate) fn slurmctld_port(&self) -> &str {
+        let ports = self.get("SlurmctldPort").unwrap_or(SLURMCTLD_PORT);
+        ports.split('-').next().unwrap_or(ports)
+    }
+
+    /// slurmdbd's port: slurmdbd.conf knows better than this file, and need not be here.
+    pub(crate) fn slurmdbd_port<'a>(&'a self, slurmdbd_conf: Option<&'a Self>) -> &'a str {
+        let own = slurmdbd_conf.and_then(|conf| conf.get("DbdPort"));
+        own.or(self.get("AccountingStoragePort")).unwrap_or(DBD_PORT)
+    }
+
     /// The NodeName lines: what they mean stands in [`crate::node_line`].
     pub(crate) fn node_lines(&self) -> &[Vec<Word>] {
         &self.node_lines
@@ -117,6 +133,7 @@ mod tests {
         assert_eq!(conf.get("StateSaveLocation"), Some("/var/spool"));
         assert_eq!(conf.controllers(), ["h1", "h2"]);
         assert_eq!((conf.controller_address("h1"), conf.controller_address("h2")), (Some("10.0.0.1"), None));
+        assert_eq!((conf.slurmctld_port(), conf.slurmdbd_port(None)), ("6817", "6819"));
     }
 
     #[test]

@@ -22,6 +22,9 @@ const GRACE: Duration = Duration::from_millis(200);
 /// What is read at once.
 const PIECE: usize = 4096;
 
+/// So many pieces are in a pipe when its last writer ends: sixteen, and a megabyte where somebody made it larger.
+const LEFT_BEHIND: usize = 256;
+
 /// As long as most outputs are.
 const FIRST_ROOM: usize = 8192;
 
@@ -73,16 +76,24 @@ fn watch(mut child: Child, pipe: &PipeReader, deadline: Instant, room: usize) ->
     let (mut open, mut nap) = (true, Duration::from_millis(1));
     let status = loop {
         let ended = child.try_wait().ok().flatten();
-        // Once more after the end, for what it left in the pipe.
-        while open && is_readable(pipe, if ended.is_some() { Duration::ZERO } else { NAP }) {
-            open = take(pipe, &mut output, room);
-        }
-        if ended.is_some() || interrupt::came() || Instant::now() >= deadline {
+        if ended.is_some() {
+            // What it left in the pipe, and no more: somebody that it started may go on writing without end.
+            for _ in 0..LEFT_BEHIND {
+                if !(open && is_readable(pipe, Duration::ZERO)) {
+                    break;
+                }
+                open = take(pipe, &mut output, room);
+            }
             break ended;
+        }
+        if interrupt::came() || Instant::now() >= deadline {
+            break None;
         }
         if !open {
             sleep(nap);
             nap = NAP.min(nap * 2);
+        } else if is_readable(pipe, NAP) {
+            open = take(pipe, &mut output, room);
         }
     };
     if status.is_none() {
@@ -172,6 +183,17 @@ mod tests {
             sleep(NAP);
             false
         }));
+    }
+
+    #[test]
+    fn output_without_end_does_not_outlast_the_limit() {
+        let (began, limit) = (Instant::now(), Duration::from_millis(300));
+        let ended = sh("yes", limit, 100);
+        assert!(ended.status.is_none() && ended.output.expose().len() == 100);
+        // What is left behind goes on writing: its starter's end is the end all the same.
+        let ended = sh("yes & echo $! >&2", SECONDS, 0);
+        assert!(ended.succeeded());
+        assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     }
 
     #[test]

@@ -39,7 +39,19 @@ impl Keep {
 /// # Errors
 /// When it cannot be read, is longer, or others could have read or changed it.
 pub fn read(path: &Path, keep: Keep, limit: usize) -> Result<Secret, Error> {
-    let file = open(path)?;
+    read_checked(path, open(path)?, keep, limit)
+}
+
+/// As [`read`], where a symlink is an error: in a folder of SlurmUser's it could lead root to a secret of root's, which
+/// would then be written where SlurmUser reads it.
+///
+/// # Errors
+/// As [`read`], and when it is a link.
+pub fn read_itself(path: &Path, keep: Keep, limit: usize) -> Result<Secret, Error> {
+    read_checked(path, open_with(path, OFlags::NOFOLLOW)?, keep, limit)
+}
+
+fn read_checked(path: &Path, file: File, keep: Keep, limit: usize) -> Result<Secret, Error> {
     let metadata = file.metadata().map_err(Error::read(path))?;
     check(path, &metadata, keep)?;
     check_folder(path)?;
@@ -143,7 +155,11 @@ fn give(path: &Path, file: &File, metadata: &fs::Metadata, owner: Owner) -> Resu
 
 /// `O_NONBLOCK`, so that a FIFO in the file's place cannot hold us for five seconds.
 fn open(path: &Path) -> Result<File, Error> {
-    let flags = OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    open_with(path, OFlags::empty())
+}
+
+fn open_with(path: &Path, more: OFlags) -> Result<File, Error> {
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC | more;
     OpenOptions::new()
         .read(true)
         .custom_flags(flags.bits().cast_signed())

@@ -1,9 +1,17 @@
 //! A daemon, or its command, that does not do what it should.
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::scene::Scene;
+use crate::scratch::caller;
+
+/// A user who is not SlurmUser.
+const STRANGER: u32 = 65_533;
 
 #[test]
 fn a_daemon_that_dies_with_its_new_pair_gets_the_former_one_back() {
@@ -83,6 +91,40 @@ fn a_daemon_that_is_down_is_started_only_by_name() {
     assert_eq!(scene.restarts().len(), 0);
     scene.activate(&["ctld"]).done("serves its new certificate");
     assert_eq!(scene.serves("ctld"), Some(new));
+}
+
+/// Slurm's ports are anybody's while the daemon is down.
+#[test]
+fn a_user_who_answers_in_its_place_does_not_have_a_daemon_started() {
+    if caller() != 0 {
+        return;
+    }
+    let scene = Scene::new();
+    let (_, new) = scene.stage("ctld");
+    scene.make_third();
+    scene.stop("ctld");
+    let intruder = tempfile::tempdir().unwrap();
+    for name in ["third.pem", "third_key.pem"] {
+        let path = intruder.path().join(name);
+        fs::copy(scene.site.path(name), &path).unwrap();
+        chown(&path, Some(STRANGER), None).unwrap();
+    }
+    fs::set_permissions(intruder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let mut server = Command::new("openssl")
+        .args(["s_server", "-www", "-quiet", "-cert", "third.pem", "-key", "third_key.pem", "-accept"])
+        .arg(scene.site.read("ctld.at"))
+        .current_dir(intruder.path())
+        .uid(STRANGER)
+        .spawn()
+        .unwrap();
+    while scene.serves("ctld").is_none() {
+        sleep(Duration::from_millis(50));
+    }
+    let said = scene.activate(&[]);
+    server.kill().unwrap();
+    server.wait().unwrap();
+    said.failed("who answers at its port is not the daemon, but a program of");
+    assert_eq!((scene.restarts().len(), scene.on_disk("ctld")), (0, new));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::scratch::Scratch;
 use crate::site::{files, with_text};
 
 const ENABLE: [&str; 3] = ["conf", "enable", "--yes"];
+const DISABLE: [&str; 3] = ["conf", "disable", "--yes"];
 
 /// Hosts that a tool reaches by running everything here, but n9, which is dead.
 fn site() -> Scratch {
@@ -133,6 +134,20 @@ fn a_host_without_the_programs_is_named() {
     });
 }
 
+/// There, and for another kind of machine.
+#[test]
+fn programs_that_do_not_run_are_named() {
+    apart!({
+        let site = site();
+        let programs = for_everybody(&site);
+        site.write("programs/keygen", "#!/nowhere/ld.so\n", 0o755);
+        let before = files(&site);
+        let said = site.refused(&[&ENABLE[..], &["--programs", &programs]].concat());
+        assert!(said.contains(&format!("{programs}/keygen does not run")), "{said}");
+        assert_eq!(files(&site), before);
+    });
+}
+
 #[test]
 fn a_dead_host_refuses_until_it_is_left_out_by_name() {
     apart!({
@@ -141,6 +156,48 @@ fn a_dead_host_refuses_until_it_is_left_out_by_name() {
         refused(&site, "failed on 1 of 5 hosts: n9");
         site.done(&[&ENABLE[..], &["--skip", "n9"]].concat());
         assert!(site.read("slurm.conf").contains("TLSType=tls/s2n"));
+    });
+}
+
+/// On n2 a slurmd is up while it is asked; n1 is asked before it or after, and is another host.
+#[test]
+fn a_daemon_that_is_up_on_another_host_refuses_both() {
+    apart!({
+        let site = site();
+        site.done(&ENABLE);
+        fs::create_dir(site.path("sbin")).unwrap();
+        let slurmd = site.path("sbin/slurmd");
+        assert!(Command::new("cp").arg("/bin/sleep").arg(&slurmd).status().unwrap().success());
+        let reach = format!(
+            "#!/bin/sh\n[ $1 = n2 ] || exec sh -c \"$2\"\n{0} 60 >/dev/null 2>&1 &\npid=$!\nsleep 0.2\nsh -c \"$2\"\n\
+             code=$?\nkill $pid\nwait $pid\nexit $code\n",
+            slurmd.display()
+        );
+        site.write("reach", &reach, 0o755);
+        let config = site.read("slurm-pki.toml").replace("[fleet]\n", "[fleet]\nparallel = 1\n");
+        site.write("slurm-pki.toml", &config, 0o644);
+        let enabled = files(&site);
+        let said = site.refused(&DISABLE);
+        assert!(said.contains("error: Slurm's daemons are up on n2: TLS cannot be turned"), "{said}");
+        assert_eq!(files(&site), enabled);
+        site.done(&["conf", "disable", "--yes", "--prepare"]);
+        let (_, said) = site.done(&["conf", "disable", "--yes", "--offline"]);
+        assert!(said.contains("not checked (--offline): that no daemon is up"), "{said}");
+        refused(&site, "warning: n2: slurmd is up");
+    });
+}
+
+/// The way back must not need hosts that are gone.
+#[test]
+fn hosts_that_do_not_answer_are_named_and_do_not_keep_tls_on() {
+    apart!({
+        let site = site();
+        let before = files(&site);
+        site.done(&ENABLE);
+        site.write("slurm-pki.toml", &site.read("slurm-pki.toml").replace("db1", "n9"), 0o644);
+        let (_, said) = site.done(&DISABLE);
+        assert!(said.contains("not checked: whether a Slurm daemon is up on cloud1,n9"), "{said}");
+        assert_eq!(files(&site), before);
     });
 }
 

@@ -12,7 +12,7 @@ use crate::scratch::Scratch;
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
 pub(crate) const ENABLE: [&str; 4] = ["conf", "enable", "--yes", "--offline"];
-pub(crate) const DISABLE: [&str; 3] = ["conf", "disable", "--yes"];
+pub(crate) const DISABLE: [&str; 4] = ["conf", "disable", "--yes", "--offline"];
 
 const DBD: &str = "# accounting\nDbdHost=db1\nStoragePass=not-to-be-shown\nSlurmUser=slurm";
 

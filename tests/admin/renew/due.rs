@@ -155,6 +155,29 @@ fn a_pair_from_the_future_is_renewed() {
 }
 
 #[test]
+fn a_clock_that_is_far_behind_is_said_and_the_pair_stays() {
+    let site = due();
+    let (root, key) = new_ca("Old CA", now().plus(DAY), now().plus(900 * DAY));
+    overwrite(&site, "ca_cert.pem", &root);
+    overwrite(&site, "state/ca/ca_key.pem", std::str::from_utf8(&key).unwrap());
+    let before = files(&site);
+    let said = site.refused(&["cert", "renew"]);
+    assert!(said.contains("begins only at") && said.contains("set this host's clock"), "{said}");
+    assert_eq!(files(&site), before);
+}
+
+#[test]
+fn a_slip_in_slurm_conf_is_a_failure_that_keeps_no_pair_of_this_host_from_being_renewed() {
+    let site = due();
+    site.slurm_conf("SlurmctldHost=localhost\nNodeName=n[1-\n");
+    let old = site.read("ctld_cert.pem");
+    let output = site.run(&["cert", "renew"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_ne!(site.read("ctld_cert.pem"), old);
+    site.assert_pair("ctld_cert.pem", "ctld_cert_key.pem");
+}
+
+#[test]
 fn a_dry_run_says_what_is_due_and_changes_nothing_at_all() {
     let site = due();
     let before = site.everything();
@@ -187,9 +210,9 @@ fn static_pairs_of_this_host_are_renewed_where_slurm_conf_names_them() {
         "SlurmctldHost=localhost\nNodeName=n7 NodeHostname=localhost\n\
          TLSParameters=slurmd_cert_file={cert},slurmd_cert_key_file={key}\n"
     ));
-    site.done(&["cert", "issue", "slurmd", "n7", "--out", &site.text_path("pairs")]);
-    std::fs::copy(site.path("pairs/n7/slurmd_cert.pem"), &cert).unwrap();
-    std::fs::copy(site.path("pairs/n7/slurmd_cert_key.pem"), &key).unwrap();
+    site.done(&["cert", "issue", "sackd", "n7", "--out", &site.text_path("pairs")]);
+    std::fs::copy(site.path("pairs/n7/sackd_cert.pem"), &cert).unwrap();
+    std::fs::copy(site.path("pairs/n7/sackd_cert_key.pem"), &key).unwrap();
     let before = site.read("n_cert.pem");
     site.done(&["cert", "renew", "slurmd", "--force"]);
     assert_ne!(site.read("n_cert.pem"), before);
@@ -197,4 +220,45 @@ fn static_pairs_of_this_host_are_renewed_where_slurm_conf_names_them() {
     site.assert_file("n_key.pem", 0o600, caller());
     assert_eq!(openssl::subject_of_certificate(&site.read("n_cert.pem")), "CN=n7");
     assert_loads(&site);
+}
+
+/// `%n` in the names of their files: neither gets the other's certificate, now or as its former one.
+#[test]
+fn two_slurmds_of_one_host_keep_pairs_of_their_own() {
+    let site = here(Scratch::ready());
+    site.slurm_conf("SlurmctldHost=localhost\nNodeName=n[1-2] NodeHostname=localhost\n");
+    let (cert, key) = (site.text_path("%n_cert.pem"), site.text_path("%n_key.pem"));
+    let owner = caller();
+    configure(&site, &format!("[daemons.slurmd]\nowner = \"{owner}\"\ncert = \"{cert}\"\nkey = \"{key}\"\n"));
+    for _ in 0..2 {
+        site.done(&["cert", "renew", "slurmd", "--force"]);
+        for node in ["n1", "n2"] {
+            site.assert_pair(&format!("{node}_cert.pem"), &format!("{node}_key.pem"));
+            let cert = site.read(&format!("{node}_cert.pem"));
+            assert_eq!(openssl::subject_of_certificate(&cert), format!("CN={node}"));
+            let former = site.read(&format!(".slurm-pki/slurmd-{node}_cert/1/cert.pem"));
+            assert_eq!(openssl::subject_of_certificate(&former), format!("CN={node}"));
+        }
+    }
+    let listed = site.json(&["cert", "list"], "slurm-pki.cert.list.v1");
+    let files = listed.as_array().unwrap().iter().filter(|facts| facts["section"] == "slurmd");
+    let files: Vec<_> = files.map(|facts| facts["cert"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(files, [site.text_path("n1_cert.pem"), site.text_path("n2_cert.pem")]);
+    let (metrics, _) = site.done(&["metrics"]);
+    let series = metrics.lines().filter_map(|line| line.rsplit_once(' ')).map(|(series, _)| series);
+    let series: Vec<_> = series.filter(|series| series.contains("slurmd")).collect();
+    let different: std::collections::BTreeSet<_> = series.iter().collect();
+    assert!(series.len() > 10 && different.len() == series.len(), "{series:?}");
+}
+
+#[test]
+fn a_file_is_never_called_by_a_place_that_nobody_fills() {
+    let site = here(Scratch::ready());
+    let (cert, key) = (site.text_path("%n_cert.pem"), site.text_path("%n_key.pem"));
+    configure(&site, &format!("[daemons.slurmd]\ncert = \"{cert}\"\nkey = \"{key}\"\n"));
+    site.slurm_conf("SlurmctldHost=localhost\n");
+    site.done(&["cert", "renew"]);
+    site.slurm_conf("SlurmctldHost=localhost\nNodeName=n[1-\n");
+    site.refused(&["cert", "renew"]);
+    assert!(!site.path("%n_cert.pem").exists() && !site.path(".slurm-pki/slurmd-%n_cert").exists());
 }

@@ -59,6 +59,26 @@ fn a_link_of_the_sites_stays_and_what_it_leads_to_is_renewed() {
     site.assert_pair("web/ctld_cert.pem", "web/ctld_cert_key.pem");
 }
 
+/// Whoever owns the folder could exchange the link while root looks at it.
+#[test]
+fn a_link_in_a_folder_of_somebody_elses_is_not_followed() {
+    let site = foreign();
+    fs::create_dir(site.path("web")).unwrap();
+    for name in ["ctld_cert.pem", "ctld_cert_key.pem"] {
+        fs::rename(site.path(name), site.path("web").join(name)).unwrap();
+        std::os::unix::fs::symlink(site.path("web").join(name), site.path(name)).unwrap();
+    }
+    let before = site.read("web/ctld_cert.pem");
+    let given = std::os::unix::fs::chown(site.path(""), Some(65_534), None);
+    if caller() != 0 {
+        return assert!(given.is_err(), "only root can make a folder that is another's");
+    }
+    let said = site.refused(&RENEW);
+    assert!(said.contains("is a link in a folder that others can change"), "{said}");
+    assert_eq!(site.issued().len(), 1, "nothing is issued that cannot be installed");
+    assert_eq!(site.read("web/ctld_cert.pem"), before);
+}
+
 #[test]
 fn half_a_pair_is_kept_aside() {
     let site = foreign();

@@ -6,6 +6,7 @@
     reason = "a broken premise stops the test"
 )]
 
+mod activated;
 mod due;
 mod faults;
 mod foreign;
@@ -14,6 +15,9 @@ mod others;
 #[path = "../status/pairs.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod pairs;
+#[path = "../activation/scene.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod scene;
 #[path = "../scratch.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]
 mod scratch;

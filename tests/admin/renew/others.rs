@@ -6,9 +6,10 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 
 use support::openssl;
+use support::site::{new_ca, now};
 use tempfile::TempDir;
 
-use crate::pairs::{DAY, Pem, aged};
+use crate::pairs::{DAY, Pem, aged, named};
 use crate::scratch::{Scratch, caller};
 use crate::site::{assert_loads, configure, due, fresh};
 
@@ -238,6 +239,24 @@ fn static_pairs_of_nodes_are_renewed_where_the_config_has_a_section() {
 }
 
 #[test]
+fn two_slurmds_of_another_host_keep_pairs_of_their_own() {
+    let site = fresh();
+    let hosts = Host::all(&site, &["h2"]);
+    site.slurm_conf("SlurmctldHost=localhost\nNodeName=n[1-2] NodeHostname=h2\n");
+    let (cert, key) = (site.text_path("%n_cert.pem"), site.text_path("%n_cert_key.pem"));
+    let owner = caller();
+    configure(&site, &format!("[daemons.slurmd]\nowner = \"{owner}\"\ncert = \"{cert}\"\nkey = \"{key}\"\n"));
+    for _ in 0..2 {
+        site.done(&["cert", "renew", "slurmd", "--force"]);
+        for node in ["n1", "n2"] {
+            hosts.assert_loads("h2", node);
+            let cert = hosts.read(&format!("h2/site/{node}_cert.pem"));
+            assert_eq!(openssl::subject_of_certificate(&cert), format!("CN={node}"));
+        }
+    }
+}
+
+#[test]
 fn root_is_not_led_through_another_users_link_there() {
     let site = fresh();
     let hosts = two_controllers(&site);
@@ -250,4 +269,28 @@ fn root_is_not_led_through_another_users_link_there() {
     let said = site.refused(&["cert", "renew"]);
     assert!(said.contains("is a link there that is not root's"), "{said}");
     assert_eq!(fs::read_dir(hosts.path("h2/site/elsewhere")).unwrap().count(), 0);
+}
+
+/// Root on a node answers for its host, and could show any certificate for its own.
+#[test]
+fn a_node_is_not_given_the_names_in_a_certificate_that_is_not_its_own() {
+    let site = fresh();
+    let hosts = Host::all(&site, &["n1", "n2", "n3", "n4"]);
+    site.slurm_conf("SlurmctldHost=localhost\nNodeName=n[1-4]\n");
+    let (root, key) = (site.read("ca_cert.pem"), site.read("state/ca/ca_key.pem"));
+    let (other, other_key) = new_ca("c1 Slurm CA", now().minus(200 * DAY), now().plus(100 * DAY));
+    let other = (other.as_str(), std::str::from_utf8(&other_key).unwrap());
+    let (due, over) = (now().minus(90 * DAY), now().minus(110 * DAY));
+    hosts.put("n1", "slurmd", &named((&root, &key), "slurmctld", "of-slurmctld", due));
+    hosts.put("n2", "slurmd", &named(other, "n2", "of-anybody", due));
+    hosts.put("n3", "slurmd", &named((&root, &key), "n3", "given-by-hand", due));
+    hosts.put("n4", "slurmd", &named((&root, &key), "n4", "given-by-hand", over));
+    configure(&site, &format!("[daemons.slurmd]\nowner = \"{}\"\n", caller()));
+    site.done(&["cert", "renew"]);
+    let names = |node: &str| {
+        let text = openssl::certificate_text(&hosts.read(&format!("{node}/site/slurmd_cert.pem")));
+        text.lines().find(|line| line.contains("DNS:")).unwrap().trim().to_owned()
+    };
+    let all = ["n1", "n2", "n3", "n4"].map(names);
+    assert_eq!(all, ["DNS:n1", "DNS:n2", "DNS:n3, DNS:given-by-hand", "DNS:n4, DNS:given-by-hand"]);
 }

@@ -69,6 +69,16 @@ fn whoever_serves_the_old_cas_certificate_is_named() {
     site.refused("a certificate of the old CA is served");
 }
 
+/// Root on n1, who takes n2's address too, speaks for n1 alone.
+#[test]
+fn nobody_shows_it_for_another() {
+    let site = Switched::new();
+    let _n1 = site.n1();
+    let [(cert, key), _] = &site.new;
+    let _n2 = Server::start(site.cluster.ports[2], cert, key, &site.both);
+    site.refused("somebody else's certificate is served");
+}
+
 #[test]
 fn silence_is_not_a_proof_and_other_words_than_tls_are_none() {
     let site = Switched::new();

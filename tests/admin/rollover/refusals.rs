@@ -1,6 +1,7 @@
 //! What is refused, with everything left as it was.
 
 use std::fs::{self, OpenOptions};
+use std::os::unix::fs::{PermissionsExt as _, lchown, symlink};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use support::programs::program;
 use support::site::{new_ca, now};
 
 use crate::cluster::{Cluster, accepted, words};
+use crate::scratch::caller;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -172,4 +174,37 @@ fn files_that_somebody_exchanged_are_not_used() {
         fs::set_permissions(&path, mode).unwrap();
     }
     cluster.rollover("switch");
+}
+
+/// SlurmUser owns the folders in which all of this lies, and could put links to what only root reads in its way.
+#[test]
+fn a_link_of_slurm_users_gives_him_no_key_of_roots() {
+    if caller() != 0 {
+        return;
+    }
+    let cluster = Cluster::new();
+    let (_, key) = new_ca("somebody's", now().minus(DAY), now().plus(DAY));
+    let of_root = tempfile::tempdir().unwrap();
+    let secret = of_root.path().join("host_key.pem");
+    fs::write(&secret, &key).unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o400)).unwrap();
+    let put_link = |name: &str| {
+        let path = cluster.site.path(name);
+        fs::remove_file(&path).unwrap();
+        symlink(&secret, &path).unwrap();
+        lchown(&path, Some(cluster.site.slurm_user.1), None).unwrap();
+    };
+    cluster.rollover("begin --no-push");
+    let begun = cluster.save();
+    put_link("state/ca/ca_key.pem");
+    refused_and_nothing_changed(&cluster, "switch", "is a link that is not root's");
+    for name in ["new_key.pem", "new_root.pem", "cross.pem", "old_ca_cert.pem"] {
+        cluster.restore(&begun);
+        put_link(&format!("state/ca/rollover/{name}"));
+        refused_and_nothing_changed(&cluster, "switch", "is a link that is not root's");
+    }
+    cluster.restore(&begun);
+    cluster.rollover("switch");
+    put_link("state/ca/rollover/old_key.pem");
+    refused_and_nothing_changed(&cluster, "abort", "is a link that is not root's");
 }

@@ -52,11 +52,16 @@ fn signed_by(root: &str, ca_key: &str, age: Duration) -> Pem {
 }
 
 fn signed_at(root: &str, ca_key: &str, begins: UnixTime) -> Pem {
+    named((root, ca_key), "slurmctld", "h1", begins)
+}
+
+/// A pair with any name, by a CA with this certificate and key: a life of 100 days.
+pub(crate) fn named((root, ca_key): (&str, &str), common_name: &str, host: &str, begins: UnixTime) -> Pem {
     let certificates = CaCertificates::from_pem(root.as_bytes(), None).unwrap();
     let ca = LocalCa::new(certificates, PrivateKey::from_pem(ca_key.as_bytes()).unwrap()).unwrap();
     let key = PrivateKey::generate(KeyKind::P256).unwrap();
-    let (names, public) = (vec!["h1".into()], key.public().unwrap());
-    let plan = Plan::for_daemon("slurmctld", names, public, &[], 100 * DAY, Duration::ZERO, begins);
+    let (names, public) = (vec![host.into()], key.public().unwrap());
+    let plan = Plan::for_daemon(common_name, names, public, &[], 100 * DAY, Duration::ZERO, begins);
     let certificate = ca.issue(&plan, Serial::new(random()), begins).unwrap();
     let key = String::from_utf8(key.to_pem().expose().to_vec()).unwrap();
     Pem { cert: certificate.to_pem().to_owned(), key }

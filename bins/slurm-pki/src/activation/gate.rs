@@ -6,12 +6,13 @@
 use pki::name::NodeName;
 use pki::time::UnixTime;
 
-use super::renewals::{self, Shown};
+use super::renewals::Shown;
 use crate::admin::Admin;
 use crate::advice::Advice;
 use crate::global::Global;
 use crate::hostlist;
 use crate::node::scontrol;
+use crate::renewal_period::RenewalPeriod;
 use crate::{rehearse, report};
 
 /// Nothing, when things may be restarted. `useless`: whether slurmctld is to be restarted and is down already, or serves
@@ -77,7 +78,10 @@ fn nodes_renew(
     now: UnixTime,
     not_these: &[NodeName],
 ) -> Result<(), Refusal> {
-    let period = renewals::period(certmgr_parameters).map_err(Refusal::NotAsked)?;
+    let period = RenewalPeriod::of(certmgr_parameters);
+    let text = period.text.unwrap_or_default();
+    let meaningless = || format!("certificate_renewal_period={text} is not a number of minutes above 0");
+    let period = period.length().ok_or_else(|| Refusal::NotAsked(meaningless()))?;
     let json = scontrol::shown_nodes().map_err(|e| Refusal::NotAsked(e.to_string()))?;
     let shown = Shown::parse(&json).map_err(|e| Refusal::NotAsked(format!("scontrol's JSON: {e}")))?;
     let mut late = shown.late(period, now);

@@ -4,6 +4,7 @@
 //! look again. A daemon that does not serve the new certificate gets the former pair back and one more restart.
 
 pub(crate) mod gate;
+mod listener;
 mod marks;
 mod order;
 mod port;
@@ -25,7 +26,7 @@ use site::config::Daemon;
 use site::file::{self, make_folder};
 
 use self::marks::Marks;
-pub(crate) use self::port::Port;
+pub(crate) use self::port::{Port, by_slurm, given};
 pub(crate) use self::proof::{Answer, look as look_at};
 pub(crate) use self::renewals::Shown;
 pub(crate) use self::restart::How;
@@ -172,7 +173,13 @@ impl<'a> Scene<'a> {
         if ready.at.is_empty() {
             return Ok(self.not_provable(ready));
         }
-        match proof::look(&ready.at, &ready.wanted) {
+        let answer = proof::look(&ready.at, &ready.wanted);
+        if matches!(answer, Answer::ServesAnother(_))
+            && let Some(user) = listener::stranger(self.admin, target, &ready.at)
+        {
+            return Err(answered_by(target, &user));
+        }
+        match answer {
             Answer::ServesIt(served) => Ok(Looked::Nothing(format!(
                 "serves its certificate already ({}, until {})",
                 proof::spoken(&served),
@@ -263,6 +270,16 @@ fn unusable(target: &Target, why: &str) -> anyhow::Error {
             "see slurm-pki cert list; slurm-pki cert renew --force --only {} makes a new pair",
             target.daemon.short()
         ),
+    )
+    .into()
+}
+
+fn answered_by(target: &Target, user: &str) -> anyhow::Error {
+    Advice::new(
+        format!(
+            "{target} is not restarted: who answers at its port is not the daemon, but a program of {user}'s"
+        ),
+        "see whose it is (ss -ltnp) and end it; then start the daemon",
     )
     .into()
 }

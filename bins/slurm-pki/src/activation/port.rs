@@ -10,10 +10,6 @@ use crate::members::Members;
 use crate::probe::Address;
 use crate::slurm_conf::SlurmConf;
 
-/// Slurm's defaults (slurm.conf(5), slurmdbd.conf(5)).
-const SLURMCTLD_PORT: &str = "6817";
-const DBD_PORT: &str = "6819";
-
 /// How a daemon can be asked what it serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Port {
@@ -49,14 +45,12 @@ impl Port {
         let host = target.place.host();
         match target.daemon {
             Daemon::Ctld => {
-                let port = first(slurm.get("SlurmctldPort").unwrap_or(SLURMCTLD_PORT));
                 let named = slurm.controllers().iter().find(|named| same_host(named, &target.place));
                 let address = named.and_then(|named| slurm.controller_address(named));
-                Ok(Self::At(vec![address_of(target, address, port)?]))
+                Ok(Self::At(vec![address_of(target, address, slurm.slurmctld_port())?]))
             }
             Daemon::Dbd => {
-                let port = dbd.as_ref().and_then(|dbd| dbd.get("DbdPort"));
-                let port = port.or(slurm.get("AccountingStoragePort")).unwrap_or(DBD_PORT);
+                let port = slurm.slurmdbd_port(dbd.as_ref());
                 let address = dbd.as_ref().and_then(|dbd| dbd.get("DbdAddr"));
                 Ok(Self::At(vec![address_of(target, address.filter(|_| target.place == Place::Here), port)?]))
             }
@@ -92,7 +86,11 @@ fn of_nodes(members: &Members, nodes: &[NodeName], host: &str) -> anyhow::Result
     Ok(Port::At(addresses))
 }
 
-fn given(daemon: Daemon, probe: &str) -> anyhow::Result<Address> {
+/// What a section's `probe` says.
+///
+/// # Errors
+/// When that is no address.
+pub(crate) fn given(daemon: Daemon, probe: &str) -> anyhow::Result<Address> {
     Address::parse(probe).ok_or_else(|| {
         Advice::new(
             format!("[daemons.{}] probe = {probe:?} is not like host:port", daemon.short()),
@@ -116,19 +114,22 @@ fn address_of(target: &Target, address: Option<&str>, port: &str) -> anyhow::Res
         (Place::Here, None) => "localhost".into(),
         (Place::On(host), None) => host.clone(),
     };
+    by_slurm(target.daemon, &host, port)
+}
+
+/// What Slurm's own files say.
+///
+/// # Errors
+/// When that is no address.
+pub(crate) fn by_slurm(daemon: Daemon, host: &str, port: &str) -> anyhow::Result<Address> {
     match port.parse() {
-        Ok(port) if port != 0 && crate::members::is_host(&host) => Ok(Address { host, port }),
+        Ok(port) if port != 0 && crate::members::is_host(host) => Ok(Address { host: host.to_owned(), port }),
         _ => Err(Advice::new(
-            format!("{host}:{port} is no address that {} could answer at", target.daemon),
-            format!("mend it in Slurm's files, or set probe in [daemons.{}]", target.daemon.short()),
+            format!("{host}:{port} is no address that {daemon} could answer at"),
+            format!("mend it in Slurm's files, or set probe in [daemons.{}]", daemon.short()),
         )
         .into()),
     }
-}
-
-/// SlurmctldPort may be a range; slurmctld listens on all of it.
-fn first(ports: &str) -> &str {
-    ports.split('-').next().unwrap_or(ports)
 }
 
 fn no_slurm_conf(daemon: Daemon) -> anyhow::Error {

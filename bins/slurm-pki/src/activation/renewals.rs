@@ -5,9 +5,6 @@ use std::time::Duration;
 use pki::time::UnixTime;
 use serde::Deserialize;
 
-/// Slurm's default for certificate_renewal_period, in minutes (slurm-contract.md 1.1).
-const DEFAULT_PERIOD: u64 = 1440;
-
 /// States in which nobody can expect a node to renew anything (scontrol(1)).
 const AWAY: [&str; 7] =
     ["NOT_RESPONDING", "DOWN", "UNKNOWN", "FUTURE", "POWERED_DOWN", "POWERING_DOWN", "POWERING_UP"];
@@ -95,27 +92,6 @@ impl Number {
     }
 }
 
-/// certificate_renewal_period of CertmgrParameters, as Slurm reads it: the first one, in minutes, digits as far as they go.
-///
-/// # Errors
-/// When it means a period that Slurm cannot work with.
-pub(crate) fn period(certmgr_parameters: Option<&str>) -> Result<Duration, String> {
-    let given = certmgr_parameters
-        .unwrap_or_default()
-        .split(',')
-        .find_map(|parameter| parameter.strip_prefix("certificate_renewal_period="));
-    let minutes = match given {
-        None => DEFAULT_PERIOD,
-        Some(text) => {
-            let digits: String = text.trim_start().chars().take_while(char::is_ascii_digit).collect();
-            digits.parse().ok().filter(|minutes| (1..=u64::from(u32::MAX)).contains(minutes)).ok_or_else(
-                || format!("certificate_renewal_period={text} is not a number of minutes above 0"),
-            )?
-        }
-    };
-    Ok(Duration::from_secs(minutes * 60))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,16 +140,5 @@ mod tests {
         ];
         assert_eq!(late(&nodes), [""; 0]);
         assert!(Shown::parse(b"{}").is_err());
-    }
-
-    #[test]
-    fn the_period_is_read_as_slurm_reads_it() {
-        let minutes = |text: &str| period(Some(text)).map(|period| period.as_secs() / 60);
-        assert_eq!(period(None).unwrap(), DAY);
-        assert_eq!(minutes("sign_csr_script=/x,certificate_renewal_period=60"), Ok(60));
-        assert_eq!(minutes("certificate_renewal_period=1d,certificate_renewal_period=5"), Ok(1));
-        for bad in ["0", "-5", "soon", "99999999999999999999"] {
-            assert!(period(Some(&format!("certificate_renewal_period={bad}"))).is_err(), "{bad}");
-        }
     }
 }

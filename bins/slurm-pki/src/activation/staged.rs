@@ -95,14 +95,24 @@ pub(crate) fn put_back(global: &Global, fleet: &Fleet, target: &Target) -> Resul
             files.put_back(former).map_err(|e| e.to_string())
         }
         Place::On(host) => {
-            let script = format!("cd {}\n{PUT_BACK}", path(files.folder())?);
+            let script = format!("folder={}\n{PUT_BACK}", path(files.folder())?);
             run_on(global, fleet, "former pair", host, script).map(drop)
         }
     }
 }
 
-/// The highest number below the one that counts, as [`DaemonFiles::former`] has it, made to count by one rename.
+/// The highest number below the one that counts, as [`DaemonFiles::former`] has it, made to count by one rename. Root is led
+/// there through nobody else's links.
 const PUT_BACK: &str = r#"
+place=$folder
+while [ "$place" != / ]; do
+    if [ -L "$place" ]; then
+        owner=$(stat -c %u "$place")
+        if [ "$owner" != 0 ] && [ "$owner" != "$(id -u)" ]; then echo "$place is a link of somebody else"; exit 1; fi
+    fi
+    place=$(dirname "$place")
+done
+cd "$folder"
 current=$(readlink current)
 former=0
 for name in *; do

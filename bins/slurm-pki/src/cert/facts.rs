@@ -15,8 +15,8 @@ use site::config::{Daemon, DaemonConfig};
 use site::file::{self, Keep};
 
 use super::due::due_at;
+use super::target::Target;
 use crate::admin::Admin;
-use crate::advice::Advise as _;
 use crate::daemon_files::{DaemonFiles, Standing};
 
 /// How a daemon's pair is, in one word: the first that holds.
@@ -161,6 +161,11 @@ impl Trusted {
         self.0.as_ref().err().map(String::as_str)
     }
 
+    /// Whether a peer would accept it at that time; not, when what hosts trust cannot be told.
+    pub(crate) fn accept(&self, chain: &[X509], at: UnixTime) -> bool {
+        self.accepts(chain, at).0 == Some(true)
+    }
+
     fn accepts(&self, chain: &[X509], now: UnixTime) -> (Option<bool>, Option<String>) {
         match &self.0 {
             Ok(anchors) => match loads_in_s2n::accepted_by_peers(chain, anchors, now) {
@@ -181,10 +186,11 @@ impl DaemonFacts {
         let trusted = Trusted::of(admin);
         let mut all = Vec::new();
         for daemon in Daemon::ALL {
-            let config = DaemonConfig::read(&admin.config, &admin.controller, daemon).advise()?;
-            let facts = Self::of(daemon, &config, &trusted, now)?;
-            if config.configured || facts.state != State::Missing {
-                all.push(facts);
+            for target in Target::here(admin, daemon)? {
+                let facts = Self::of(daemon, &target.config, &trusted, now)?;
+                if target.config.configured || facts.state != State::Missing {
+                    all.push(facts);
+                }
             }
         }
         Ok(all)

@@ -4,12 +4,13 @@ use clap::Args;
 use pki::time::UnixTime;
 use serde::Serialize;
 use site::clock;
-use site::config::{Daemon, DaemonConfig};
+use site::config::Daemon;
 
 use super::facts::{DaemonFacts, State, Trusted};
 use super::issue::Which;
+use super::target::Target;
 use crate::admin::Admin;
-use crate::advice::{Advice, Advise as _};
+use crate::advice::Advice;
 use crate::exit::Exit;
 use crate::global::Global;
 use crate::moment;
@@ -68,12 +69,13 @@ impl NeedsRenewal {
         if self.daemons.is_empty() {
             return DaemonFacts::of_this_host(admin, now);
         }
-        let named = self.daemons.iter().map(|which| {
-            let daemon = Daemon::from(*which);
-            let config = DaemonConfig::read(&admin.config, &admin.controller, daemon).advise()?;
-            DaemonFacts::of(daemon, &config, &trusted, now)
-        });
-        named.collect()
+        let mut named = Vec::new();
+        for daemon in self.daemons.iter().map(|which| Daemon::from(*which)) {
+            for target in Target::here(admin, daemon)? {
+                named.push(DaemonFacts::of(daemon, &target.config, &trusted, now)?);
+            }
+        }
+        Ok(named)
     }
 }
 

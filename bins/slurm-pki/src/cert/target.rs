@@ -72,11 +72,25 @@ impl Target {
         Ok(all)
     }
 
-    fn of_daemon(admin: &Admin, members: &Members, daemon: Daemon) -> anyhow::Result<Vec<Self>> {
-        let mut config = DaemonConfig::read(&admin.config, &admin.controller, daemon).advise()?;
-        if is_static(daemon) && !config.configured {
-            (config.cert, config.key) = named_by_slurm(admin, daemon).unwrap_or((config.cert, config.key));
+    /// One daemon's pairs on this host, whether they are there or not: more than one where several slurmd have files of their
+    /// own, none where slurm.conf has the nodes of a static pair on other hosts.
+    ///
+    /// # Errors
+    /// When the config has no meaning.
+    pub(crate) fn here(admin: &Admin, daemon: Daemon) -> anyhow::Result<Vec<Self>> {
+        let config = config_of(admin, daemon)?;
+        if !is_static(daemon) || (!config.configured && !has_place(&config.cert) && !config.cert.exists()) {
+            return Ok(vec![Self { daemon, place: Place::Here, config, nodes: Vec::new() }]);
         }
+        // What a slip in slurm.conf means is another command's to say.
+        let members = Members::of(admin).unwrap_or_default();
+        let mut all = Self::of_daemon(admin, &members, daemon)?;
+        all.retain(|target| target.place == Place::Here);
+        Ok(all)
+    }
+
+    fn of_daemon(admin: &Admin, members: &Members, daemon: Daemon) -> anyhow::Result<Vec<Self>> {
+        let config = config_of(admin, daemon)?;
         let hosts: Vec<&Member> = members.with(role(daemon)).collect();
         let is_here = |member: &&&Member| is_this_host(&member.host);
         let wanted = config.configured || daemon == Daemon::Ctld;
@@ -86,6 +100,8 @@ impl Target {
                 let here = Self::of_member(daemon, &config, member);
                 all.extend(here.into_iter().filter(|target| wanted || target.is_there()));
             }
+            // Without a node nobody knows what the files are called.
+            None if is_static(daemon) && has_place(&config.cert) => {}
             None => {
                 let here = Self { daemon, place: Place::Here, config: config.clone(), nodes: Vec::new() };
                 all.extend(
@@ -100,7 +116,8 @@ impl Target {
         Ok(all)
     }
 
-    /// One pair for a host; a pair for each node where `%n` in the file names tells them apart.
+    /// One pair for a host; a pair for each node where `%n` in the file names tells them apart. What restarts one is told its
+    /// name too.
     fn of_member(daemon: Daemon, config: &DaemonConfig, member: &Member) -> Vec<Self> {
         let target = |nodes: Vec<NodeName>| {
             let first = nodes.first().map_or(member.host.as_str(), NodeName::as_str);
@@ -108,15 +125,14 @@ impl Target {
             let config = DaemonConfig {
                 cert: filled(&config.cert, first, short),
                 key: filled(&config.key, first, short),
+                command: config.command.iter().map(|word| word.replace("%n", first)).collect(),
                 ..config.clone()
             };
             Self { daemon, place: Place::of(&member.host), config, nodes }
         };
         let nodes = || member.nodes.iter().map(|node| node.name.clone());
         match daemon {
-            Daemon::Slurmd if config.cert.to_string_lossy().contains("%n") => {
-                nodes().map(|node| target(vec![node])).collect()
-            }
+            Daemon::Slurmd if has_place(&config.cert) => nodes().map(|node| target(vec![node])).collect(),
             Daemon::Slurmd => vec![target(nodes().collect())],
             _ => vec![target(Vec::new())],
         }
@@ -133,6 +149,15 @@ pub(crate) fn is_static(daemon: Daemon) -> bool {
     matches!(daemon, Daemon::Slurmd | Daemon::Sackd)
 }
 
+/// The command that makes a pair of this host anew, whoever made the old one.
+pub(crate) fn anew(daemon: Daemon) -> String {
+    let short = daemon.short();
+    match is_static(daemon) {
+        true => format!("slurm-pki cert renew {short} --force"),
+        false => format!("slurm-pki cert issue {short} --force"),
+    }
+}
+
 fn role(daemon: Daemon) -> Role {
     match daemon {
         Daemon::Ctld => Role::Ctld,
@@ -141,6 +166,20 @@ fn role(daemon: Daemon) -> Role {
         Daemon::Sackd => Role::Sackd,
         Daemon::Slurmd => Role::Slurmd,
     }
+}
+
+/// Its section; the files of a static pair without one are those that Slurm knows.
+fn config_of(admin: &Admin, daemon: Daemon) -> anyhow::Result<DaemonConfig> {
+    let mut config = DaemonConfig::read(&admin.config, &admin.controller, daemon).advise()?;
+    if is_static(daemon) && !config.configured {
+        (config.cert, config.key) = named_by_slurm(admin, daemon).unwrap_or((config.cert, config.key));
+    }
+    Ok(config)
+}
+
+/// Whether a node's name has a place in it.
+fn has_place(path: &Path) -> bool {
+    path.to_string_lossy().contains("%n")
 }
 
 /// The files that TLSParameters name for a daemon with a static pair.
@@ -158,4 +197,43 @@ fn named_by_slurm(admin: &Admin, daemon: Daemon) -> Option<(PathBuf, PathBuf)> {
 fn filled(path: &Path, node: &str, short: &str) -> PathBuf {
     let Some(text) = path.to_str() else { return path.to_owned() };
     text.replace("%n", node).replace("%h", short).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use site::config::{ConfigFile, ControllerConfig};
+
+    use super::*;
+    use crate::slurm_conf::SlurmConf;
+
+    fn slurmds(slurm: &str, section: &str) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("slurm.conf");
+        fs::write(&path, slurm).unwrap();
+        let section = format!("[daemons.slurmd]\n{section}");
+        let config = ConfigFile::parse(&folder.path().join("c.toml"), section.as_bytes()).unwrap();
+        let controller = ControllerConfig::read(&config).unwrap();
+        let admin = Admin { config, controller, slurm: SlurmConf::load_from(&path).unwrap() };
+        let targets = Target::of_daemon(&admin, &Members::of(&admin).unwrap(), Daemon::Slurmd).unwrap();
+        let shown = |target: &Target| {
+            let (cert, command) = (target.config.cert.display(), target.config.command.join(" "));
+            format!("{} {cert} {command}", target.place.host())
+        };
+        targets.iter().map(shown).collect()
+    }
+
+    #[test]
+    fn each_slurmd_of_a_host_has_its_own_files_and_command_where_the_config_tells_them_apart() {
+        let two = "NodeName=n[1-2] NodeHostname=h9\n";
+        let apart = "cert = \"/e/%n.pem\"\nkey = \"/e/%n.key\"\ncommand = [\"systemctl\", \"restart\", \"slurmd@%n\"]\n";
+        let own = [
+            "h9 /e/n1.pem systemctl restart slurmd@n1".to_owned(),
+            "h9 /e/n2.pem systemctl restart slurmd@n2".to_owned(),
+        ];
+        assert_eq!(slurmds(two, apart), own);
+        let shared = "cert = \"/e/%h.pem\"\nkey = \"/e/%h.key\"\ncommand = [\"rc-service\", \"slurmd\", \"restart\"]\n";
+        assert_eq!(slurmds(two, shared), ["h9 /e/h9.pem rc-service slurmd restart"]);
+    }
 }

@@ -11,6 +11,7 @@ use super::restarts::{self, Turn};
 use super::still;
 use super::turning::Turning;
 use super::wish::TLS_TYPE;
+use crate::admin::Admin;
 use crate::global::Global;
 use crate::report;
 use crate::slurm_conf::SlurmConf;
@@ -22,12 +23,15 @@ use crate::slurm_conf::SlurmConf;
     Where TLS is on although conf enable was never run, where a value was changed since, and with --all, these keys go \
     altogether: TLSType, TLSParameters, CertmgrType, CertmgrParameters, CertgenType, CertgenParameters, and of \
     DebugFlags the flags TLS and AuditTLS. Keys of these that stood there before conf enable stay, and are named.\n\n\
+    Before anything is changed: no Slurm daemon is up, here and on every host that slurm.conf and [fleet] name, and no job \
+    is there. Hosts that are not reached are named and hold nothing up.\n\n\
     Exit codes: 0 changed, or nothing to change; 1 refused or failed; 64 wrong usage.\n\n\
     Examples:\n  \
     slurm-pki conf disable --dry-run       only show the difference\n  \
     slurm-pki conf disable --prepare       slurm.conf.new beside it, while the cluster runs\n  \
     slurm-pki conf disable                 with all daemons stopped\n  \
     slurm-pki conf disable --all           every key about TLS, whoever wrote it\n  \
+    slurm-pki conf disable --offline       the same, and no other host is asked\n  \
     slurm-pki conf disable --node          the options of slurmd and sackd on this host"
 )]
 pub(super) struct Disable {
@@ -37,6 +41,9 @@ pub(super) struct Disable {
     /// Take out keys too that conf enable did not put there
     #[arg(long)]
     all: bool,
+    /// Ask no other host whether a daemon is up there
+    #[arg(long)]
+    offline: bool,
     #[command(flatten)]
     node: OptionFiles,
 }
@@ -63,8 +70,7 @@ impl Disable {
             by_hand,
             question: "Make these changes, and turn TLS off at the next start of Slurm?",
         };
-        let must_hold = || if self.prepare { Ok(()) } else { still::must_stand_still() };
-        let done = turning.carry_out(must_hold)?;
+        let done = turning.carry_out(|| self.must_stand_still(global))?;
         if !left.is_empty() && !global.dry_run {
             let keys = left.iter().copied().collect::<Vec<_>>().join(", ");
             let state = if left.contains(TLS_TYPE) { "TLS is still on" } else { "TLS is off" };
@@ -76,5 +82,17 @@ impl Disable {
             restarts::print(Turn::Off);
         }
         Ok(())
+    }
+
+    fn must_stand_still(&self, global: &Global) -> anyhow::Result<()> {
+        if self.prepare {
+            return Ok(());
+        }
+        still::must_stand_still()?;
+        if self.offline {
+            report::warning("not checked (--offline): that no daemon is up on the other hosts");
+            return Ok(());
+        }
+        still::must_stand_still_elsewhere(global, &Admin::load(global)?)
     }
 }

@@ -9,13 +9,7 @@ use site::config::{DEFAULT_PATH, Daemon, DaemonConfig, VARIABLE};
 use crate::admin::Admin;
 use crate::advice::{Advice, Advise as _};
 use crate::programs;
-
-/// Slurm's default, in minutes.
-const DEFAULT_PERIOD: u64 = 1440;
-
-/// A certificate outlives so many renewal periods at least: nodes must survive a controller that is
-/// away for days.
-const PERIODS_PER_LIFE: u64 = 5;
+use crate::renewal_period::{self, PER_LIFE};
 
 /// What goes where.
 #[derive(Debug, Serialize)]
@@ -149,14 +143,15 @@ fn checked(path: &Path) -> anyhow::Result<&str> {
 }
 
 fn period(validity: Duration, warnings: &mut Vec<String>) -> u64 {
-    let most = (validity.as_secs() / 60 / PERIODS_PER_LIFE).max(1);
-    if most >= DEFAULT_PERIOD {
-        return DEFAULT_PERIOD;
+    let most = (validity.as_secs() / 60 / PER_LIFE).max(1);
+    if most >= renewal_period::DEFAULT {
+        return renewal_period::DEFAULT;
     }
     warnings.push(format!(
-        "validity of {} is less than {PERIODS_PER_LIFE} days: nodes renew every {most} minutes instead of \
-         every {DEFAULT_PERIOD}, so that one missed renewal is no outage",
-        crate::moment::span(validity)
+        "validity of {} is less than {PER_LIFE} days: nodes renew every {most} minutes instead of \
+         every {}, so that one missed renewal is no outage",
+        crate::moment::span(validity),
+        renewal_period::DEFAULT
     ));
     most
 }

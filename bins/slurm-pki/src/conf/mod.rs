@@ -46,7 +46,10 @@ enum Command {
     Enable(enable::Enable),
     Disable(disable::Disable),
     /// Look for what is wrong in slurm.conf and slurmdbd.conf: the conf part of slurm-pki check
-    #[command(after_help = "Exit codes: 0 ok, 1 warning, 2 critical, 3 unknown, or wrong usage.")]
+    #[command(after_help = "Exit codes: 0 ok, 1 warning, 2 critical, 3 unknown, or wrong usage.\n\n\
+        Examples:\n  \
+        slurm-pki conf check\n  \
+        slurm-pki conf check --json | jq -r '.data.findings[].code'")]
     Check,
 }
 

@@ -7,12 +7,13 @@ use site::clock;
 use site::config::{Daemon, DaemonConfig};
 
 use super::lines::Lines;
+use super::still;
 use crate::admin::{Admin, owner_name};
 use crate::advice::Advise as _;
 use crate::fleet::{Fleet, Job, Skips, quoted};
 use crate::global::Global;
 use crate::members::{Member, Members, Role};
-use crate::programs::{GET_NODE_TOKEN, SEVEN};
+use crate::programs::{GET_NODE_TOKEN, KEYGEN, SEVEN};
 use crate::{hostlist, report};
 
 /// What is asked of every host.
@@ -96,7 +97,8 @@ impl Reach<'_> {
         outcomes.into_result("the check of programs, tokens and the CA certificate")
     }
 
-    /// It prints findings and no secret: what get_node_token says is thrown away.
+    /// It prints findings and no secret: what get_node_token and keygen say is thrown away. keygen shows that programs of
+    /// this kind run there at all, and needs nothing.
     fn script(&self, member: &Member) -> String {
         let folder = quoted(&self.programs.display().to_string());
         let ca_cert = quoted(&self.ca_cert.display().to_string());
@@ -104,15 +106,15 @@ impl Reach<'_> {
             "folder={folder}\nfor program in {}; do\n  \
              [ -f \"$folder/$program\" ] && [ -r \"$folder/$program\" ] && [ -x \"$folder/$program\" ] || \
              say \"no program $folder/$program\"\ndone\n\
+             keygen=\"$folder/{KEYGEN}\"\n\
+             [ ! -x \"$keygen\" ] || \"$keygen\" </dev/null >/dev/null 2>&1 || say \"$keygen does not run\"\n\
              say \"ca $(sha256sum <{ca_cert} 2>/dev/null | cut -d ' ' -f 1)\"\n",
             SEVEN.join(" ")
         );
         let environment = self.lines.environment.as_deref().map(quoted).unwrap_or_default();
         script += &self.asking.as_ref().map(|asking| asking.script(member, &environment)).unwrap_or_default();
         if self.must_stand_still {
-            script += "for file in /proc/[0-9]*/comm; do\n  name=\n  { read -r name <\"$file\"; } 2>/dev/null || true\n  \
-                       case $name in slurmctld|slurmdbd|slurmrestd|slurmd|sackd|slurmstepd) say \"$name is up\";; esac\n\
-                       done\n";
+            script += still::WHO_IS_UP;
         }
         script
     }

@@ -6,11 +6,24 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::admin::Admin;
 use crate::advice::Advice;
-use crate::{report, slurm_command, timed};
+use crate::fleet::{Fleet, Job};
+use crate::global::Global;
+use crate::members::{Members, is_this_host};
+use crate::{hostlist, report, slurm_command, timed};
 
 /// Slurm's daemons, and the one that stands for a job's step.
 const DAEMONS: [&str; 6] = ["slurmctld", "slurmdbd", "slurmrestd", "slurmd", "sackd", "slurmstepd"];
+
+/// The same for a shell on another host: a line for each that is up.
+pub(super) const WHO_IS_UP: &str = r#"
+for file in /proc/[0-9]*/comm; do
+    name=
+    { read -r name <"$file"; } 2>/dev/null || true
+    case $name in slurmctld|slurmdbd|slurmrestd|slurmd|sackd|slurmstepd) say "$name is up" ;; esac
+done
+"#;
 
 /// Longer than MessageTimeout.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -44,6 +57,31 @@ pub(super) fn must_stand_still() -> anyhow::Result<()> {
             Ok(())
         }
     }
+}
+
+/// Asks every other host that slurm.conf and `[fleet]` name. One that is not reached is told and holds nothing up: the way
+/// back is taken when things are not well.
+///
+/// # Errors
+/// When a daemon is up on one of them, or nobody knows the hosts.
+pub(super) fn must_stand_still_elsewhere(global: &Global, admin: &Admin) -> anyhow::Result<()> {
+    let members = Members::of(admin)?;
+    let others = members.all().iter().filter(|member| !is_this_host(&member.host));
+    let job = |host: &str| Job { host: host.to_owned(), script: WHO_IS_UP.to_owned() };
+    let jobs = others.map(|member| job(&member.host)).collect();
+    let outcomes = Fleet::of(admin)?.run(global, "asking hosts", jobs);
+    outcomes.report();
+    let silent = outcomes.failed();
+    if !silent.is_empty() {
+        let hosts = hostlist::fold_texts(silent.iter().map(String::as_str));
+        report::warning(&format!("not checked: whether a Slurm daemon is up on {hosts}"));
+    }
+    let is_up = |said: &Result<Vec<String>, String>| said.as_ref().is_ok_and(|said| !said.is_empty());
+    let up: Vec<&str> = outcomes.iter().filter(|(_, said)| is_up(said)).map(|(host, _)| host).collect();
+    if up.is_empty() {
+        return Ok(());
+    }
+    Err(refused(&format!("Slurm's daemons are up on {}", hostlist::fold_texts(up))))
 }
 
 fn refused(what: &str) -> anyhow::Error {

@@ -7,7 +7,7 @@
 //! `cert issue --force`.)
 
 use std::fs;
-use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use pki::key::MAX_KEY_PEM;
@@ -16,12 +16,13 @@ use pki::time::UnixTime;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use site::Error;
-use site::config::{Daemon, DaemonConfig};
+use site::config::Daemon;
 use site::file::{self, NewFile};
 
-use super::{CERT, DaemonFiles, KEY, KEY_MODE, Looks, Pair, is_foreign, loads};
-use crate::admin::{Admin, refuse_links_of_others};
+use super::{CERT, DaemonFiles, KEY, KEY_MODE, Looks, Pair, Standing, folder_of, is_foreign, loads};
+use crate::admin::{Admin, caller, refuse_links_of_others};
 use crate::advice::{Advice, Advise as _};
+use crate::cert::target::{Target, anew};
 use crate::dated_copy;
 use crate::global::Global;
 use crate::report;
@@ -43,9 +44,10 @@ struct Journal {
 /// Puts right what a killed run left half done, for every daemon of this host. Costs a look at a file that is not there, and
 /// never keeps a command from its own work.
 pub(crate) fn repair_all(global: &Global, admin: &Admin) {
-    for daemon in Daemon::ALL {
-        let config = DaemonConfig::read(&admin.config, &admin.controller, daemon);
-        let Ok(files) = config.advise().and_then(|config| DaemonFiles::of(daemon, &config)) else { continue };
+    let targets = Daemon::ALL.into_iter().flat_map(|daemon| Target::here(admin, daemon).unwrap_or_default());
+    for target in targets {
+        let daemon = target.daemon;
+        let Ok(files) = DaemonFiles::of(daemon, &target.config) else { continue };
         if files.journal().symlink_metadata().is_err() {
             continue;
         }
@@ -71,6 +73,18 @@ pub(crate) fn repair_all(global: &Global, admin: &Admin) {
 }
 
 impl DaemonFiles {
+    /// Nothing, when [`renew`](Self::renew) may write where the files are: asked before anything is issued.
+    ///
+    /// # Errors
+    /// When somebody else could lead it elsewhere.
+    pub(crate) fn may_renew(&self) -> anyhow::Result<()> {
+        refuse_links_of_others(&self.folder)?;
+        match self.standing() {
+            Standing::Foreign(_) => self.place_of(&self.key).and(self.place_of(&self.cert)).map(drop),
+            Standing::Ours | Standing::Unlinked | Standing::Missing => Ok(()),
+        }
+    }
+
     /// Puts a new pair in the old files' places. The lock is held.
     pub(super) fn renew_in_place(
         &self,
@@ -142,7 +156,7 @@ impl DaemonFiles {
         let daemon = self.daemon;
         Advice::new(
             format!("neither the old nor the new pair of {daemon} loads any more"),
-            format!("make a new one, with links: slurm-pki cert issue {} --force", daemon.short()),
+            format!("make a new one: {}", anew(daemon)),
         )
         .into()
     }
@@ -189,12 +203,13 @@ impl DaemonFiles {
     fn place_of(&self, path: &Path) -> anyhow::Result<PathBuf> {
         refuse_links_of_others(path)?;
         let ours = self.links().iter().any(|(link, to)| *link == path && !is_foreign(link, to));
-        if ours || fs::symlink_metadata(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
+        if ours || !path.is_symlink() {
             return Ok(path.to_owned());
         }
+        refuse_loose_folder(path)?;
         let whole = fs::canonicalize(path).map_err(Error::read(path)).advise()?;
-        let folder = fs::canonicalize(&self.folder).map_err(Error::read(&self.folder)).advise()?;
-        Ok(if whole.starts_with(folder) { path.to_owned() } else { whole })
+        let is_numbered = fs::canonicalize(&self.folder).is_ok_and(|folder| whole.starts_with(folder));
+        Ok(if is_numbered { path.to_owned() } else { whole })
     }
 
     fn journal(&self) -> PathBuf {
@@ -226,4 +241,23 @@ impl DaemonFiles {
             .map_err(Error::write(&path))
             .advise()
     }
+}
+
+/// Whoever may change the folder could put another link in this one's place after it was judged, for root to write over
+/// what that leads to.
+fn refuse_loose_folder(link: &Path) -> anyhow::Result<()> {
+    let folder = folder_of(link);
+    let metadata = fs::metadata(folder).map_err(Error::read(folder)).advise()?;
+    if metadata.uid() == caller().uid && metadata.mode() & 0o022 == 0 {
+        return Ok(());
+    }
+    Err(Advice::new(
+        format!("{} is a link in a folder that others can change, and is not followed", link.display()),
+        format!(
+            "put the file itself there, or: chown {} {folder} && chmod go-w {folder}",
+            caller().uid,
+            folder = folder.display()
+        ),
+    )
+    .into())
 }

@@ -1,6 +1,7 @@
 //! A daemon's certificate and key on disk: whole pairs, numbered, and one link that says which counts.
 //!
-//! `<folder of cert>/.slurm-pki/<ctld|dbd|…>/<number>/{cert,key}.pem` hold the pairs; `current` beside
+//! `<folder of cert>/.slurm-pki/<ctld|dbd|…>/<number>/{cert,key}.pem` hold the pairs (`slurmd-n1_cert` and its like where
+//! static pairs have other names than Slurm's); `current` beside
 //! the numbers names one of them; Slurm's file names are links through `current`. A new pair is written
 //! beside the old one and counts from one rename on, so no daemon ever reads a certificate with
 //! another certificate's key.
@@ -10,6 +11,7 @@
 mod in_place;
 mod looks;
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
@@ -28,6 +30,7 @@ use site::random;
 
 use crate::admin::refuse_links_of_others;
 use crate::advice::{Advice, Advise as _};
+use crate::cert::target::anew;
 use crate::dated_copy;
 use crate::global::Global;
 use crate::making::Making;
@@ -101,6 +104,8 @@ pub(crate) struct DaemonFiles {
     daemon: Daemon,
     cert: PathBuf,
     key: PathBuf,
+    /// The name of the folder below.
+    pairs: OsString,
     folder: PathBuf,
 }
 
@@ -117,8 +122,9 @@ impl DaemonFiles {
             )
             .into());
         }
-        let folder = folder_of(&config.cert).join(FOLDER).join(daemon.short());
-        Ok(Self { daemon, cert: config.cert.clone(), key: config.key.clone(), folder })
+        let pairs = pairs_of(daemon, &config.cert);
+        let folder = folder_of(&config.cert).join(FOLDER).join(&pairs);
+        Ok(Self { daemon, cert: config.cert.clone(), key: config.key.clone(), pairs, folder })
     }
 
     /// The folder of the numbered pairs.
@@ -224,7 +230,7 @@ impl DaemonFiles {
         if !self.loads_as(number) {
             return Err(Advice::new(
                 format!("the former pair in {} does not load", self.numbered(number).display()),
-                format!("make a new one: slurm-pki cert issue {} --force", self.daemon.short()),
+                format!("make a new one: {}", anew(self.daemon)),
             )
             .into());
         }
@@ -309,7 +315,7 @@ impl DaemonFiles {
 
     /// Slurm's file names, the key's first, and where ours lead: relative where they can be, so that a copied tree holds.
     pub(crate) fn links(&self) -> [(&Path, PathBuf); 2] {
-        let through = Path::new(self.daemon.short()).join(CURRENT);
+        let through = Path::new(&self.pairs).join(CURRENT);
         let to = |path: &Path, name: &str| {
             let beside = folder_of(path) == folder_of(&self.cert);
             if beside {
@@ -420,6 +426,18 @@ fn forget(folder: &Path) -> Result<(), Error> {
         Err(e) if e.kind() != io::ErrorKind::DirectoryNotEmpty => Err(Error::write(folder)(e)),
         _ => Ok(()),
     }
+}
+
+/// The daemon's short name; where several slurmd of one host have files of their own (`%n` in their names), each has pairs of
+/// its own too.
+fn pairs_of(daemon: Daemon, cert: &Path) -> OsString {
+    let (short, stem) = (daemon.short(), cert.file_stem().unwrap_or_default());
+    let mut name = OsString::from(short);
+    if matches!(daemon, Daemon::Slurmd | Daemon::Sackd) && stem != format!("{short}_cert").as_str() {
+        name.push("-");
+        name.push(stem);
+    }
+    name
 }
 
 fn folder_of(path: &Path) -> &Path {

@@ -13,6 +13,7 @@ use self::exposition::Exposition;
 use crate::admin::{Admin, refuse_links_of_others};
 use crate::advice::{Advice, Advise as _};
 use crate::cert::facts::{DaemonFacts, State};
+use crate::cert::target::is_static;
 use crate::global::Global;
 use crate::making::Making;
 use crate::node::view::State as Standing;
@@ -158,10 +159,20 @@ fn of_ca(text: &mut Exposition, ca: &Ca) {
     );
 }
 
+/// A host may have several static pairs.
+fn labels(facts: &DaemonFacts) -> Vec<(&'static str, &str)> {
+    let cert = facts.cert.to_str().filter(|_| is_static(facts.daemon));
+    [("daemon", facts.program)].into_iter().chain(cert.map(|cert| ("cert", cert))).collect()
+}
+
 fn of_daemons(text: &mut Exposition, daemons: &[DaemonFacts]) {
     let states = daemons.iter().flat_map(|facts| {
         let is = |state: State| i64::from(facts.state == state);
-        State::ALL.map(|state| (vec![("daemon", facts.program), ("state", state.word())], is(state)))
+        State::ALL.map(|state| {
+            let mut labels = labels(facts);
+            labels.push(("state", state.word()));
+            (labels, is(state))
+        })
     });
     text.gauge(
         "slurm_pki_cert_state",
@@ -169,7 +180,6 @@ fn of_daemons(text: &mut Exposition, daemons: &[DaemonFacts]) {
         states,
     );
     let leaves = || daemons.iter().filter_map(|facts| Some((facts, facts.leaf.as_ref()?)));
-    let labels = |facts: &DaemonFacts| vec![("daemon", facts.program)];
     text.gauge(
         "slurm_pki_cert_not_before_seconds",
         "When the certificate of a daemon on this host begins.",

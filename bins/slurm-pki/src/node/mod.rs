@@ -31,6 +31,14 @@ use crate::global::Global;
 
 /// Enrol nodes, hand their secrets out, remove them
 #[derive(Debug, Subcommand)]
+#[command(after_help = "Examples:
+  slurm-pki node add n[001-128]
+  slurm-pki node push n[001-128]                   to running nodes, by the tools that [fleet] names
+  slurm-pki node bundle n[001-128] --out /root/bundles
+  slurm-pki node verify n[001-128]
+  slurm-pki node list
+  slurm-pki node reissue n7
+  slurm-pki node remove n7")]
 pub(crate) enum Node {
     /// Enrol nodes: a new secret each, which waits to be bundled
     Add(add::Add),

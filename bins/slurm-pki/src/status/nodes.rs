@@ -11,10 +11,7 @@ use crate::admin::Admin;
 use crate::hostlist::fold_texts;
 use crate::node::census::Census;
 use crate::node::view::{State, View};
-use crate::parameters::Parameters;
-
-/// Slurm's own default, in minutes (slurm.conf(5)).
-const DEFAULT_PERIOD: u64 = 1440;
+use crate::renewal_period::{self, RenewalPeriod};
 
 /// A node that missed two renewals, and some minutes, is down or refused.
 const MISSED: u64 = 2;
@@ -155,14 +152,9 @@ fn is_late(issued: UnixTime, period: Duration, now: UnixTime) -> bool {
     issued.plus(patience) < now
 }
 
-/// How often a node renews: `certificate_renewal_period` of CertmgrParameters, in minutes; one that has no
-/// meaning is another command's to complain of.
+/// How often a node renews; a period that has no meaning is another command's to complain of.
 fn renewal_period(admin: &Admin) -> Duration {
     let parameters = admin.slurm.as_ref().and_then(|slurm| slurm.get("CertmgrParameters"));
-    let given = Parameters::of(parameters).get("certificate_renewal_period").unwrap_or_default();
-    // As atoi() reads it.
-    let digits = given.find(|c: char| !c.is_ascii_digit()).unwrap_or(given.len());
-    let minutes = given.get(..digits).and_then(|digits| digits.parse::<u64>().ok());
-    let minutes = minutes.filter(|minutes| *minutes > 0).unwrap_or(DEFAULT_PERIOD);
-    Duration::from_secs(minutes.saturating_mul(60))
+    let usual = || Duration::from_secs(renewal_period::DEFAULT * 60);
+    RenewalPeriod::of(parameters).length().unwrap_or_else(usual)
 }

@@ -17,8 +17,9 @@ use site::ledger::{Entry, Ledger};
 use site::random;
 
 use super::site_files::{SiteFiles, ca_of};
+use crate::activation;
 use crate::admin::Admin;
-use crate::advice::{Advice, Advise as _};
+use crate::advice::Advise as _;
 use crate::fleet::in_parallel;
 use crate::handshake::Pair;
 use crate::members::{Member, Members, Role};
@@ -35,10 +36,6 @@ const LIFE: Duration = Duration::from_secs(3600);
 /// What is not done by then is refused: s2n keeps a connection that failed for up to 30 seconds.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// slurm.conf(5), slurmdbd.conf(5).
-const CTLD_PORT: u16 = 6817;
-const DBD_PORT: u16 = 6819;
-
 /// A daemon to be asked.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
@@ -49,6 +46,25 @@ pub(super) struct Target {
     address: Address,
     /// Whether it need not be there now.
     comes_and_goes: bool,
+}
+
+impl Target {
+    /// Whether a certificate is for this one: nodes of one host may share a certificate, which names them all; and
+    /// a node whose host has a longer or shorter name may ask under that (generate_csr).
+    fn is_named_by(&self, leaf: &X509) -> bool {
+        let facts = leaf.facts();
+        let is =
+            |name: &[u8]| [&self.name, &self.certificate].iter().any(|own| are_one(own.as_bytes(), name));
+        facts.common_names.iter().any(|name| is(name))
+            || facts.dns.iter().flatten().any(|name| is(name.as_bytes()))
+    }
+}
+
+/// Whether two names are the same, or one is the other with a domain behind it.
+fn are_one(one: &[u8], other: &[u8]) -> bool {
+    let (long, short) = if one.len() < other.len() { (other, one) } else { (one, other) };
+    let (begin, rest) = long.split_at(short.len());
+    begin.eq_ignore_ascii_case(short) && (rest.is_empty() || !short.is_empty() && rest.starts_with(b"."))
 }
 
 /// What is missing for the proof.
@@ -64,6 +80,8 @@ pub(super) enum Lack {
     NotAsked,
     /// It has the new root, and serves a certificate of another CA.
     OldCertificate,
+    /// It shows the certificate of somebody else: whoever answers there proves nothing for this one.
+    AnotherName,
     /// Nothing to ask: its bundle was not brought.
     NoBundle,
     /// It has a port, and nothing says which.
@@ -89,6 +107,10 @@ impl fmt::Display for Lack {
             Self::OldCertificate => {
                 "a certificate of the old CA is served; restart slurmctld, slurmdbd or slurmrestd, and wait for a \
                  slurmd's next renewal, or slurm-pki node reissue"
+            }
+            Self::AnotherName => {
+                "somebody else's certificate is served; see that NodeAddr and the port are its own, and who answers \
+                 there"
             }
             Self::NoBundle => {
                 "its programs cannot be asked, and the bundle was not brought there; do that, or leave it out with \
@@ -129,7 +151,8 @@ pub(super) fn targets(admin: &Admin, members: &Members) -> anyhow::Result<Vec<Ta
     Ok(all)
 }
 
-/// One daemon on each of its hosts. Where the config names a port, and there are not several hosts, it is that one.
+/// One daemon on each of its hosts. Where there are not several, the config knows best where it listens; else Slurm's files
+/// do, and the config where those do not.
 fn of_daemon(admin: &Admin, daemon: Daemon, hosts: &[&Member]) -> anyhow::Result<Vec<Target>> {
     let config = DaemonConfig::read(&admin.config, &admin.controller, daemon).advise()?;
     let target = |name: &str, address| Target {
@@ -138,47 +161,34 @@ fn of_daemon(admin: &Admin, daemon: Daemon, hosts: &[&Member]) -> anyhow::Result
         address,
         comes_and_goes: false,
     };
-    if let (Some(probe), [] | [_]) = (&config.probe, hosts) {
+    let given = config.probe.as_deref().map(|probe| activation::given(daemon, probe)).transpose()?;
+    if let (Some(given), [] | [_]) = (&given, hosts) {
         let name = hosts.first().map_or(daemon.program(), |member| &member.host);
-        return Ok(vec![target(name, parsed(probe, daemon)?)]);
+        return Ok(vec![target(name, given.clone())]);
     }
     let mut all = Vec::new();
     for member in hosts {
-        let address = usual_address(admin, daemon, member)?;
+        let there = |given: &Address| Address { host: member.host.clone(), port: given.port };
+        let address = usual_address(admin, daemon, member)?.or_else(|| given.as_ref().map(there));
         all.extend(address.map(|address| target(&member.host, address)));
     }
     Ok(all)
 }
 
-fn parsed(text: &str, daemon: Daemon) -> anyhow::Result<Address> {
-    Address::parse(text).ok_or_else(|| {
-        let what = format!("[daemons.{}] probe = {text:?} is not host:port", daemon.short());
-        Advice::new(what, "write it as in \"ctl1:6817\"").into()
-    })
-}
-
 /// Where Slurm's own files say that it listens; slurmrestd's they do not.
 fn usual_address(admin: &Admin, daemon: Daemon, member: &Member) -> anyhow::Result<Option<Address>> {
     let Some(slurm) = &admin.slurm else { return Ok(None) };
-    let host = || slurm.controller_address(&member.host).unwrap_or(&member.host).to_owned();
     Ok(match daemon {
         Daemon::Ctld => {
-            let port = port(slurm.get("SlurmctldPort")).unwrap_or(CTLD_PORT);
-            Some(Address { host: host(), port })
+            let host = slurm.controller_address(&member.host).unwrap_or(&member.host);
+            Some(activation::by_slurm(daemon, host, slurm.slurmctld_port())?)
         }
         Daemon::Dbd => {
             let own = SlurmConf::load_from(&slurm.path().with_file_name("slurmdbd.conf"))?;
-            let port = port(own.as_ref().and_then(|own| own.get("DbdPort")))
-                .or_else(|| port(slurm.get("AccountingStoragePort")));
-            Some(Address { host: member.host.clone(), port: port.unwrap_or(DBD_PORT) })
+            Some(activation::by_slurm(daemon, &member.host, slurm.slurmdbd_port(own.as_ref()))?)
         }
         _ => None,
     })
-}
-
-/// The first of a range: slurmctld listens on all of them.
-fn port(text: Option<&str>) -> Option<u16> {
-    text?.split('-').next()?.parse().ok().filter(|port| *port != 0)
 }
 
 /// Asks all of them, many at once.
@@ -209,8 +219,11 @@ fn judged(target: &Target, pair: &Pair, new: &X509) -> Result<(), Lack> {
     let probe = Probe { address: &target.address, tls12_only: true, client: Some(pair), wait: WAIT };
     match probe.run() {
         Ok(served) if !served.asked => Err(Lack::NotAsked),
-        Ok(served) if served.leaf().is_some_and(|leaf| leaf.is_issued_by(new)) => Ok(()),
-        Ok(_) => Err(Lack::OldCertificate),
+        Ok(served) => match served.leaf() {
+            Some(leaf) if !leaf.is_issued_by(new) => Err(Lack::OldCertificate),
+            Some(leaf) if target.is_named_by(leaf) => Ok(()),
+            _ => Err(Lack::AnotherName),
+        },
         // It gets its pair and the bundle of its image when it comes.
         Err(ProbeError::Unreachable(_)) if target.comes_and_goes => Ok(()),
         Err(ProbeError::Unreachable(_) | ProbeError::Own(_)) => Err(Lack::Unreachable),
@@ -234,14 +247,52 @@ fn pair_to_show(files: &SiteFiles<'_>, new: &X509, now: UnixTime) -> anyhow::Res
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use site::config::{ConfigFile, ControllerConfig};
+
     use super::*;
 
+    fn asked(slurm: &str, config: &str) -> anyhow::Result<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("slurm.conf");
+        fs::write(&path, slurm).unwrap();
+        let config = ConfigFile::parse(&folder.path().join("c.toml"), config.as_bytes()).unwrap();
+        let controller = ControllerConfig::read(&config).unwrap();
+        let admin = Admin { config, controller, slurm: SlurmConf::load_from(&path).unwrap() };
+        let targets = targets(&admin, &Members::of(&admin)?)?;
+        let shown = |target: &Target| format!("{} {}", target.name, target.address);
+        Ok(targets.iter().map(shown).collect::<Vec<_>>().join(", "))
+    }
+
+    const TWO: &str =
+        "SlurmctldHost=c1(10.0.0.1)\nSlurmctldHost=c2\nSlurmctldPort=7000-7003\nNodeName=n1 Port=7010\n";
+
     #[test]
-    fn slurmctlds_first_port_is_asked() {
-        assert_eq!(port(Some("6817-6819")), Some(6817));
-        assert_eq!(port(Some("7000")), Some(7000));
-        for none in [None, Some(""), Some("0"), Some("x"), Some("70000")] {
-            assert_eq!(port(none), None, "{none:?}");
+    fn slurms_files_say_where_and_the_config_where_they_do_not() {
+        assert_eq!(asked(TWO, "").unwrap(), "n1 n1:7010, c1 10.0.0.1:7000, c2 c2:7000");
+        let restd = "[fleet]\nrestd = \"r[1-2]\"\n[daemons.restd]\nprobe = \"r1:6820\"\n";
+        let all = asked(TWO, restd).unwrap();
+        assert!(all.ends_with(", r1 r1:6820, r2 r2:6820"), "{all}");
+        let probe = "[daemons.ctld]\nprobe = \"vip:7001\"\n";
+        assert_eq!(asked("SlurmctldHost=c1\n", probe).unwrap(), "c1 vip:7001");
+    }
+
+    #[test]
+    fn a_port_that_is_none_is_not_guessed() {
+        for bad in ["0", "x", "70000"] {
+            assert!(asked(&format!("SlurmctldHost=c1\nSlurmctldPort={bad}\n"), "").is_err(), "{bad}");
+        }
+        assert!(asked("SlurmctldHost=c1\n", "[daemons.ctld]\nprobe = \"c1\"\n").is_err());
+    }
+
+    #[test]
+    fn a_name_with_its_domain_is_the_same_name() {
+        for (one, other) in [("n1", "n1"), ("n1", "N1.example.org"), ("n1.example.org", "n1")] {
+            assert!(are_one(one.as_bytes(), other.as_bytes()), "{one} {other}");
+        }
+        for (one, other) in [("n1", "n10"), ("n1", "n1x.org"), ("n1.a", "n1.b"), ("n1", ""), (".org", "")] {
+            assert!(!are_one(one.as_bytes(), other.as_bytes()), "{one} {other}");
         }
     }
 }

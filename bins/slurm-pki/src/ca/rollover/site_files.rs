@@ -17,7 +17,6 @@ use rustix::fs::{Access, FlockOperation, flock};
 use site::Error;
 use site::config::Place;
 use site::file::{self, Keep, NewFile, Owner};
-use site::signer;
 
 use super::state::{self, Phase, State};
 use crate::admin::{Admin, caller, owner_name, refuse_links_of_others};
@@ -129,9 +128,9 @@ impl<'a> SiteFiles<'a> {
         self.put_own(NEW_KEY, KEY_MODE, new.key.expose())?;
         self.put_own(NEW_ROOT, CERTIFICATE_MODE, new.root.to_pem().as_bytes())?;
         self.put_own(CROSS, CERTIFICATE_MODE, new.cross.to_pem().as_bytes())?;
-        let trusted = file::read(&self.admin.controller.ca_cert, Keep::Intact, MAX_BUNDLE_PEM).advise()?;
+        let trusted = read(&self.admin.controller.ca_cert, Keep::Intact, MAX_BUNDLE_PEM)?;
         self.put_own(OLD_CERT, CERTIFICATE_MODE, trusted.expose())?;
-        match file::read_if_there(&self.admin.controller.ca_chain, Keep::Intact, MAX_CHAIN_PEM).advise()? {
+        match read_if_there(&self.admin.controller.ca_chain, Keep::Intact, MAX_CHAIN_PEM)? {
             Some(chain) => self.put_own(OLD_CHAIN, CERTIFICATE_MODE, chain.expose()),
             None => self.remove(&self.folder.join(OLD_CHAIN)),
         }
@@ -155,14 +154,14 @@ impl<'a> SiteFiles<'a> {
 
     /// The new CA's key.
     pub(super) fn new_key(&self, new: &X509) -> anyhow::Result<PrivateKey> {
-        let key = signer::ca_key(&self.folder.join(NEW_KEY)).advise()?;
+        let key = key(&self.folder.join(NEW_KEY))?;
         if is_key_of(&key, new) { Ok(key) } else { Err(self.not_the_new_one(NEW_KEY)) }
     }
 
     /// What was sent after each leaf before; nothing where there was nothing.
     pub(super) fn old_chain(&self) -> anyhow::Result<Vec<X509>> {
         let path = self.folder.join(OLD_CHAIN);
-        match file::read_if_there(&path, Keep::Intact, MAX_CHAIN_PEM).advise()? {
+        match read_if_there(&path, Keep::Intact, MAX_CHAIN_PEM)? {
             Some(pem) => {
                 X509::all_from_pem(pem.expose(), MAX_CHAIN_PEM).map_err(Error::contents(&path)).advise()
             }
@@ -172,24 +171,24 @@ impl<'a> SiteFiles<'a> {
 
     /// What hosts trusted before, to the letter.
     pub(super) fn old_bundle(&self) -> anyhow::Result<Vec<u8>> {
-        let text = file::read(&self.folder.join(OLD_CERT), Keep::Intact, MAX_BUNDLE_PEM).advise()?;
+        let text = read(&self.folder.join(OLD_CERT), Keep::Intact, MAX_BUNDLE_PEM)?;
         Ok(text.expose().to_vec())
     }
 
     /// Keeps the old CA's key, which is in its place still.
     pub(super) fn keep_old_key(&self) -> anyhow::Result<()> {
-        let key = file::read(&self.admin.controller.ca_key, Keep::Secret, MAX_KEY_PEM).advise()?;
+        let key = read(&self.admin.controller.ca_key, Keep::Secret, MAX_KEY_PEM)?;
         self.put_own(OLD_KEY, KEY_MODE, key.expose())
     }
 
     /// The old CA's key, from where it was kept.
     pub(super) fn old_key(&self) -> anyhow::Result<PrivateKey> {
-        signer::ca_key(&self.folder.join(OLD_KEY)).advise()
+        key(&self.folder.join(OLD_KEY))
     }
 
     /// Whether `ca_key` is the key of this certificate.
     pub(super) fn signs_with_key_of(&self, ca: &X509) -> anyhow::Result<bool> {
-        Ok(is_key_of(&signer::ca_key(&self.admin.controller.ca_key).advise()?, ca))
+        Ok(is_key_of(&key(&self.admin.controller.ca_key)?, ca))
     }
 
     /// Makes this the key that signs.
@@ -258,7 +257,7 @@ impl<'a> SiteFiles<'a> {
 
     fn certificate(&self, name: &str) -> anyhow::Result<X509> {
         let path = self.folder.join(name);
-        let pem = file::read(&path, Keep::Intact, MAX_CHAIN_PEM).advise()?;
+        let pem = read(&path, Keep::Intact, MAX_CHAIN_PEM)?;
         let all = X509::all_from_pem(pem.expose(), MAX_CHAIN_PEM).map_err(Error::contents(&path)).advise()?;
         all.into_iter().next().ok_or_else(|| self.not_the_new_one(name))
     }
@@ -318,6 +317,24 @@ fn is_key_of(key: &PrivateKey, ca: &X509) -> bool {
 pub(super) fn ca_of(anchors: Vec<X509>, chain: Vec<X509>, key: &PrivateKey) -> anyhow::Result<LocalCa> {
     let copy = PrivateKey::from_pem(key.to_pem().expose()).advise()?;
     LocalCa::new(CaCertificates { anchors, chain }, copy).advise()
+}
+
+/// Reads a file that lies where SlurmUser could have put a link to a secret of root's: what is read here is written again,
+/// for SlurmUser or for everybody.
+fn read(path: &Path, keep: Keep, limit: usize) -> anyhow::Result<Secret> {
+    file::read_itself(&real(path)?, keep, limit).advise()
+}
+
+fn read_if_there(path: &Path, keep: Keep, limit: usize) -> anyhow::Result<Option<Secret>> {
+    match file::read_itself(&real(path)?, keep, limit) {
+        Err(e) if e.is_not_found() => Ok(None),
+        read => read.map(Some).advise(),
+    }
+}
+
+fn key(path: &Path) -> anyhow::Result<PrivateKey> {
+    let pem = read(path, Keep::Secret, MAX_KEY_PEM)?;
+    PrivateKey::from_pem(pem.expose()).map_err(Error::contents(path)).advise()
 }
 
 /// The file that a link of root's leads to; what has no link, or is not there yet, itself.

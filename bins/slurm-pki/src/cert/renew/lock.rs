@@ -1,7 +1,7 @@
 //! One renewal at a time: a timer and a person may start one in the same minute.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
@@ -10,6 +10,9 @@ use site::file;
 
 use crate::admin::{Admin, refuse_links_of_others};
 use crate::advice::{Advice, Advise as _};
+
+/// More than a process id has.
+const MAX_PID: u64 = 32;
 
 /// Held as long as it lives; the kernel ends it with the process, however that ends.
 #[derive(Debug)]
@@ -28,7 +31,9 @@ impl RenewLock {
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => {
-                let pid = std::fs::read_to_string(&path).unwrap_or_default();
+                // On the handle: by its name it could be a pipe of SlurmUser's by now, which nobody writes into.
+                let mut pid = String::new();
+                let _ = (&lock).take(MAX_PID).read_to_string(&mut pid);
                 let pid: String = pid.trim().chars().filter(char::is_ascii_digit).take(10).collect();
                 return Err(Advice::new(
                     format!("another renewal is under way (pid {pid})"),

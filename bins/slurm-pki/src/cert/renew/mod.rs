@@ -24,7 +24,7 @@ use self::outcome::{Outcome, Word};
 use self::work::Work;
 use super::facts::Trusted;
 use super::issue::Which;
-use super::target::{Place, Target};
+use super::target::{Place, Target, is_static};
 use crate::activation::{self, How, Wish};
 use crate::admin::Admin;
 use crate::advice::{Advice, Advise as _};
@@ -78,14 +78,19 @@ impl Renew {
         let admin = Admin::load(global)?;
         let now = clock::now();
         let skip = if self.skip.is_empty() { Vec::new() } else { hostlist::nodes(&self.skip).usage()? };
-        let targets = self.targets(&admin)?;
+        let mut troubles: Vec<anyhow::Error> = Vec::new();
+        // A slip in slurm.conf is a failure in the end, and no reason to let this host's own certificates run out.
+        let members = Members::of(&admin).unwrap_or_else(|e| {
+            troubles.push(e);
+            Members::default()
+        });
+        let targets = self.targets(&admin, &members)?;
         let _lock = (!global.dry_run).then(|| RenewLock::take(&admin)).transpose()?;
         let targets = left_in(global, &admin, targets, &skip, now)?;
         let signer = Signer::open(&admin.controller).advise()?;
         let trusted = Trusted::of(&admin);
         let work = Work { global, admin: &admin, signer, trusted, force: self.force, now };
-        let done = renew(&work, &targets)?;
-        let mut troubles: Vec<anyhow::Error> = Vec::new();
+        let done = renew(&work, &targets);
         for (target, outcome) in &done {
             troubles.extend(tell_hooks(global, &admin, target, outcome).err());
         }
@@ -131,17 +136,18 @@ impl Renew {
         Ok(())
     }
 
-    fn targets(&self, admin: &Admin) -> anyhow::Result<Vec<Target>> {
+    fn targets(&self, admin: &Admin, members: &Members) -> anyhow::Result<Vec<Target>> {
         let named: Vec<Daemon> =
             self.daemons.iter().chain(&self.only).map(|which| Daemon::from(*which)).collect();
-        let all = Target::all(admin, &Members::of(admin)?)?;
+        let all = Target::all(admin, members)?;
         if let Some(unknown) = named.iter().find(|daemon| !all.iter().any(|target| target.daemon == **daemon))
         {
-            return Err(Advice::new(
-                format!("no pair of {unknown} is kept here"),
-                format!("make its first one: slurm-pki cert issue {}", unknown.short()),
-            )
-            .into());
+            let short = unknown.short();
+            let hint = match is_static(*unknown) {
+                true => format!("a section [daemons.{short}] in the config has the pairs of its hosts kept"),
+                false => format!("make its first one: slurm-pki cert issue {short}"),
+            };
+            return Err(Advice::new(format!("no pair of {unknown} is kept here"), hint).into());
         }
         Ok(all.into_iter().filter(|target| named.is_empty() || named.contains(&target.daemon)).collect())
     }
@@ -175,19 +181,23 @@ fn check_hooks(global: &Global, admin: &Admin) -> anyhow::Result<()> {
 }
 
 /// What came of each: those of this host first, since a standby's files may be the same.
-fn renew<'a>(work: &Work<'_>, targets: &'a [Target]) -> anyhow::Result<Vec<(&'a Target, Outcome)>> {
-    let is_here = |target: &&Target| target.place == Place::Here;
-    let others = match targets.iter().all(|target| is_here(&target)) {
-        true => None,
-        false => Some(Others::look(work, targets)?),
-    };
-    let mut done: Vec<_> = targets.iter().filter(is_here).map(|target| (target, work.here(target))).collect();
-    if let Some(others) = others {
-        let renewed = done.iter().filter(|(_, outcome)| outcome.result == Word::Renewed);
-        let renewed: Vec<Daemon> = renewed.map(|(target, _)| target.daemon).collect();
-        done.extend(others.renew(work, &renewed));
+fn renew<'a>(work: &Work<'_>, targets: &'a [Target]) -> Vec<(&'a Target, Outcome)> {
+    let (here, elsewhere): (Vec<&Target>, Vec<&Target>) =
+        targets.iter().partition(|target| target.place == Place::Here);
+    let others = (!elsewhere.is_empty()).then(|| Others::look(work, targets));
+    let mut done: Vec<_> = here.into_iter().map(|target| (target, work.here(target))).collect();
+    match others {
+        None => {}
+        Some(Ok(others)) => {
+            let renewed = done.iter().filter(|(_, outcome)| outcome.result == Word::Renewed);
+            let renewed: Vec<Daemon> = renewed.map(|(target, _)| target.daemon).collect();
+            done.extend(others.renew(work, &renewed));
+        }
+        Some(Err(e)) => {
+            done.extend(elsewhere.into_iter().map(|target| (target, Outcome::failed(target, &e))));
+        }
     }
-    Ok(done)
+    done
 }
 
 /// Leaves the hosts out that `--skip` names.

@@ -1,8 +1,10 @@
 //! Renewal on other hosts: all are looked at together, and what is due is brought to all of them together.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use pki::loads_in_s2n::MAX_CHAIN_PEM;
+use pki::x509::X509;
 use site::config::Daemon;
 use site::file;
 
@@ -10,10 +12,13 @@ use super::super::facts::DaemonFacts;
 use super::super::target::{Place, Target, is_static};
 use super::outcome::Outcome;
 use super::there::{self, There};
-use super::work::{Decision, Work};
+use super::work::{Decision, Work, common_name};
 use crate::advice::Advice;
 use crate::daemon_files::Pair;
 use crate::fleet::{Delivery, Fleet};
+
+/// As long before its end a certificate was good, if it ever was.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
 
 /// What was seen of other hosts before anything was renewed on this one.
 pub(super) struct Others<'a> {
@@ -119,9 +124,23 @@ fn begin<'a>(work: &Work<'_>, target: &'a Target, there: Result<There, String>) 
         .into());
     }
     let looks = work.looks(target, there.looks)?;
-    let pair = work.issue(target, facts.chain.first())?;
+    let named = facts.chain.first().filter(|_| is_its_own(work, target, &facts.chain));
+    let pair = work.issue(target, facts.chain.first(), named)?;
     let delivery = there.delivery(target, &pair, looks, work.now).map_err(anyhow::Error::msg)?;
     Ok(Begun::Pending(Pending { target, why, pair, delivery }))
+}
+
+/// Whether the certificate that a host shows was issued to it, be its time over or not. Root there could show any other:
+/// of another CA, or one that daemons show to everybody; the names in those are not for this host.
+fn is_its_own(work: &Work<'_>, target: &Target, chain: &[X509]) -> bool {
+    let Some(facts) = chain.first().map(X509::facts) else { return false };
+    let is_named = facts.common_names.as_slice() == [common_name(target).into_bytes()];
+    // The program's name stands in the certificates of all its hosts.
+    let host = target.place.host();
+    let names_host =
+        facts.dns.as_deref().unwrap_or_default().iter().any(|name| name.eq_ignore_ascii_case(&host));
+    let when = work.now.min(facts.not_after.minus(LAST_MOMENT));
+    is_named && (is_static(target.daemon) || names_host) && work.trusted.accept(chain, when)
 }
 
 /// One daemon of each host at a time: one that fails is not to take another along.

@@ -272,6 +272,9 @@ mod tests {
                     kills += usize::from(!ended);
                     let (key, cert) = pair(&place);
                     assert_eq!(key, cert, "killed before line {number}, time {nth}: {line}");
+                    if ended {
+                        break;
+                    }
                 }
             }
             assert!(kills > if foreign { 20 } else { 8 }, "{kills} kills");

@@ -50,8 +50,10 @@ impl Work<'_> {
         };
         let files = DaemonFiles::of(target.daemon, &target.config)?;
         // Before anything is issued: what cannot be installed is not to be in the ledger either.
+        files.may_renew()?;
         let looks = self.looks(target, Looks::on_disk(&files))?;
-        let pair = self.issue(target, facts.chain.first())?;
+        let old = facts.chain.first();
+        let pair = self.issue(target, old, old)?;
         if !self.global.dry_run {
             files.renew(self.global, &pair, looks, self.now)?;
         }
@@ -75,17 +77,17 @@ impl Work<'_> {
         Ok(Outcome::renews(target, word, why, end))
     }
 
-    /// A pair like the old one, with a key of its own. With `--dry-run` it is made all the same, and nobody gets it: so it is
-    /// known whether it can be made.
-    pub(super) fn issue(&self, target: &Target, old: Option<&X509>) -> anyhow::Result<Pair> {
-        let common_name = match target.nodes.first() {
-            Some(node) => node.to_string(),
-            None if is_static(target.daemon) => target.place.host(),
-            None => target.daemon.program().to_owned(),
-        };
+    /// A pair like the old one, with a key of its own and the names in `named`. With `--dry-run` it is made all the same, and
+    /// nobody gets it: so it is known whether it can be made.
+    pub(super) fn issue(
+        &self,
+        target: &Target,
+        old: Option<&X509>,
+        named: Option<&X509>,
+    ) -> anyhow::Result<Pair> {
         let pair = DaemonPair {
-            common_name,
-            dns: renewed_names(self.admin, target, old)?,
+            common_name: common_name(target),
+            dns: renewed_names(self.admin, target, named)?,
             key: old.map_or(KeyKind::P256, key_like),
             validity: target.config.validity,
         };
@@ -107,6 +109,15 @@ impl Work<'_> {
             .into());
         }
         Ok(looks)
+    }
+}
+
+/// The name in a daemon's certificate.
+pub(super) fn common_name(target: &Target) -> String {
+    match target.nodes.first() {
+        Some(node) => node.to_string(),
+        None if is_static(target.daemon) => target.place.host(),
+        None => target.daemon.program().to_owned(),
     }
 }
 

@@ -20,6 +20,7 @@ use super::super::scene::Scene;
 use super::super::tls_files;
 use crate::admin::owner_name;
 use crate::cert::due_at;
+use crate::cert::target::{self, Target, is_static};
 use crate::daemon_files::{DaemonFiles, Standing};
 use crate::moment;
 
@@ -72,11 +73,11 @@ fn pair(scene: &Scene, daemon: Daemon, cert: &Path, key: &Path, found: &mut Find
         (Ok(cert), Ok(key)) => (cert, key),
         (Err(e), _) | (_, Err(e)) if e.is_not_found() => {
             let what = format!("{daemon} has half a pair: {e}");
-            return found.critical("pair", what, format!("slurm-pki cert issue {} --force", daemon.short()));
+            return found.critical("pair", what, anew(daemon));
         }
         (Err(e), _) | (_, Err(e)) => return found.unknown("pair", e.to_string(), "run this as root"),
     };
-    let fix = format!("slurm-pki cert issue {} --force, then restart {daemon}", daemon.short());
+    let fix = format!("{}; then restart {daemon}", anew(daemon));
     match loads_in_s2n::own_pair(cert_pem.expose(), key_pem.expose()) {
         Ok(chain) => {
             found.ok("pair", format!("{} and its key belong together", cert.display()));
@@ -86,13 +87,24 @@ fn pair(scene: &Scene, daemon: Daemon, cert: &Path, key: &Path, found: &mut Find
     }
 }
 
+/// Static pairs are made where the CA's key is.
+fn anew(daemon: Daemon) -> String {
+    match is_static(daemon) {
+        true => format!(
+            "on a controller: slurm-pki cert issue {} NODE --out DIR, and bring it here",
+            daemon.short()
+        ),
+        false => target::anew(daemon),
+    }
+}
+
 /// Whether peers take it, and until when.
 fn accepted(scene: &Scene, daemon: Daemon, cert: &Path, chain: &[X509], fix: &str, found: &mut Findings) {
     if let Some(leaf) = chain.first() {
         let what = format!("{daemon}'s certificate {}", cert.display());
         let renew = format!("slurm-pki cert renew, then restart {daemon}");
         expiry::look(found, "pair-expiry", &what, leaf, &scene.thresholds, scene.now, &renew);
-        overdue(scene, daemon, &what, leaf, found);
+        overdue(scene, daemon, cert, &what, leaf, found);
     }
     let bundle = file::read_with_metadata(&tls_files::ca_cert(scene), MAX_BUNDLE_PEM)
         .or_else(|_| file::read_with_metadata(&scene.admin.controller.ca_cert, MAX_BUNDLE_PEM));
@@ -111,8 +123,10 @@ fn accepted(scene: &Scene, daemon: Daemon, cert: &Path, chain: &[X509], fix: &st
 }
 
 /// A renewal that does not come is seen long before the end. What others make, others renew.
-fn overdue(scene: &Scene, daemon: Daemon, what: &str, leaf: &X509, found: &mut Findings) {
-    let Ok(config) = scene.daemon(daemon) else { return };
+fn overdue(scene: &Scene, daemon: Daemon, cert: &Path, what: &str, leaf: &X509, found: &mut Findings) {
+    let mut kept = Target::here(&scene.admin, daemon).unwrap_or_default().into_iter().map(|kept| kept.config);
+    // A host may have several static pairs.
+    let Some(config) = kept.find(|config| !is_static(daemon) || config.cert == cert) else { return };
     let ours = DaemonFiles::of(daemon, &config).is_ok_and(|files| files.standing() == Standing::Ours);
     let told = expiry::severity(leaf, &scene.thresholds, scene.now) != Severity::Ok;
     if !ours || told {

@@ -1,0 +1,187 @@
+//! Every command that is written down anywhere is one that there is: in the documents, in `--help`, in hints.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::{Command, CommandFactory as _, Parser as _};
+
+use crate::cli::Cli;
+
+/// What stands for something else, and what could stand there.
+const PLACEHOLDERS: [(&str, &str); 6] = [
+    ("NODE", "n1"),
+    ("DAEMON", "ctld"),
+    ("HOSTLIST", "n1"),
+    ("HOST", "h1"),
+    ("DIR", "/tmp/d"),
+    ("FILE", "/tmp/f"),
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// All files below a folder with one of these endings.
+fn files(folder: &Path, endings: &[&str]) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+    let mut all = Vec::new();
+    for path in entries.map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            all.extend(files(&path, endings));
+        } else if endings.iter().any(|ending| path.to_string_lossy().ends_with(ending)) {
+            all.push(path);
+        }
+    }
+    all
+}
+
+fn documents() -> Vec<PathBuf> {
+    let root = root();
+    let mut all = files(&root.join("docs"), &[".md"]);
+    all.extend(["README.md", "SECURITY.md", "CHANGELOG.md"].map(|name| root.join(name)));
+    all
+}
+
+/// The words of one command, as a shell would have them, up to a comment, an explanation or the next command.
+fn words(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
+    let mut blanks = 0;
+    for c in line.chars() {
+        match (quote, c) {
+            (Some(open), c) if c == open => quote = None,
+            (None, '\'' | '"') => quote = Some(c),
+            (None, ' ') => {
+                blanks += 1;
+                if blanks > 1 {
+                    break;
+                }
+                words.extend((!word.is_empty()).then(|| std::mem::take(&mut word)));
+                continue;
+            }
+            (None, '#') if word.is_empty() => break,
+            (None, '|' | ';' | '&' | '>') => break,
+            (_, c) => word.push(c),
+        }
+        blanks = 0;
+    }
+    words.extend((!word.is_empty()).then_some(word));
+    let filled = |word: String| {
+        let known = PLACEHOLDERS.iter().find(|(name, _)| *name == word);
+        known.map_or(word, |(_, value)| (*value).to_owned())
+    };
+    words.into_iter().map(filled).collect()
+}
+
+/// Why a whole line is no command.
+fn wrong(line: &str) -> Option<String> {
+    match Cli::try_parse_from(words(line)) {
+        Err(e) if e.use_stderr() => Some(format!("{line}\n  {}", e.to_string().lines().next().unwrap_or(""))),
+        _ => None,
+    }
+}
+
+#[track_caller]
+fn none(wrong: &[String]) {
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_command_line_in_the_documents_parses() {
+    let mut lines = 0;
+    let mut wrongs = Vec::new();
+    for path in documents() {
+        let text = fs::read_to_string(&path).unwrap();
+        // Code, and not a sentence that happens to begin so.
+        let code = text.lines().filter_map(|line| line.strip_prefix("    "));
+        for line in code.map(str::trim_start).filter(|line| line.starts_with("slurm-pki ")) {
+            lines += 1;
+            wrongs.extend(wrong(line).map(|why| format!("{}: {why}", path.display())));
+        }
+    }
+    assert!(lines > 25, "only {lines} lines were found");
+    none(&wrongs);
+}
+
+#[test]
+fn every_example_of_help_parses() {
+    fn examples(command: &Command) -> Vec<String> {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let own = help.lines().map(str::trim_start).filter(|line| line.starts_with("slurm-pki "));
+        let mut all: Vec<String> = own.map(str::to_owned).collect();
+        all.extend(command.get_subcommands().flat_map(examples));
+        all
+    }
+    let examples = examples(&Cli::command());
+    assert!(examples.len() > 60, "only {} examples were found", examples.len());
+    none(&examples.iter().filter_map(|line| wrong(line)).collect::<Vec<_>>());
+}
+
+#[test]
+fn every_command_has_examples() {
+    fn bare(command: &Command, path: &str) -> Vec<String> {
+        let path = format!("{path} {}", command.get_name());
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let own = (!help.contains("slurm-pki ")).then(|| path.clone());
+        own.into_iter().chain(command.get_subcommands().flat_map(|sub| bare(sub, &path))).collect()
+    }
+    none(&bare(&Cli::command(), ""));
+}
+
+/// What is wrong with a command that is spoken of in a sentence, after "slurm-pki ": with its options, if it has any.
+/// Sentences about slurm-pki are none.
+fn wrong_in_passing(rest: &str) -> Option<String> {
+    let mut command = Cli::command();
+    command.build();
+    let is_end = |c: char| "`\"(;,.:|&#\\\n".contains(c);
+    let sentence =
+        rest.split(is_end).next().and_then(|sentence| sentence.split("  ").next()).unwrap_or_default();
+    let mut named = 0;
+    let mut positional = false;
+    for word in sentence.split_whitespace() {
+        let word = word.trim_matches(|c| "')".contains(c));
+        if let Some(option) = word.strip_prefix("--") {
+            let option = option.split('=').next().unwrap_or_default();
+            let known = command.get_arguments().any(|argument| argument.get_long() == Some(option));
+            if named > 0 && !known && !option.is_empty() {
+                return Some(format!("slurm-pki {sentence}: {} has no --{option}", command.get_name()));
+            }
+        } else if positional {
+            // Whatever it is.
+        } else if let Some(sub) = command.find_subcommand(word).cloned() {
+            command = sub;
+            named += 1;
+        } else if named == 1 && command.has_subcommands() && word.chars().all(|c| c.is_ascii_lowercase()) {
+            return Some(format!("slurm-pki {sentence}: {} has no {word}", command.get_name()));
+        } else {
+            positional = true;
+        }
+    }
+    None
+}
+
+#[test]
+fn every_command_that_a_document_or_a_hint_speaks_of_exists() {
+    let root = root();
+    let mut all = documents();
+    all.extend(files(&root.join("packaging"), &[".service", ".timer", ".yml", ".json", "slurm-pki"]));
+    all.extend(files(&root.join("config"), &[".toml", ".example"]));
+    for code in ["bins/slurm-pki/src", "lib/site/src", "lib/pki/src", "lib/contract/src"] {
+        all.extend(files(&root.join(code), &[".rs"]));
+    }
+    let mut found = 0;
+    let mut wrongs = Vec::new();
+    for path in all {
+        let text = fs::read_to_string(&path).unwrap();
+        let text = text.split("#[cfg(test)]").next().unwrap();
+        // A string of Rust goes on after a backslash.
+        let lines: Vec<_> = text.lines().map(|line| line.trim_start().trim_start_matches("//! ")).collect();
+        let text = lines.join("\n").replace("\\\n", "");
+        for (at, name) in text.match_indices("slurm-pki ") {
+            found += 1;
+            let rest = text.get(at + name.len()..).unwrap_or_default();
+            wrongs.extend(wrong_in_passing(rest).map(|why| format!("{}: {why}", path.display())));
+        }
+    }
+    assert!(found > 300, "only {found} were found");
+    none(&wrongs);
+}
