@@ -19,8 +19,10 @@ pub enum Fault {
     Huge,
     /// The page of a proxy.
     Page,
-    /// The connection is closed without an answer.
+    /// The connection is closed without an answer, and nothing was done.
     Closed,
+    /// It is done, and the answer is lost.
+    Lost,
 }
 
 /// A fault that waits for its path.

@@ -220,6 +220,10 @@ fn answer<S: Read + Write>(mut stream: S, core: &Mutex<Core>, peer: impl Fn(&S) 
     let mut cut = false;
     let response = match fault {
         Some(Fault::Closed) => return,
+        Some(Fault::Lost) => {
+            lock().handle(&request);
+            return;
+        }
         Some(Fault::Status(status, body)) => Response::new(status, body),
         Some(Fault::TooMany(rest)) => {
             Response::errors(429, &["request path is rate limited"]).with("Retry-After", rest.to_string())
