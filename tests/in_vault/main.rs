@@ -16,5 +16,9 @@ mod layouts;
 mod logins;
 mod passing;
 mod rights;
+mod rollover;
 mod secrets;
+#[path = "../admin/rollover/server.rs"]
+#[allow(dead_code, reason = "not every kind of server is needed here")]
+mod server;
 mod signed;

@@ -102,6 +102,14 @@ impl Client {
         self.write("auth/token/create-orphan", body, what)?.into_token(what).map(|(token, _)| token)
     }
 
+    /// Changes some members of what is at a path, and leaves the others as they are (RFC 7396).
+    ///
+    /// # Errors
+    /// Whatever went wrong.
+    pub fn patch(&self, path: &str, body: &impl Serialize, what: &str) -> Result<Answer, Error> {
+        self.send(Method::PATCH, path, Some(&to_json(body, what)?), what)
+    }
+
     /// Deletes a path; what is not there stays so.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ mod answer;
 mod client;
 
 pub mod auth;
+pub mod issuers;
 pub mod kv;
 pub mod pki_engine;
 pub mod sys;

@@ -53,6 +53,24 @@ impl PkiEngine {
     /// # Errors
     /// Whatever went wrong.
     pub fn sign(&self, client: &Client, role: &str, wanted: &Wanted<'_>) -> Result<Signed, Error> {
+        self.sign_at(client, &format!("{}/sign/{role}", self.mount), role, wanted)
+    }
+
+    /// The same by this issuer, whichever one the role names.
+    ///
+    /// # Errors
+    /// As [`sign`](Self::sign).
+    pub fn sign_by(
+        &self,
+        client: &Client,
+        issuer: &str,
+        role: &str,
+        wanted: &Wanted<'_>,
+    ) -> Result<Signed, Error> {
+        self.sign_at(client, &format!("{}/issuer/{issuer}/sign/{role}", self.mount), role, wanted)
+    }
+
+    fn sign_at(&self, client: &Client, path: &str, role: &str, wanted: &Wanted<'_>) -> Result<Signed, Error> {
         #[derive(Serialize)]
         struct Body<'a> {
             csr: &'a str,
@@ -80,7 +98,7 @@ impl PkiEngine {
             ttl: format!("{}s", wanted.ttl),
             format: "pem",
         };
-        let answer = client.write(&format!("{}/sign/{role}", self.mount), &body, &what)?;
+        let answer = client.write(path, &body, &what)?;
         let data: Data = answer.without_warnings(is_about_names)?.data(&what)?;
         let one = |pem: &str| X509::all_from_pem(pem.as_bytes(), MAX_PEM);
         let unreadable =
@@ -165,4 +183,7 @@ pub struct Issuer {
     /// What becomes of a leaf that would outlive it.
     #[serde(default)]
     pub leaf_not_after_behavior: String,
+    /// What it may be used for, with commas: `read-only,issuing-certificates,crl-signing`.
+    #[serde(default)]
+    pub usage: String,
 }

@@ -24,6 +24,9 @@ const MAX_ANSWER: u64 = 4 * 1024 * 1024;
 
 const MAX_HEADERS: usize = 32 * 1024;
 
+/// RFC 7396; Vault takes a PATCH in no other form.
+const MERGE_PATCH: &str = "application/merge-patch+json";
+
 /// How often one request is tried.
 const TRIES: u32 = 4;
 
@@ -179,7 +182,8 @@ impl Transport {
         let left = self.left().ok_or_else(|| over(ask))?;
         let answer = match ask.body {
             Some(body) => {
-                let request = request.header("Content-Type", "application/json").body(body.expose());
+                let kind = if ask.method == Method::PATCH { MERGE_PATCH } else { "application/json" };
+                let request = request.header("Content-Type", kind).body(body.expose());
                 self.run(request.map_err(unusable)?, left)
             }
             None => self.run(request.body(()).map_err(unusable)?, left),

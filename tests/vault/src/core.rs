@@ -135,6 +135,13 @@ impl Core {
             "LIST" => Op::List,
             "POST" | "PUT" => Op::Write,
             "DELETE" => Op::Delete,
+            "PATCH" if request.header("Content-Type") != Some("application/merge-patch+json") => {
+                return Err(Failed::Status(
+                    415,
+                    "PATCH requires Content-Type of application/merge-patch+json".into(),
+                ));
+            }
+            "PATCH" => Op::Patch,
             _ => return Err(Failed::Status(405, "unsupported operation".into())),
         };
         let now = self.now();
@@ -173,6 +180,7 @@ impl Core {
             Op::Read => "read",
             Op::List => "list",
             Op::Delete => "delete",
+            Op::Patch => "patch",
             Op::Write if exists => "update",
             // Where an engine cannot tell, a write is an update.
             Op::Write if self.can_tell(path) => "create",

@@ -11,6 +11,8 @@ pub(crate) enum Op {
     List,
     /// POST or PUT: create or update.
     Write,
+    /// PATCH: what is left out stays.
+    Patch,
     Delete,
 }
 

@@ -19,8 +19,10 @@ pub enum Fault {
     Huge,
     /// The page of a proxy.
     Page,
-    /// The connection is closed without an answer.
+    /// The connection is closed without an answer, and nothing was done.
     Closed,
+    /// It is done, and the answer is lost.
+    Lost,
 }
 
 /// A fault that waits for its path.
@@ -31,9 +33,11 @@ pub(crate) struct Armed {
     pub(crate) times: u32,
 }
 
-/// Takes the fault that is meant for a path.
-pub(crate) fn take(armed: &mut Vec<Armed>, path: &str) -> Option<Fault> {
-    let place = armed.iter().position(|one| path.starts_with(&one.prefix))?;
+/// Takes the fault that is meant for a path, or for a method and a path.
+pub(crate) fn take(armed: &mut Vec<Armed>, method: &str, path: &str) -> Option<Fault> {
+    let both = format!("{method} {path}");
+    let place =
+        armed.iter().position(|one| path.starts_with(&one.prefix) || both.starts_with(&one.prefix))?;
     let one = &mut armed[place];
     one.times -= 1;
     let fault = one.fault.clone();

@@ -23,6 +23,8 @@ pub(crate) struct Csr {
     spki: Vec<u8>,
     key_type: &'static str,
     key_bits: i64,
+    /// All of its subject, where that is to be kept.
+    pub(crate) subject: Option<rcgen::DistinguishedName>,
 }
 
 /// PEM of a certificate without the newline at its end, as the API has it.
@@ -85,8 +87,29 @@ impl Csr {
             _ => ("ed25519", 0),
         };
         let common_name = names.last().unwrap_or("").to_owned();
-        Ok(Self { common_name, dns, spki: info.subject_pki.raw.to_vec(), key_type, key_bits })
+        Ok(Self { common_name, dns, spki: info.subject_pki.raw.to_vec(), key_type, key_bits, subject: None })
     }
+}
+
+/// The subject of a request, to be kept as it is.
+pub(crate) fn subject_of(text: &str) -> Result<rcgen::DistinguishedName, Failed> {
+    let block = pem::parse(text).map_err(|_| bad("csr contains no data"))?;
+    let (_, csr) = X509CertificationRequest::from_der(block.contents())
+        .map_err(|_| bad("certificate request could not be parsed"))?;
+    let mut name = rcgen::DistinguishedName::new();
+    for attribute in csr.certification_request_info.subject.iter_attributes() {
+        let kind = match attribute.attr_type().to_id_string().as_str() {
+            "2.5.4.3" => DnType::CommonName,
+            "2.5.4.6" => DnType::CountryName,
+            "2.5.4.7" => DnType::LocalityName,
+            "2.5.4.8" => DnType::StateOrProvinceName,
+            "2.5.4.10" => DnType::OrganizationName,
+            "2.5.4.11" => DnType::OrganizationalUnitName,
+            other => return Err(bad(format!("this stand-in knows no attribute {other}"))),
+        };
+        name.push(kind, attribute.as_str().unwrap());
+    }
+    Ok(name)
 }
 
 /// A certificate that a role allows, and the warnings that go with it.
@@ -232,6 +255,10 @@ fn extended(role: &Role) -> Vec<ExtendedKeyUsagePurpose> {
 pub(crate) struct NewCa {
     pub(crate) common_name: String,
     pub(crate) organization: Vec<String>,
+    /// C, ST, L, OU.
+    pub(crate) rest: Vec<(DnType, Vec<String>)>,
+    /// The key identifier, where it is not made of the key.
+    pub(crate) skid: Option<Vec<u8>>,
     pub(crate) begins: i64,
     pub(crate) ends: i64,
     pub(crate) path_len: Option<u8>,
@@ -244,6 +271,9 @@ impl NewCa {
         made.not_before = at(self.begins);
         made.not_after = at(self.ends);
         made.distinguished_name = rcgen::DistinguishedName::new();
+        for (kind, values) in &self.rest {
+            values.iter().for_each(|value| made.distinguished_name.push(kind.clone(), value.as_str()));
+        }
         self.organization
             .iter()
             .for_each(|value| made.distinguished_name.push(DnType::OrganizationName, value.as_str()));
@@ -262,6 +292,12 @@ impl NewCa {
     /// A CA below another one, for the key of a request.
     pub(crate) fn below(&self, csr: &Csr, (ca, key): (&[u8], &KeyPair)) -> Vec<u8> {
         let mut params = self.params();
+        if let Some(name) = &csr.subject {
+            params.distinguished_name = name.clone();
+        }
+        if let Some(skid) = &self.skid {
+            params.key_identifier_method = rcgen::KeyIdMethod::PreSpecified(skid.clone());
+        }
         params.use_authority_key_identifier_extension = true;
         let public = SubjectPublicKeyInfo::from_der(&csr.spki).unwrap();
         let issuer = Issuer::from_ca_cert_der(&CertificateDer::from(ca), key).unwrap();

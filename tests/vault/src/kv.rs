@@ -54,6 +54,7 @@ impl Kv {
                 self.secrets.insert(key.to_owned(), vec![Version { data, deleted: false }]);
                 done()
             }
+            Op::Patch => unsupported(),
             Op::Delete => {
                 self.secrets.remove(key);
                 done()

@@ -111,7 +111,7 @@ impl StandIn {
         self.core().root_token()
     }
 
-    /// Arms a fault for the next `times` requests whose path begins with `prefix`.
+    /// Arms a fault for the next `times` requests whose path, or method and path, begins with `prefix`.
     pub fn fail(&self, prefix: &str, fault: Fault, times: u32) {
         self.core().faults.push(Armed { prefix: prefix.into(), fault, times });
     }
@@ -215,11 +215,15 @@ fn answer<S: Read + Write>(mut stream: S, core: &Mutex<Core>, peer: impl Fn(&S) 
     let fault = {
         let mut core = lock();
         core.seen.push(format!("{} {}", request.method, request.path));
-        crate::fault::take(&mut core.faults, &request.path)
+        crate::fault::take(&mut core.faults, &request.method, &request.path)
     };
     let mut cut = false;
     let response = match fault {
         Some(Fault::Closed) => return,
+        Some(Fault::Lost) => {
+            lock().handle(&request);
+            return;
+        }
         Some(Fault::Status(status, body)) => Response::new(status, body),
         Some(Fault::TooMany(rest)) => {
             Response::errors(429, &["request path is rate limited"]).with("Retry-After", rest.to_string())

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use rcgen::{KeyPair, PublicKeyData};
+use rcgen::{DnType, KeyPair, PublicKeyData};
 use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::core::{Call, done, unsupported, uuid};
 use crate::engine::{Answer, Done, Failed, Op, bad};
@@ -18,6 +20,7 @@ pub(crate) struct Pki {
     keys: BTreeMap<String, Key>,
     roles: BTreeMap<String, Role>,
     default: Option<String>,
+    follows_latest: bool,
     /// Those that a role without `no_store` made, by serial number.
     stored: BTreeMap<String, Vec<u8>>,
     revoked: Vec<String>,
@@ -30,7 +33,12 @@ struct Issuer {
     der: Vec<u8>,
     key: Option<String>,
     behaviour: String,
+    /// What it may be used for.
+    usage: Vec<String>,
 }
+
+/// All there are, as an issuer has them when it is made.
+const USAGES: [&str; 4] = ["crl-signing", "issuing-certificates", "ocsp-signing", "read-only"];
 
 #[derive(Debug)]
 struct Key {
@@ -55,6 +63,12 @@ impl Pki {
                 Done::data(self.roles.get(*name).ok_or(Failed::Nothing)?.to_json())
             }
             (Op::Write, ["roles", name]) => self.write_role(name, &params),
+            (Op::Patch, ["roles", name]) => {
+                let there = self.roles.get(*name).ok_or(Failed::Nothing)?.to_json();
+                let patched = merged(there, &call.request.body);
+                // What is there is known, though nobody looks at it here.
+                Ok(Done { warnings: Vec::new(), ..self.write_role(name, &Params::of(&patched))? })
+            }
             (Op::Delete, ["roles", name]) => {
                 self.roles.remove(*name);
                 done()
@@ -99,6 +113,11 @@ impl Pki {
                 Done::data(self.shown(issuer))
             }
             (Op::Write, ["issuer", reference]) => self.update_issuer(reference, params),
+            (Op::Patch, ["issuer", reference]) => {
+                let there = self.shown(self.issuer(reference)?);
+                let patched = merged(there, &call.request.body);
+                self.update_issuer(reference, &Params::of(&patched))
+            }
             (Op::Delete, ["issuer", reference]) => {
                 let id = self.issuer(reference)?.id.clone();
                 self.issuers.retain(|issuer| issuer.id != id);
@@ -112,11 +131,12 @@ impl Pki {
             }
             (Op::Read, ["config", "issuers"]) => {
                 Done::data(json!({ "default": self.default.clone().unwrap_or_default(),
-                    "default_follows_latest_issuer": false }))
+                    "default_follows_latest_issuer": self.follows_latest }))
             }
             (Op::Write, ["config", "issuers"] | ["root", "replace"]) => {
                 let id = self.issuer(&params.text("default"))?.id.clone();
                 self.default = Some(id.clone());
+                self.follows_latest = params.flag("default_follows_latest_issuer", false);
                 Done::data(json!({ "default": id, "default_follows_latest_issuer": false }))
             }
             (_, ["config", "urls" | "crl" | "cluster"]) => done(),
@@ -165,6 +185,7 @@ impl Pki {
     ) -> Answer {
         let role = self.roles.get(role).ok_or_else(|| bad(format!("unknown role: {role}")))?.clone();
         let issuer = self.issuer(reference.unwrap_or(&role.issuer_ref))?.clone();
+        may_issue(&issuer)?;
         let key = self.key_of(&issuer)?;
         let csr = Csr::parse(&params.text("csr"))?;
         let with = (issuer.der.as_slice(), key, issuer.behaviour.as_str());
@@ -200,11 +221,15 @@ impl Pki {
     }
 
     fn new_root(&mut self, params: &Params<'_>, max_lease: i64, now: i64) -> Answer {
+        let name = params.text("issuer_name");
+        if !name.is_empty() && (name == "default" || self.issuer(&name).is_ok()) {
+            return Err(bad("issuer name already in use"));
+        }
         let new = new_ca(params, max_lease, now)?;
         let key = self.new_key(params)?;
         let der = new.root(&self.keys[&key].pair);
         let (wanted, ends) = (params.seconds("ttl"), new.ends);
-        let mut warnings = Vec::new();
+        let mut warnings = vec![NO_URLS.to_owned()];
         if wanted > ends - now {
             warnings.push(format!(
                 "TTL \"{}\" is longer than permitted maxTTL \"{}\", so maxTTL is being used",
@@ -213,6 +238,9 @@ impl Pki {
             ));
         }
         let issuer = self.add(der, Some(key.clone()), &params.text("issuer_name"));
+        if self.follows_latest {
+            self.default = Some(issuer.id.clone());
+        }
         let data = json!({
             "certificate": to_pem(&issuer.der),
             "issuing_ca": to_pem(&issuer.der),
@@ -243,7 +271,11 @@ impl Pki {
         let id =
             found.map(|(id, _)| id.clone()).or_else(by_issuer).ok_or_else(|| bad("unable to find key"))?;
         let new = new_ca(params, 1, 0)?;
-        Done::data(json!({ "csr": new.csr(&self.keys[&id].pair), "key_id": id }))
+        if params.get("key_type").is_some() || params.get("key_bits").is_some() {
+            return Err(bad("key_type and key_bits are those of the key that is there"));
+        }
+        let data = json!({ "csr": new.csr(&self.keys[&id].pair), "key_id": id });
+        Ok(Done { data: Some(data), warnings: vec![NO_URLS.to_owned()], ..Done::default() })
     }
 
     fn sign_intermediate(
@@ -254,20 +286,26 @@ impl Pki {
         now: i64,
     ) -> Answer {
         let issuer = self.issuer(reference)?.clone();
+        may_issue(&issuer)?;
         let key = self.key_of(&issuer)?;
-        let csr = Csr::parse(&params.text("csr"))?;
+        let mut csr = Csr::parse(&params.text("csr"))?;
         let mut new = new_ca(params, max_lease, now)?;
-        let mut warnings = Vec::new();
+        let mut warnings = vec![NO_URLS.to_owned()];
         if params.flag("use_csr_values", false) {
-            new.common_name.clone_from(&csr.common_name);
+            csr.subject = Some(issuing::subject_of(&params.text("csr"))?);
         }
-        let last = end_of(&issuer.der);
-        if new.ends > last {
-            warnings.push("the CA certificate ends before the time that was asked for".into());
-            new.ends = last;
+        // It may outlive the CA that signs it.
+        if new.ends > end_of(&issuer.der) {
+            warnings.push(
+                "The expiration time for the signed certificate is after the CA's expiration time.".into(),
+            );
         }
+        new.skid = data_encoding::HEXLOWER_PERMISSIVE
+            .decode(params.text("skid").replace(':', "").as_bytes())
+            .ok()
+            .filter(|skid| !skid.is_empty());
         let der = new.below(&csr, (&issuer.der, key));
-        let _ = (params.get("format"), params.get("skid"), params.get("signature_bits"));
+        let _ = (params.get("format"), params.get("signature_bits"));
         let chain = [vec![to_pem(&der)], self.chain_pem(&issuer.der)].concat();
         let data = json!({
             "certificate": to_pem(&der),
@@ -314,7 +352,14 @@ impl Pki {
     }
 
     fn add(&mut self, der: Vec<u8>, key: Option<String>, name: &str) -> Issuer {
-        let issuer = Issuer { id: uuid(), name: name.into(), der, key, behaviour: "err".into() };
+        let issuer = Issuer {
+            id: uuid(),
+            name: name.into(),
+            der,
+            key,
+            behaviour: "err".into(),
+            usage: USAGES.map(str::to_owned).to_vec(),
+        };
         // The first issuer with a key is the default one.
         if self.default.is_none() && issuer.key.is_some() {
             self.default = Some(issuer.id.clone());
@@ -391,7 +436,7 @@ impl Pki {
             "ca_chain": self.chain_pem(&issuer.der),
             "manual_chain": null,
             "leaf_not_after_behavior": issuer.behaviour,
-            "usage": "crl-signing,issuing-certificates,ocsp-signing,read-only",
+            "usage": issuer.usage.join(","),
             "revoked": false,
         })
     }
@@ -399,18 +444,58 @@ impl Pki {
     /// What is left out goes back to its default, as the documents say of this endpoint.
     fn update_issuer(&mut self, reference: &str, params: &Params<'_>) -> Answer {
         let id = self.issuer(reference)?.id.clone();
+        let name = params.text("issuer_name");
+        if !name.is_empty() && self.issuers.iter().any(|other| other.name == name && other.id != id) {
+            return Err(bad("issuer name already in use"));
+        }
+        let usage = params.list("usage").unwrap_or_else(|| USAGES.map(str::to_owned).to_vec());
+        if let Some(unknown) = usage.iter().find(|usage| !USAGES.contains(&usage.as_str())) {
+            return Err(bad(format!("unable to parse specified usages: {unknown}")));
+        }
         let issuer = self.issuers.iter_mut().find(|issuer| issuer.id == id).unwrap();
-        issuer.name = params.text("issuer_name");
+        issuer.name = name;
+        // It is there always.
+        issuer.usage = USAGES
+            .iter()
+            .filter(|known| **known == "read-only" || usage.iter().any(|usage| usage == **known))
+            .map(|known| (*known).to_owned())
+            .collect();
         let behaviour = params.text("leaf_not_after_behavior");
         issuer.behaviour = match behaviour.as_str() {
             "" => "err".into(),
             "err" | "truncate" | "permit" => behaviour,
             _ => return Err(bad("unknown value for field `leaf_not_after_behavior`")),
         };
-        let _ = (params.get("usage"), params.get("manual_chain"));
+        let _ = params.get("manual_chain");
         let issuer = issuer.clone();
         Done::data(self.shown(&issuer))
     }
+}
+
+/// What Vault says as long as nobody configured URLs.
+const NO_URLS: &str = "This mount hasn't configured any authority information access (AIA) fields; this may make it harder \
+    for systems to find missing certificates in the chain or to validate revocation status of certificates.";
+
+fn may_issue(issuer: &Issuer) -> Result<(), Failed> {
+    if issuer.usage.iter().any(|usage| usage == "issuing-certificates") {
+        return Ok(());
+    }
+    let usages = issuer.usage.join(",");
+    Err(Failed::Status(
+        500,
+        format!(
+            "requested usage issuing-certificates for issuer [{}] but only had usage {usages}",
+            issuer.id
+        ),
+    ))
+}
+
+/// RFC 7396, of one level: what these endpoints have.
+fn merged(mut there: Value, patch: &Value) -> Value {
+    for (name, value) in patch.as_object().into_iter().flatten() {
+        there[name.as_str()] = value.clone();
+    }
+    there
 }
 
 fn new_ca(params: &Params<'_>, max_lease: i64, now: i64) -> Result<NewCa, Failed> {
@@ -427,17 +512,37 @@ fn new_ca(params: &Params<'_>, max_lease: i64, now: i64) -> Result<NewCa, Failed
     {
         let _ = params.get(known);
     }
-    for known in
-        ["key_type", "key_bits", "key_name", "key_ref", "signature_bits", "ou", "country", "locality"]
-    {
+    for known in ["key_type", "key_bits", "key_name", "key_ref", "signature_bits"] {
         let _ = params.get(known);
     }
-    let _ = (params.get("province"), params.get("permitted_dns_domains"), params.get("type"));
+    let _ = (params.get("permitted_dns_domains"), params.get("type"));
+    let list = |name: &str| params.list(name).unwrap_or_default();
+    let rest = vec![
+        (DnType::CountryName, list("country")),
+        (DnType::StateOrProvinceName, list("province")),
+        (DnType::LocalityName, list("locality")),
+        (DnType::OrganizationalUnitName, list("ou")),
+    ];
+    // A day that is given is not cut to the mount's life.
+    let not_after = params.text("not_after");
+    if !not_after.is_empty() && asked > 0 {
+        return Err(bad(
+            "Either ttl or not_after should be provided. Both should not be provided in the same request.",
+        ));
+    }
+    let ends = if not_after.is_empty() {
+        now + ttl
+    } else {
+        let time = OffsetDateTime::parse(&not_after, &Rfc3339);
+        time.map_err(|_| bad(format!("parsing time {not_after:?}")))?.unix_timestamp()
+    };
     Ok(NewCa {
         common_name,
         organization: params.list("organization").unwrap_or_default(),
         begins: now - not_before,
-        ends: now + ttl,
+        rest,
+        skid: None,
+        ends,
         path_len,
     })
 }

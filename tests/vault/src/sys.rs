@@ -146,7 +146,7 @@ fn engine(core: &mut Core, op: Op, path: &str, params: &Params<'_>) -> Answer {
                 .cloned()
                 .map_or_else(|| Err(bad(format!("No secret engine mount at {path}"))), Done::data)
         }
-        Op::List => unsupported(),
+        Op::List | Op::Patch => unsupported(),
     }
 }
 
@@ -183,7 +183,7 @@ fn method(core: &mut Core, op: Op, path: &str, params: &Params<'_>) -> Answer {
             done()
         }
         Op::Read => methods(core).get(&mount).cloned().map_or_else(|| Err(bad("No auth engine")), Done::data),
-        Op::List => unsupported(),
+        Op::List | Op::Patch => unsupported(),
     }
 }
 
@@ -211,7 +211,7 @@ fn policy(core: &mut Core, op: Op, path: &str, params: &Params<'_>, field: &str)
             core.policies.remove(&name);
             done()
         }
-        Op::List => unsupported(),
+        Op::List | Op::Patch => unsupported(),
     }
 }
 

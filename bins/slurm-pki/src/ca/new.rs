@@ -13,6 +13,7 @@ use pki::name::NodeName;
 use pki::policy::{Plan, SubjectAttribute};
 use pki::profile::Serial;
 use pki::time::UnixTime;
+use pki::x509::X509;
 use site::config::Place;
 use site::file::Owner;
 use site::random;
@@ -69,8 +70,13 @@ impl Likeness {
     ///
     /// # Errors
     /// When it cannot be a CA's name, or is one that is there.
-    pub(super) fn next_name(&self, admin: &Admin, old: &LocalCa) -> anyhow::Result<String> {
-        let taken = old.certificates().common_names();
+    pub(super) fn next_name(
+        &self,
+        admin: &Admin,
+        old: &X509,
+        known: &CaCertificates,
+    ) -> anyhow::Result<String> {
+        let taken = known.common_names();
         let is_taken = |name: &str| taken.iter().any(|is| is.eq_ignore_ascii_case(name.as_bytes()));
         if self.common_name.is_some() {
             let name = self.name(admin)?;
@@ -84,8 +90,7 @@ impl Likeness {
             return Ok(name);
         }
         let base = default_name(admin);
-        let own =
-            old.issuer().facts().common_names.first().map(|name| String::from_utf8_lossy(name).into_owned());
+        let own = old.facts().common_names.first().map(|name| String::from_utf8_lossy(name).into_owned());
         let next = own.and_then(|name| generation(&name)).unwrap_or(1).saturating_add(1);
         let names = (next..next.saturating_add(100)).map(|number| format!("{base} G{number}"));
         let free = names.into_iter().find(|name| !is_taken(name)).unwrap_or(base);

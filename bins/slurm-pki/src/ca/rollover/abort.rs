@@ -12,7 +12,6 @@ use super::site_files::SiteFiles;
 use super::state::{Phase, State};
 use crate::admin::Admin;
 use crate::advice::Advice;
-use crate::ca::new::try_out;
 use crate::global::Global;
 use crate::report;
 
@@ -21,7 +20,7 @@ use crate::report;
 #[command(
     after_help = "Possible until finish has begun, and while the old CA lasts. What was issued under the new CA carries the \
     cross certificate, so peers accept it until it ends, with the old root alone too. The new CA's files are put aside, \
-    not deleted.\n\n\
+    not deleted; its issuer in Vault stays under another name and signs nothing.\n\n\
     Examples:\n  \
     slurm-pki ca rollover abort\n  \
     slurm-pki ca rollover abort --no-push"
@@ -38,12 +37,16 @@ impl Abort {
         let mut state = files.state_under_way()?;
         refuse_too_late(&state, now)?;
         let new = files.new_root(&state)?;
-        sign_with_the_old_key(&files, &mut state, &new, now)?;
+        let issuers = files.issuers(&state)?;
+        sign_with_the_old_ca(&files, &mut state, &new, now)?;
         daemons::move_from(&files, &new, now)?;
         files.put_bundle(&bundle_without(&files, &state)?)?;
         hosts::bring(&files, &self.reach, "the end of a CA rollover that was aborted", now)?;
         // Last: sign_csr could have read the new key before, and its certificates only now.
         files.put_chain(&files.old_chain()?)?;
+        if let Some((vault, issuers)) = issuers {
+            vault.put_aside(global, &issuers, now)?;
+        }
         files.put_aside()?;
         if global.dry_run {
             return Ok(());
@@ -72,20 +75,20 @@ fn refuse_too_late(state: &State, now: UnixTime) -> anyhow::Result<()> {
 }
 
 /// The state first, the key then; the chain has the way of both as long as anybody may use the new key.
-fn sign_with_the_old_key(
+fn sign_with_the_old_ca(
     files: &SiteFiles<'_>,
     state: &mut State,
     new: &X509,
     now: UnixTime,
 ) -> anyhow::Result<()> {
-    let old_key = if files.signs_with_key_of(new)? { Some(files.old_key()?) } else { None };
-    if let Some(key) = &old_key {
+    let old = files.old_ca_if_not_in_place(state, new)?;
+    if let Some(ca) = &old {
         let anchors = Bundle::loading(files.old_bundle()?)?.anchors;
-        try_out(&super::site_files::ca_of(anchors, files.old_chain()?, key)?, files.admin, now)?;
+        ca.try_out(files.admin, anchors, files.old_chain()?, now)?;
     }
     files.advance(state, Phase::Aborting, now)?;
-    match &old_key {
-        Some(key) => files.put_key(key),
+    match &old {
+        Some(ca) => files.let_issue(ca),
         None => Ok(()),
     }
 }

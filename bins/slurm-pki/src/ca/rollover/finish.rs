@@ -65,12 +65,25 @@ impl Finish {
         if is_nobodys_root_key(admin, &left) {
             files.take_root_key()?;
         }
+        // Nothing that it signed counts any more, and nobody is to have it sign by mistake.
+        let in_vault = files.issuers(&state)?;
+        if let Some((vault, issuers)) = &in_vault {
+            vault.retire(global, &issuers.old)?;
+        }
         files.put_aside()?;
         if global.dry_run {
             return Ok(());
         }
         report::done(global, &format!("{} is the only CA now.", state.new.subject));
-        report::done(global, "Nobody trusts the old CA's key any more; delete it there, and its backups.");
+        report::done(
+            global,
+            match in_vault {
+                None => "Nobody trusts the old CA's key any more; delete it there, and its backups.",
+                Some(_) => {
+                    "Nobody trusts the old CA any more; its issuer and key are in Vault still, and sign nothing."
+                }
+            },
+        );
         Ok(())
     }
 
@@ -86,7 +99,7 @@ impl Finish {
             return Ok(());
         }
         let mut lacks = Lacks::default();
-        let answers = proof::ask(files, new, targets, now)?;
+        let answers = proof::ask(files, state, new, targets, now)?;
         for (target, answer) in &answers {
             if let Err(lack) = answer {
                 lacks.add(*lack, &target.name);
@@ -194,7 +207,7 @@ impl All {
 fn refuse_too_early(files: &SiteFiles<'_>, state: &State, new: &X509) -> anyhow::Result<()> {
     match state.phase {
         Phase::Finishing => Ok(()),
-        Phase::Switched if files.signs_with_key_of(new)? => Ok(()),
+        Phase::Switched if files.issues_by(state, new)? => Ok(()),
         Phase::Switched | Phase::Begun => Err(Advice::new(
             format!("certificates do not come from {} yet", state.new.subject),
             "first: slurm-pki ca rollover switch",

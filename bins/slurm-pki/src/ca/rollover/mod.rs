@@ -4,7 +4,8 @@
 //! beside each leaf, which peers accept that know the old root, the new, or both (slurm-contract.md 3.5); `finish`
 //! drops the old root, once every daemon has shown that it does without. What each step means to reach is on the disk
 //! before the first file changes, and every file changes in an order in which sign_csr is right at each instant: a
-//! killed step is completed by the same command.
+//! killed step is completed by the same command. Where the CA is in Vault, its key is an issuer there, and all else is the
+//! same.
 
 mod abort;
 mod alive;
@@ -13,6 +14,8 @@ mod bundle;
 mod daemons;
 mod finish;
 mod hosts;
+mod in_vault;
+mod issuing;
 mod proof;
 mod site_files;
 mod state;
@@ -37,6 +40,8 @@ pub(crate) use under_way::UnderWay;
     finish    asks every daemon for proof that it has the new root loaded and serves a certificate of\n            \
     the new CA, then drops the old root everywhere\n\
     A step that was killed, or did not reach every host, is run again. abort leads back, until finish.\n\n\
+    With signer = \"vault\" the new CA is an issuer in the same PKI engine, whose key never leaves Vault (from 1.11 on, or \
+    OpenBao); every step needs a token (admin_token_file in [vault]) that may manage issuers.\n\n\
     Examples:\n  \
     slurm-pki ca rollover begin\n  \
     slurm-pki ca rollover status\n  \

@@ -9,14 +9,13 @@ use std::time::Duration;
 
 use pki::key::{KeyKind, PrivateKey};
 use pki::policy::Plan;
-use pki::profile::Serial;
 use pki::time::UnixTime;
 use pki::x509::X509;
 use site::config::{Daemon, DaemonConfig, FleetConfig};
 use site::ledger::{Entry, Ledger};
-use site::random;
 
-use super::site_files::{SiteFiles, ca_of};
+use super::site_files::SiteFiles;
+use super::state::State;
 use crate::activation;
 use crate::admin::Admin;
 use crate::advice::Advise as _;
@@ -27,7 +26,7 @@ use crate::probe::{Address, Probe, ProbeError};
 use crate::report;
 use crate::slurm_conf::SlurmConf;
 
-/// Whose certificate it is, in the ledger and in the daemon's eyes.
+/// Whose certificate it is, in the ledger and in the daemon's eyes, where the CA key is here.
 pub(super) const NAME: &str = "slurm-pki-rollover";
 
 /// As long as the largest cluster takes to be asked.
@@ -197,6 +196,7 @@ fn usual_address(admin: &Admin, daemon: Daemon, member: &Member) -> anyhow::Resu
 /// When no certificate can be made to ask with.
 pub(super) fn ask(
     files: &SiteFiles<'_>,
+    state: &State,
     new: &X509,
     targets: Vec<Target>,
     now: UnixTime,
@@ -205,7 +205,7 @@ pub(super) fn ask(
         return Ok(Vec::new());
     }
     let parallel = FleetConfig::read(&files.admin.config).advise()?.parallel;
-    let pair = pair_to_show(files, new, now)?;
+    let pair = pair_to_show(files, state, new, now)?;
     let bar = report::progress(files.global, targets.len(), "asking every daemon");
     let answers = in_parallel(parallel, &bar, targets, |target| {
         let answer = judged(&target, &pair, new);
@@ -233,14 +233,15 @@ fn judged(target: &Target, pair: &Pair, new: &X509) -> Result<(), Lack> {
 }
 
 /// A pair that exists in memory alone, recorded like all others.
-fn pair_to_show(files: &SiteFiles<'_>, new: &X509, now: UnixTime) -> anyhow::Result<Pair> {
+fn pair_to_show(files: &SiteFiles<'_>, state: &State, new: &X509, now: UnixTime) -> anyhow::Result<Pair> {
     let controller = &files.admin.controller;
-    let ca = ca_of(vec![new.clone()], Vec::new(), &files.new_key(new)?)?;
+    let ca = files.new_ca(state, new)?;
+    let name = ca.own_name();
     let key = PrivateKey::generate(KeyKind::P256).advise()?;
     let public = key.public().advise()?;
-    let (dns, subject) = (vec![NAME.to_owned()], &controller.subject);
-    let plan = Plan::for_daemon(NAME, dns, public, subject, LIFE, controller.backdate, now);
-    let certificate = ca.issue(&plan, Serial::new(random::bytes().advise()?), now).advise()?;
+    let (dns, subject) = (vec![name.to_owned()], &controller.subject);
+    let plan = Plan::for_daemon(name, dns, public, subject, LIFE, controller.backdate, now);
+    let certificate = ca.issue(new, &plan, &key, now)?;
     Ledger::of(controller).record("slurm-pki", &Entry::of(&certificate, &plan, now)).advise()?;
     Ok(Pair { chain: certificate.to_pem().as_bytes().to_vec(), key: key.to_pem() })
 }

@@ -18,6 +18,8 @@ use site::Error;
 use site::config::Place;
 use site::file::{self, Keep, NewFile, Owner};
 
+use super::in_vault::{InVault, Issuers};
+use super::issuing::Issuing;
 use super::state::{self, Phase, State};
 use crate::admin::{Admin, caller, owner_name, refuse_links_of_others};
 use crate::advice::{Advice, Advise as _};
@@ -46,13 +48,16 @@ pub(super) struct SiteFiles<'a> {
     owner: Owner,
     folder: PathBuf,
     state: PathBuf,
+    /// Where the CA is, when it is not in these files.
+    pub(super) vault: Option<InVault>,
     /// Held as long as the command runs.
     _lock: Option<File>,
 }
 
 /// What a CA is made of, in `begin`.
 pub(super) struct NewFiles<'a> {
-    pub(super) key: &'a Secret,
+    /// None where it is in Vault.
+    pub(super) key: Option<&'a Secret>,
     pub(super) root: &'a X509,
     pub(super) cross: &'a X509,
 }
@@ -61,16 +66,13 @@ impl<'a> SiteFiles<'a> {
     /// For a command that changes something: nobody else does so meanwhile.
     ///
     /// # Errors
-    /// When the CA is not here, the caller may not change it, or another command is at it.
+    /// When the caller may not change the CA, or another command is at it.
     pub(super) fn to_change(global: &'a Global, admin: &'a Admin) -> anyhow::Result<Self> {
         let controller = &admin.controller;
-        if controller.signer != Place::Local {
-            return Err(Advice::new(
-                "the config says that the CA is not in files here (signer)",
-                "roll it over where it is, then bring its new root to every host beside the old one",
-            )
-            .into());
-        }
+        let vault = match controller.signer {
+            Place::Local => None,
+            Place::Vault => Some(InVault::of(admin)?),
+        };
         let owner = admin.slurm_user_to_write_for()?;
         may_write_beside(&controller.ca_cert)?;
         let ca = admin.top().state_dir.join("ca");
@@ -80,11 +82,11 @@ impl<'a> SiteFiles<'a> {
         }
         let state = state::path(admin);
         if global.dry_run {
-            return Ok(Self { global, admin, owner, folder, state, _lock: None });
+            return Ok(Self { global, admin, owner, folder, state, vault, _lock: None });
         }
         file::make_folder(&ca, 0o700, Some(owner)).advise()?;
         let lock = lock(&ca.join("rollover.lock"))?;
-        let files = Self { global, admin, owner, folder, state, _lock: Some(lock) };
+        let files = Self { global, admin, owner, folder, state, vault, _lock: Some(lock) };
         // A run that was killed at its very end.
         if files.folder.join(DONE).exists() && !files.state.exists() {
             files.put_folder_aside()?;
@@ -125,7 +127,10 @@ impl<'a> SiteFiles<'a> {
         if !self.global.dry_run {
             file::make_folder(&self.folder, 0o700, Some(self.owner)).advise()?;
         }
-        self.put_own(NEW_KEY, KEY_MODE, new.key.expose())?;
+        match new.key {
+            Some(key) => self.put_own(NEW_KEY, KEY_MODE, key.expose())?,
+            None => self.remove(&self.folder.join(NEW_KEY))?,
+        }
         self.put_own(NEW_ROOT, CERTIFICATE_MODE, new.root.to_pem().as_bytes())?;
         self.put_own(CROSS, CERTIFICATE_MODE, new.cross.to_pem().as_bytes())?;
         let trusted = read(&self.admin.controller.ca_cert, Keep::Intact, MAX_BUNDLE_PEM)?;
@@ -152,8 +157,74 @@ impl<'a> SiteFiles<'a> {
         }
     }
 
+    /// The new CA, to issue.
+    ///
+    /// # Errors
+    /// When its key is not there, or the config has the CA elsewhere than when the rollover began.
+    pub(super) fn new_ca(&self, state: &State, new: &X509) -> anyhow::Result<Issuing<'_>> {
+        match self.issuers(state)? {
+            None => Ok(Issuing::Key(Box::new(self.new_key(new)?))),
+            Some((vault, issuers)) => Ok(Issuing::Issuer(vault, issuers.new)),
+        }
+    }
+
+    /// The old CA, to issue again; `None` where it does so still.
+    ///
+    /// # Errors
+    /// As [`new_ca`](Self::new_ca).
+    pub(super) fn old_ca_if_not_in_place(
+        &self,
+        state: &State,
+        new: &X509,
+    ) -> anyhow::Result<Option<Issuing<'_>>> {
+        match self.issuers(state)? {
+            None if self.signs_with_key_of(new)? => Ok(Some(Issuing::Key(Box::new(self.old_key()?)))),
+            None => Ok(None),
+            Some((vault, issuers)) if vault.signs(&issuers.old)? => Ok(None),
+            Some((vault, issuers)) => Ok(Some(Issuing::Issuer(vault, issuers.old))),
+        }
+    }
+
+    /// Whether the new CA issues.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    pub(super) fn issues_by(&self, state: &State, new: &X509) -> anyhow::Result<bool> {
+        match self.issuers(state)? {
+            None => self.signs_with_key_of(new),
+            Some((vault, issuers)) => vault.signs(&issuers.new),
+        }
+    }
+
+    /// From now on this one issues.
+    ///
+    /// # Errors
+    /// When it cannot be made so.
+    pub(super) fn let_issue(&self, ca: &Issuing<'_>) -> anyhow::Result<()> {
+        match ca {
+            Issuing::Key(key) => self.put_key(key),
+            Issuing::Issuer(vault, id) => vault.let_sign(self.global, id),
+        }
+    }
+
+    /// The issuers in Vault, where the rollover is there.
+    ///
+    /// # Errors
+    /// When the config has the CA elsewhere than when the rollover began.
+    pub(super) fn issuers(&self, state: &State) -> anyhow::Result<Option<(&InVault, Issuers)>> {
+        match (&self.vault, &state.vault) {
+            (None, None) => Ok(None),
+            (Some(vault), Some(issuers)) => Ok(Some((vault, issuers.clone()))),
+            _ => Err(Advice::new(
+                "the config has the CA elsewhere (signer) than when this rollover began",
+                "set signer in [controller] back, and finish or abort the rollover first",
+            )
+            .into()),
+        }
+    }
+
     /// The new CA's key.
-    pub(super) fn new_key(&self, new: &X509) -> anyhow::Result<PrivateKey> {
+    fn new_key(&self, new: &X509) -> anyhow::Result<PrivateKey> {
         let key = key(&self.folder.join(NEW_KEY))?;
         if is_key_of(&key, new) { Ok(key) } else { Err(self.not_the_new_one(NEW_KEY)) }
     }
@@ -177,22 +248,25 @@ impl<'a> SiteFiles<'a> {
 
     /// Keeps the old CA's key, which is in its place still.
     pub(super) fn keep_old_key(&self) -> anyhow::Result<()> {
+        if self.vault.is_some() {
+            return Ok(());
+        }
         let key = read(&self.admin.controller.ca_key, Keep::Secret, MAX_KEY_PEM)?;
         self.put_own(OLD_KEY, KEY_MODE, key.expose())
     }
 
     /// The old CA's key, from where it was kept.
-    pub(super) fn old_key(&self) -> anyhow::Result<PrivateKey> {
+    fn old_key(&self) -> anyhow::Result<PrivateKey> {
         key(&self.folder.join(OLD_KEY))
     }
 
     /// Whether `ca_key` is the key of this certificate.
-    pub(super) fn signs_with_key_of(&self, ca: &X509) -> anyhow::Result<bool> {
+    fn signs_with_key_of(&self, ca: &X509) -> anyhow::Result<bool> {
         Ok(is_key_of(&key(&self.admin.controller.ca_key)?, ca))
     }
 
     /// Makes this the key that signs.
-    pub(super) fn put_key(&self, key: &PrivateKey) -> anyhow::Result<()> {
+    fn put_key(&self, key: &PrivateKey) -> anyhow::Result<()> {
         self.put(&self.admin.controller.ca_key, KEY_MODE, Some(self.owner), key.to_pem().expose())
     }
 

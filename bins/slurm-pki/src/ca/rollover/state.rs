@@ -9,6 +9,7 @@ use pki::x509::X509;
 use serde::{Deserialize, Serialize};
 use site::file::{self, Keep};
 
+use super::in_vault::Issuers;
 use crate::admin::Admin;
 use crate::advice::{Advice, Advise as _};
 
@@ -77,12 +78,21 @@ pub(super) struct State {
     pub(super) new: Named,
     /// The trusted certificates above the old CA, by SHA-256: `finish` drops them.
     pub(super) leaving: Vec<String>,
+    /// Where the CA is in Vault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) vault: Option<Issuers>,
 }
 
 impl State {
-    pub(super) fn begun(old: &X509, new: &X509, leaving: Vec<String>, now: UnixTime) -> Self {
+    pub(super) fn begun(
+        old: &X509,
+        new: &X509,
+        leaving: Vec<String>,
+        vault: Option<Issuers>,
+        now: UnixTime,
+    ) -> Self {
         let (old, new) = (Named::of(old), Named::of(new));
-        Self { v: VERSION, phase: Phase::Begun, since: now, begun: now, old, new, leaving }
+        Self { v: VERSION, phase: Phase::Begun, since: now, begun: now, old, new, leaving, vault }
     }
 
     /// The file's text.

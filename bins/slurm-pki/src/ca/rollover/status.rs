@@ -10,6 +10,7 @@ use site::signer;
 
 use super::alive::{self, Holder};
 use super::hosts;
+use super::in_vault::{self, InVault};
 use super::state::{self, Named, Phase, State};
 use crate::admin::Admin;
 use crate::fleet::Skips;
@@ -34,8 +35,10 @@ struct Shown {
     begun: Option<UnixTime>,
     old: Option<Named>,
     new: Option<Named>,
-    /// Whose key is `ca_key`: "old" or "new"; null: it cannot be read, or is another one.
+    /// Who issues: "old" or "new"; null: the key or Vault cannot be read, or it is another one.
     signs: Option<&'static str>,
+    /// Issuers in Vault; null: the CA is not there, or they cannot be read.
+    issuers: Option<Vec<in_vault::Shown>>,
     /// Hosts that were given the bundle of this host.
     hosts_given: usize,
     /// Hosts that were not.
@@ -71,6 +74,7 @@ fn none() -> Shown {
         old: None,
         new: None,
         signs: None,
+        issuers: None,
         hosts_given: 0,
         hosts_lacking: Vec::new(),
         hosts_skipped: Vec::new(),
@@ -82,13 +86,17 @@ fn none() -> Shown {
 fn look(admin: &Admin, state: State, now: UnixTime) -> anyhow::Result<Shown> {
     let hosts = hosts::standing(admin)?;
     let old_certificates = alive::holders(admin, &state.old.subject, now)?;
-    let signs = signs(admin, &state);
+    let (signs, issuers) = match &state.vault {
+        None => (signs(admin, &state), None),
+        Some(issuers) => signs_in_vault(admin, issuers),
+    };
     let left = left(&state, signs, &hosts.lacking, &old_certificates);
     Ok(Shown {
         phase: state.phase.to_string(),
         since: Some(state.since),
         begun: Some(state.begun),
         signs,
+        issuers,
         hosts_given: hosts.given,
         hosts_lacking: hosts.lacking,
         hosts_skipped: Skips::load(admin)?.hosts().keys().cloned().collect(),
@@ -97,6 +105,29 @@ fn look(admin: &Admin, state: State, now: UnixTime) -> anyhow::Result<Shown> {
         old: Some(state.old),
         new: Some(state.new),
     })
+}
+
+/// Who signs in Vault, and who is there. Without a token that may look, neither is known.
+fn signs_in_vault(
+    admin: &Admin,
+    issuers: &in_vault::Issuers,
+) -> (Option<&'static str>, Option<Vec<in_vault::Shown>>) {
+    let look = || {
+        let vault = InVault::of(admin)?;
+        let signs = match (vault.signs(&issuers.new)?, vault.signs(&issuers.old)?) {
+            (true, _) => Some("new"),
+            (_, true) => Some("old"),
+            _ => None,
+        };
+        anyhow::Ok((signs, vault.shown()?))
+    };
+    match look() {
+        Ok((signs, shown)) => (signs, Some(shown)),
+        Err(e) => {
+            report::warning(&format!("Vault was not asked: {e:#}"));
+            (None, None)
+        }
+    }
 }
 
 /// Whose key lies in `ca_key`.
@@ -158,6 +189,9 @@ fn print(shown: &Shown, now: UnixTime) {
         report::line(&format!("             SHA-256 {}", ca.sha256));
     }
     report::line(&format!("signs        {}", shown.signs.unwrap_or("neither, or the key cannot be read")));
+    for (n, issuer) in shown.issuers.iter().flatten().enumerate() {
+        report::line(&format!("{:<12} {issuer}", if n == 0 { "issuers" } else { "" }));
+    }
     let lacking = hostlist::fold_texts(shown.hosts_lacking.iter().map(String::as_str));
     let not = if lacking.is_empty() { String::new() } else { format!(", not to {lacking}") };
     report::line(&format!("bundle       brought to {} hosts{not}", shown.hosts_given));

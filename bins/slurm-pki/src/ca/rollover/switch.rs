@@ -9,11 +9,11 @@ use site::config::{Daemon, DaemonConfig};
 use super::bundle::Bundle;
 use super::daemons;
 use super::hosts;
-use super::site_files::{SiteFiles, ca_of};
+use super::issuing::Issuing;
+use super::site_files::SiteFiles;
 use super::state::{Phase, State};
 use crate::admin::Admin;
 use crate::advice::{Advice, Advise as _};
-use crate::ca::new::try_out;
 use crate::global::Global;
 use crate::hostlist;
 use crate::members::{Members, Role, is_this_host};
@@ -87,15 +87,15 @@ fn say_what_else_counts(admin: &Admin, state: &State, now: UnixTime) -> anyhow::
 /// The chain of both keys first, in which each finds its own way, then the key. The state says so before:
 /// whoever aborts must know that the new key may have signed.
 fn change(files: &SiteFiles<'_>, state: &mut State, new: &X509, now: UnixTime) -> anyhow::Result<()> {
-    let key = files.new_key(new)?;
+    let ca = files.new_ca(state, new)?;
     let way = both_ways(&files.cross(new)?, &files.old_chain()?);
-    serves_now(files, state, new, &way, now)?;
-    if !files.signs_with_key_of(new)? {
+    serves_now(files, state, new, (&ca, &way), now)?;
+    if !files.issues_by(state, new)? {
         files.keep_old_key()?;
     }
     files.advance(state, Phase::Switched, now)?;
     files.put_chain(&way)?;
-    files.put_key(&key)
+    files.let_issue(&ca)
 }
 
 /// Once more before the change, at the time that it is now.
@@ -103,10 +103,9 @@ fn serves_now(
     files: &SiteFiles<'_>,
     state: &State,
     new: &X509,
-    way: &[X509],
+    (ca, way): (&Issuing<'_>, &[X509]),
     now: UnixTime,
 ) -> anyhow::Result<()> {
-    let key = files.new_key(new)?;
     let old = Bundle::loading(files.old_bundle()?)?.anchors;
     let both = [old.as_slice(), std::slice::from_ref(new)].concat();
     let mut peers = vec![vec![new.clone()], both];
@@ -118,7 +117,7 @@ fn serves_now(
             state.old.subject, state.old.not_after
         ));
     }
-    peers.into_iter().try_for_each(|anchors| try_out(&ca_of(anchors, way.to_vec(), &key)?, files.admin, now))
+    ca.try_out_all(files.admin, peers, way, now)
 }
 
 /// ca_chain in the middle of a rollover: the way of the new key, and in it, or after it, that of the old one.
