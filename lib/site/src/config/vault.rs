@@ -352,7 +352,8 @@ mod tests {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
             path.display().to_string()
         };
-        let (admin, daemon, role_id, secret_id) = (file("admin"), file("daemon"), file("role"), file("secret"));
+        let (admin, daemon, role_id, secret_id) =
+            (file("admin"), file("daemon"), file("role"), file("secret"));
         let given = |more: &str| vault(&format!("[vault]\nadmin_token_file = \"{admin}\"\n{more}")).unwrap();
         let of = |config: &VaultConfig| match config.daemon_credentials() {
             Ok(Credentials::Token(token)) => String::from_utf8(token.expose().to_vec()).unwrap(),
