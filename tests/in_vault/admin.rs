@@ -87,6 +87,62 @@ fn a_daemons_pair_is_signed_by_the_role_for_daemons_and_its_key_stays_here() {
     assert!(requests.iter().all(|request| !request.contains("issue")), "{requests:?}");
 }
 
+/// What renews daemons' pairs, and nothing else.
+const DAEMONS_POLICY: &str = r#"path "pki/sign/slurm-daemons" { capabilities = ["update"] }"#;
+
+/// A timer's site: no person's token anywhere, and an AppRole for daemons' pairs alone.
+fn unattended() -> Site {
+    let mut site = site();
+    std::fs::remove_file(site.path(".vault-token")).unwrap();
+    let server = &site.vault().server;
+    server.root("POST", "sys/policies/acl/slurm-daemons", json!({ "policy": DAEMONS_POLICY }));
+    server.root("POST", "sys/auth/approle", json!({ "type": "approle" }));
+    let role = json!({ "token_policies": ["slurm-daemons"], "token_ttl": "60s" });
+    server.root("POST", "auth/approle/role/slurm-daemons", role);
+    let role_id = server.root("GET", "auth/approle/role/slurm-daemons/role-id", json!({}));
+    let secret_id = server.root("POST", "auth/approle/role/slurm-daemons/secret-id", json!({}));
+    for (key, value) in [("role_id", &role_id), ("secret_id", &secret_id)] {
+        let name = format!("daemon_{key}");
+        site.write(&name, value["data"][key].as_str().unwrap().as_bytes(), 0o600);
+    }
+    for key in ["daemon_role_id", "daemon_secret_id"] {
+        let file = site.path(key).to_str().unwrap().to_owned();
+        site.set("vault", &format!("{key}_file"), file);
+    }
+    site.write_config();
+    site
+}
+
+#[test]
+fn a_timer_renews_daemons_pairs_with_a_right_to_nothing_else() {
+    let site = unattended();
+    succeeds(&site, &["cert", "issue", "ctld", "--host", "head"]);
+    let (first, key) = (site.read("ctld_cert.pem"), site.read("ctld_cert_key.pem"));
+    succeeds(&site, &["cert", "renew", "--force"]);
+    let second = site.read("ctld_cert.pem");
+    assert!(first != second && key != site.read("ctld_cert_key.pem"));
+    openssl::verify(&second, &site.anchors(), "sslserver");
+    let requests = site.vault().server.requests();
+    assert!(requests.iter().all(|request| !request.contains("pki/issue")), "{requests:?}");
+    // Enrolling is a person's.
+    let output = slurm_pki(&site, &["node", "add", "n1"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && said.contains(".vault-token: no such file"), "{said}");
+}
+
+#[test]
+fn a_renewal_that_vault_refuses_leaves_the_old_pair() {
+    let site = unattended();
+    succeeds(&site, &["cert", "issue", "ctld", "--host", "head"]);
+    let (first, key) = (site.read("ctld_cert.pem"), site.read("ctld_cert_key.pem"));
+    let nothing = json!({ "policy": "path \"x\" { capabilities = [\"read\"] }" });
+    site.vault().server.root("POST", "sys/policies/acl/slurm-daemons", nothing);
+    let output = slurm_pki(&site, &["cert", "renew", "--force"]);
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(!output.status.success() && said.contains("does not allow this token"), "{said}");
+    assert_eq!((first, key), (site.read("ctld_cert.pem"), site.read("ctld_cert_key.pem")));
+}
+
 #[test]
 fn the_programs_token_does_for_neither() {
     let site = site();

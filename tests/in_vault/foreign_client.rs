@@ -17,7 +17,7 @@ fn hvac_finds_in_the_stand_in_what_it_expects_of_vault() {
         "no {}: python3 -m venv target/hvac && target/hvac/bin/pip install -r tests/in_vault/requirements.txt",
         python.display()
     );
-    let server = StandIn::start();
+    let server = StandIn::of_its_own();
     let folder = tempfile::tempdir().unwrap();
     let ca = folder.path().join("ca.pem");
     std::fs::write(&ca, server.ca()).unwrap();

@@ -9,12 +9,15 @@
 
 mod admin;
 mod asked;
+mod check;
 mod client;
 mod faults;
 mod foreign_client;
 mod layouts;
 mod logins;
+mod migration;
 mod passing;
+mod renew;
 mod rights;
 mod rollover;
 mod secrets;

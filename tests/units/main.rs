@@ -18,11 +18,13 @@ use std::process::Command;
 use support::programs::{program, workspace};
 use tempfile::TempDir;
 
-const UNITS: [&str; 4] = [
+const UNITS: [&str; 6] = [
     "slurm-pki-renew.service",
     "slurm-pki-renew.timer",
     "slurm-pki-metrics.service",
     "slurm-pki-metrics.timer",
+    "slurm-pki-vault-renew.service",
+    "slurm-pki-vault-renew.timer",
 ];
 
 /// systemd counts tenths of its exposure level, from 0 to 100; "OK" ends at 49.

@@ -13,6 +13,7 @@ mod steps;
 mod terminal;
 mod test_options;
 mod usage;
+mod vault;
 mod workspace;
 
 use std::ffi::OsString;
@@ -44,12 +45,15 @@ fn dispatch(arguments: &[OsString]) -> Result<ExitCode> {
         (Some("demo"), true) => Ok(help(usage::DEMO)),
         (Some("test"), true) => Ok(help(usage::TEST)),
         (Some("slurm"), true) => Ok(help(usage::SLURM)),
+        (Some("vault"), true) => Ok(help(usage::VAULT)),
         (Some("build"), false) if rest.is_empty() => build(),
         (Some("demo"), false) => demo(rest),
         (Some("bench"), false) => bench::measure(rest),
         (Some("test"), false) => test(rest),
         (Some("slurm"), false) if rest.is_empty() => slurm(),
         (Some("slurm"), false) => Ok(misused("slurm takes no arguments", usage::SLURM)),
+        (Some("vault"), false) if rest.is_empty() => vault::test().map(|()| ExitCode::SUCCESS),
+        (Some("vault"), false) => Ok(misused("vault takes no arguments", usage::VAULT)),
         (Some("build"), false) => Ok(misused("build takes no arguments", usage::BUILD)),
         _ => Ok(misused(&format!("no such command: {}", command.display()), usage::ALL)),
     }

@@ -7,6 +7,7 @@ usage: cargo xtask COMMAND
   build   build the release programs and lay them side by side in target/dist/bin
   demo    build, then let `slurm-pki demo` run a whole exchange with them
   slurm   build, then let a real Slurm run the programs
+  vault   build, then run the tests of CA and records in Vault, on a stand-in or a live server
   test    everything that has to hold before a change is taken
   bench   build, then measure each of the seven beside doing nothing and beside a shell script
 
@@ -53,6 +54,25 @@ same cases run on that one, and those with TLS too.
 examples:
   cargo xtask slurm
   SLURM_PREFIX=/opt/slurm cargo xtask slurm
+";
+
+/// `cargo xtask vault --help`.
+pub(crate) const VAULT: &str = "\
+usage: cargo xtask vault
+
+`cargo xtask build`, then the suite below tests/in_vault: both programs and slurm-pki with CA and records in Vault, every
+fault, every right. Without VAULT_ADDR and VAULT_TOKEN it runs on the stand-in, as in `cargo xtask test`.
+
+With both the same tests run on that server, which may be Vault or OpenBao, in development mode or not: VAULT_TOKEN is its
+root token, VAULT_CACERT the CA of its listener where it has TLS, VAULT_NAMESPACE a namespace to stay in. Each test makes
+its own engines, roles, policies and login methods, under names that begin with slurm-pki-test-, and takes them away at
+its end; nothing else there is touched. What only the stand-in can do (turn its clock) is left out, by name. The token is
+passed on in the environment, never as an argument. Take no server that anybody needs.
+
+examples:
+  cargo xtask vault
+  bao server -dev -dev-root-token-id=root &
+  VAULT_ADDR=http://127.0.0.1:8200 VAULT_TOKEN=root cargo xtask vault
 ";
 
 /// `cargo xtask test --help`.

@@ -65,7 +65,7 @@ fn sign(config: &VaultConfig, question: &Question, deadline: Instant) -> Result<
     };
     // Who signs for nodes has no right to sign for daemons.
     let (door, role) =
-        if *daemon { (Door::Admin, &config.daemon_role) } else { (Door::Programs, &config.role) };
+        if *daemon { (Door::Daemons, &config.daemon_role) } else { (Door::Programs, &config.role) };
     let client = door.open(config, deadline)?;
     let wanted = Wanted { csr, common_name, dns, ttl: *ttl };
     let signed = pki_engine(config)?.sign(&client, role, &wanted).map_err(of_vault)?;

@@ -22,6 +22,8 @@ pub enum Door {
     Programs,
     /// A person who administers.
     Admin,
+    /// Whoever has daemons' own pairs signed: a timer with credentials for that alone, else a person who administers.
+    Daemons,
     /// Nobody: for what Vault tells anybody.
     Nobody,
 }
@@ -33,16 +35,17 @@ impl Door {
     /// When the config lacks something, or a file of it cannot be used.
     pub fn open(self, config: &VaultConfig, deadline: Instant) -> Result<Client, Error> {
         let login = match self {
-            Self::Programs => login(config, config.credentials()?)?,
-            Self::Admin => login(config, config.admin_credentials()?)?,
+            Self::Programs => login(config, &config.auth_mount, config.credentials()?)?,
+            Self::Admin => login(config, &config.auth_mount, config.admin_credentials()?)?,
+            Self::Daemons => login(config, &config.daemon_auth_mount, config.daemon_credentials()?)?,
             Self::Nobody => Login::Nobody,
         };
         Client::new(&server(config)?, login, deadline).map_err(of_vault)
     }
 }
 
-fn login(config: &VaultConfig, credentials: Credentials) -> Result<Login, Error> {
-    let mount = || MountPath::parse(&config.auth_mount).map_err(of_vault);
+fn login(config: &VaultConfig, mount: &str, credentials: Credentials) -> Result<Login, Error> {
+    let mount = || MountPath::parse(mount).map_err(of_vault);
     Ok(match credentials {
         Credentials::Token(token) => Login::Token(token),
         Credentials::AppRole { role_id, secret_id } => Login::AppRole { mount: mount()?, role_id, secret_id },

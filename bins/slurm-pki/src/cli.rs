@@ -67,7 +67,7 @@ impl Cli {
             Command::Ledger(ledger) => ledger.run(global),
             Command::Status(status) => status.run(global),
             Command::Metrics(metrics) => metrics.run(global),
-            Command::Vault(vault) => vault.run(global),
+            Command::Vault(vault) => return vault.run(global),
         }
         .map(|()| Exit::DONE)
     }

@@ -36,10 +36,11 @@ const USUAL: Codes = Codes { failed: 1, usage: 64 };
 
 /// Commands whose codes 1 and 64 could be taken for answers: a script asks `needs-renewal`, where 1 is "no",
 /// and a monitor asks `check`, where 3 is Nagios' "unknown".
-const OTHERS: [(&[&str], Codes); 3] = [
+const OTHERS: [(&[&str], Codes); 4] = [
     (&["cert", "needs-renewal"], Codes { failed: 255, usage: 255 }),
     (&["check"], Codes { failed: 3, usage: 3 }),
     (&["conf", "check"], Codes { failed: 3, usage: 3 }),
+    (&["vault", "check"], Codes { failed: 3, usage: 3 }),
 ];
 
 impl Codes {

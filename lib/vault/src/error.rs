@@ -157,6 +157,12 @@ impl Error {
         )
     }
 
+    /// Whether the token is not allowed to, or has ended.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Denied { .. })
+    }
+
     /// Whether there is simply nothing at the path that was asked for.
     #[must_use]
     pub fn is_not_found(&self) -> bool {

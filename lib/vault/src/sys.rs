@@ -23,6 +23,9 @@ pub struct Health {
     /// The cluster's name.
     #[serde(default)]
     pub cluster_name: String,
+    /// Its clock, in unix seconds; 0: it does not say.
+    #[serde(default)]
+    pub server_time_utc: i64,
 }
 
 /// How the server is; needs no token. Every state comes with a status of its own unless asked otherwise, 429 among
@@ -64,26 +67,46 @@ pub fn auth_methods(client: &Client) -> Result<BTreeMap<String, Mount>, Error> {
     mounts_at(client, "sys/auth", "list its login methods")
 }
 
+/// A mount as the API shows it.
+#[derive(Deserialize)]
+struct Shown {
+    #[serde(rename = "type")]
+    kind: String,
+    options: Option<BTreeMap<String, Value>>,
+    config: Option<Config>,
+}
+
+#[derive(Deserialize)]
+struct Config {
+    #[serde(default)]
+    max_lease_ttl: u64,
+}
+
+impl From<Shown> for Mount {
+    fn from(shown: Shown) -> Self {
+        let version = |options: BTreeMap<String, Value>| {
+            options.get("version").and_then(Value::as_str).map(str::to_owned)
+        };
+        Self {
+            kind: shown.kind,
+            version: shown.options.and_then(version),
+            max_lease_ttl: shown.config.map_or(0, |config| config.max_lease_ttl),
+        }
+    }
+}
+
 fn mounts_at(client: &Client, path: &str, what: &str) -> Result<BTreeMap<String, Mount>, Error> {
-    #[derive(Deserialize)]
-    struct Shown {
-        #[serde(rename = "type")]
-        kind: String,
-        options: Option<BTreeMap<String, Value>>,
-        config: Option<Config>,
-    }
-    #[derive(Deserialize)]
-    struct Config {
-        #[serde(default)]
-        max_lease_ttl: u64,
-    }
     let shown: BTreeMap<String, Shown> = client.read(path, what)?.data(what)?;
-    let mount = |shown: Shown| Mount {
-        kind: shown.kind,
-        version: shown.options.and_then(|o| o.get("version").and_then(Value::as_str).map(str::to_owned)),
-        max_lease_ttl: shown.config.map_or(0, |config| config.max_lease_ttl),
-    };
-    Ok(shown.into_iter().map(|(path, shown)| (path, mount(shown))).collect())
+    Ok(shown.into_iter().map(|(path, shown)| (path, Mount::from(shown))).collect())
+}
+
+/// The engine at a path, asked for as the command line of Vault does: whoever may do anything at that mount may ask.
+///
+/// # Errors
+/// Whatever went wrong; that there is no such mount comes as [`Error::Denied`] too.
+pub fn mount_at(client: &Client, path: &str) -> Result<Mount, Error> {
+    let what = format!("say what is mounted at {path}");
+    client.read(&format!("sys/internal/ui/mounts/{path}"), &what)?.data::<Shown>(&what).map(Mount::from)
 }
 
 /// Mounts an engine.

@@ -14,6 +14,7 @@ use crate::engine::{Answer, Done, Failed, Op, bad, to_response};
 use crate::fault::Armed;
 use crate::http::{Request, Response};
 use crate::kv::Kv;
+use crate::live::Live;
 use crate::pki::Pki;
 use crate::token::Tokens;
 use crate::{sys, token};
@@ -59,6 +60,8 @@ pub(crate) struct Core {
     pub(crate) audit: BTreeMap<String, Value>,
     pub(crate) tokens: Tokens,
     root: String,
+    /// A live server that answers instead.
+    pub(crate) live: Option<Live>,
 }
 
 /// What a request is judged and answered by.
@@ -93,11 +96,17 @@ impl Core {
             audit: BTreeMap::new(),
             tokens,
             root,
+            live: None,
         }
     }
 
+    /// With a live server that answers instead, where there is one.
+    pub(crate) fn with(self, live: Option<Live>) -> Self {
+        Self { live, ..self }
+    }
+
     pub(crate) fn root_token(&self) -> String {
-        self.root.clone()
+        self.live.as_ref().map_or_else(|| self.root.clone(), Live::root_token)
     }
 
     pub(crate) fn now(&self) -> i64 {
@@ -107,6 +116,11 @@ impl Core {
 
     /// Answers a request.
     pub(crate) fn handle(&mut self, request: &Request) -> Response {
+        // A live server is not sealed for a test: then this one answers as a sealed one does.
+        let is_own_answer = self.sealed || !self.is_right_namespace(request);
+        if let Some(live) = self.live.as_mut().filter(|_| !is_own_answer) {
+            return live.handle(request);
+        }
         if request.path == "sys/health" {
             return sys::health(self, request);
         }
@@ -119,12 +133,16 @@ impl Core {
         if self.sealed {
             return Response::errors(503, &["Vault is sealed"]);
         }
-        let asked =
-            request.header("X-Vault-Namespace").map(|namespace| namespace.trim_matches('/').to_owned());
-        if asked.filter(|asked| !asked.is_empty()) != self.namespace {
+        if !self.is_right_namespace(request) {
             return Response::errors(404, &["no handler for route \"\". route entry not found."]);
         }
         to_response(self.answer(request))
+    }
+
+    fn is_right_namespace(&self, request: &Request) -> bool {
+        let asked =
+            request.header("X-Vault-Namespace").map(|namespace| namespace.trim_matches('/').to_owned());
+        asked.filter(|asked| !asked.is_empty()) == self.namespace
     }
 
     fn answer(&mut self, request: &Request) -> Answer {
@@ -160,7 +178,18 @@ impl Core {
             matches!(mounted.kind, Engine::Pki(_))
                 && path.strip_prefix(mount.as_str()).is_some_and(crate::pki::is_open)
         };
-        self.methods.iter().any(login) || self.engines.iter().any(public)
+        // Who may do anything at a mount may ask about it: that is judged where it is answered.
+        let own = path.starts_with("sys/internal/ui/mounts/");
+        own || self.methods.iter().any(login) || self.engines.iter().any(public)
+    }
+
+    /// Whether the call's token may do anything at or below a path.
+    pub(crate) fn may_anything_below(&mut self, call: &Call<'_>, path: &str) -> bool {
+        let token = call.token.as_deref().and_then(|id| self.tokens.live(id, call.now)).cloned();
+        let Some(token) = token else { return false };
+        let texts = token.policies.iter().filter_map(|name| self.policies.get(name));
+        let mut rules = texts.flat_map(|text| acl::parse(text).unwrap_or_default());
+        token.is_root() || rules.any(|rule| rule.path.starts_with(path))
     }
 
     /// The token's rules decide.

@@ -5,6 +5,7 @@
 //! Not a secrets manager: nothing is encrypted, stored or protected.
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::indexing_slicing,
     reason = "test code: a broken premise stops the test"
 )]
@@ -20,6 +21,7 @@ mod http;
 mod issuing;
 mod kv;
 mod listener;
+mod live;
 mod params;
 mod pki;
 mod role;

@@ -21,6 +21,7 @@ use time::OffsetDateTime;
 use crate::core::Core;
 use crate::fault::{Armed, Fault};
 use crate::http::{self, Request, Response};
+use crate::live::Live;
 
 /// What the listener shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +58,13 @@ impl StandIn {
     /// The same, seen through this listener.
     #[must_use]
     pub fn start_as(listener: Listener) -> Self {
-        Self::start_with(listener, Arc::new(Mutex::new(Core::new())))
+        Self::start_with(listener, Arc::new(Mutex::new(Core::new().with(Live::wanted()))))
+    }
+
+    /// The stand-in itself, even where tests run on a live server.
+    #[must_use]
+    pub fn of_its_own() -> Self {
+        Self::start_with(Listener::Sound, Arc::new(Mutex::new(Core::new())))
     }
 
     /// Another listener of the same server: another member of a cluster.
@@ -127,8 +134,16 @@ impl StandIn {
     }
 
     /// Puts its clock ahead, for tokens to age.
+    ///
+    /// # Panics
+    /// On a live server, whose clock nobody turns.
     pub fn pass(&self, time: Duration) {
-        self.core().ahead += time;
+        let mut core = self.core();
+        assert!(
+            core.live.is_none(),
+            "no test turns the clock of a live server: leave it out there (xtask/src/vault.rs)"
+        );
+        core.ahead += time;
     }
 
     /// From now on all paths are in this namespace and in no other.

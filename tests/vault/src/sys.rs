@@ -67,7 +67,7 @@ pub(crate) fn answer(core: &mut Core, call: &Call<'_>, path: &str) -> Answer {
         ("leader", "") if call.op == Op::Read => {
             Done::data(json!({ "ha_enabled": false, "is_self": false, "leader_address": "" }))
         }
-        ("internal", _) if call.op == Op::Read => shown_mount(core, rest),
+        ("internal", _) if call.op == Op::Read => shown_mount(core, call, rest),
         ("seal", "") if call.op == Op::Write => {
             core.sealed = true;
             done()
@@ -254,10 +254,13 @@ fn capabilities(core: &mut Core, call: &Call<'_>, params: &Params<'_>) -> Answer
 }
 
 /// What the command line of vault asks first.
-fn shown_mount(core: &Core, path: &str) -> Answer {
+fn shown_mount(core: &mut Core, call: &Call<'_>, path: &str) -> Answer {
     let asked = format!("{}/", path.strip_prefix("ui/mounts/").unwrap_or("").trim_end_matches('/'));
     let found = engines(core).into_iter().find(|(mount, _)| asked.starts_with(mount.as_str()));
     let (mount, mut settings) = found.ok_or(Failed::Denied)?;
+    if !core.may_anything_below(call, &mount) {
+        return Err(Failed::Denied);
+    }
     settings["path"] = json!(mount);
     Done::data(settings)
 }

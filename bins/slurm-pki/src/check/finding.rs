@@ -61,6 +61,8 @@ pub(crate) enum Group {
     Node,
     /// Keys of auth/slurm and auth/jwt
     Keys,
+    /// Vault, where the CA or the records are there
+    Vault,
     /// What slurmd and slurmctld would get now
     Rehearsal,
     /// The same on backup controllers, through the site's own tools

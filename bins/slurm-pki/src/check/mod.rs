@@ -16,6 +16,7 @@ mod running;
 mod scene;
 mod shown;
 mod tls_files;
+mod vault;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -83,6 +84,9 @@ pub(crate) struct Check {
     /// Where a container sees the host's own files (units, audit rules, trust store, /proc)
     #[arg(long, value_name = "DIR", default_value = "/", hide_default_value = true)]
     host_root: PathBuf,
+    /// Whether this is `vault check`.
+    #[arg(skip)]
+    is_of_vault: bool,
 }
 
 impl Check {
@@ -98,7 +102,19 @@ impl Check {
             no_rehearsal: true,
             all: false,
             host_root: PathBuf::from("/"),
+            is_of_vault: false,
         }
+    }
+
+    /// `vault check`: the part of Vault alone, in use yet or not.
+    pub(crate) fn of_vault(
+        skip: &[String],
+        warn: Option<Duration>,
+        critical: Option<Duration>,
+        all: bool,
+    ) -> Self {
+        let only = vec![Group::Vault];
+        Self { only, skip: skip.to_vec(), warn, critical, all, is_of_vault: true, ..Self::of_conf() }
     }
 
     /// Looks, and says. The exit code is the answer.
@@ -121,7 +137,8 @@ impl Check {
                 Roles::default()
             }
         };
-        shown::show(global, &found, &roles, self.all)?;
+        let schema = if self.is_of_vault { "slurm-pki.vault.check.v1" } else { "slurm-pki.check.v1" };
+        shown::show(global, schema, &found, &roles, self.all)?;
         Ok(Exit(found.worst().code()))
     }
 
@@ -148,6 +165,14 @@ impl Check {
         ];
         for (_, look) in parts.iter().filter(|(group, _)| self.wants(*group)) {
             look(scene, found);
+        }
+        if self.only.contains(&Group::Vault)
+            || (self.wants(Group::Vault) && scene.controller && vault::is_in_use(scene))
+        {
+            vault::look(scene, found);
+        }
+        if self.is_of_vault {
+            return;
         }
         if self.wants(Group::Rehearsal) && !self.no_rehearsal && !global.dry_run {
             rehearsal::look(scene, found);

@@ -25,9 +25,15 @@ struct Document<'a> {
 ///
 /// # Errors
 /// When it cannot be made JSON.
-pub(super) fn show(global: &Global, found: &Findings, roles: &Roles, all: bool) -> anyhow::Result<()> {
+pub(super) fn show(
+    global: &Global,
+    schema: &str,
+    found: &Findings,
+    roles: &Roles,
+    all: bool,
+) -> anyhow::Result<()> {
     if global.json {
-        return report::json("slurm-pki.check.v1", &document(found, roles));
+        return report::json(schema, &document(found, roles));
     }
     report::line(&summary(found, roles));
     if global.quiet {

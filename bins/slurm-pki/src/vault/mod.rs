@@ -1,13 +1,18 @@
 //! `slurm-pki vault`: Vault or OpenBao made ready for Slurm, and looked at.
 
+mod check;
 mod commands;
+mod copy;
+pub(crate) mod life;
 pub(crate) mod names;
-mod policies;
-mod role;
+pub(crate) mod policies;
+mod renew;
+pub(crate) mod role;
 mod setup;
 
 use clap::Subcommand;
 
+use crate::exit::Exit;
 use crate::global::Global;
 
 /// Keep the CA key and the records in Vault or OpenBao
@@ -15,6 +20,9 @@ use crate::global::Global;
 pub(crate) enum Vault {
     /// Make there what is missing: CA, engines, roles, policies, the programs' login
     Setup(Box<setup::Setup>),
+    Check(check::Check),
+    Renew(renew::Renew),
+    Copy(copy::Copy),
 }
 
 impl Vault {
@@ -22,9 +30,12 @@ impl Vault {
     ///
     /// # Errors
     /// Whatever went wrong, with what to do.
-    pub(crate) fn run(&self, global: &Global) -> anyhow::Result<()> {
+    pub(crate) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         match self {
-            Self::Setup(setup) => setup.run(global),
+            Self::Setup(setup) => setup.run(global).map(|()| Exit::DONE),
+            Self::Check(check) => check.run(global),
+            Self::Renew(renew) => renew.run(global).map(|()| Exit::DONE),
+            Self::Copy(copy) => copy.run(global).map(|()| Exit::DONE),
         }
     }
 }

@@ -56,6 +56,14 @@ pub struct VaultConfig {
     pub secret_id_file: Option<PathBuf>,
     /// The token of whoever administers; `None`: `.vault-token` in the caller's home, where `vault login` leaves it.
     pub admin_token_file: Option<PathBuf>,
+    /// Where the login method of the next three is mounted.
+    pub daemon_auth_mount: String,
+    /// The token that has daemons' own pairs signed, and nothing else; for a timer, where no person is.
+    pub daemon_token_file: Option<PathBuf>,
+    /// The same by AppRole: its first id.
+    pub daemon_role_id_file: Option<PathBuf>,
+    /// Its second id.
+    pub daemon_secret_id_file: Option<PathBuf>,
     /// Client certificate.
     pub cert: Option<PathBuf>,
     /// Its key.
@@ -109,6 +117,10 @@ struct Keys {
     role_id_file: String,
     secret_id_file: String,
     admin_token_file: String,
+    daemon_auth_mount: String,
+    daemon_token_file: String,
+    daemon_role_id_file: String,
+    daemon_secret_id_file: String,
     cert: String,
     key: String,
     pki_mount: String,
@@ -135,6 +147,10 @@ impl Default for Keys {
             role_id_file: String::new(),
             secret_id_file: String::new(),
             admin_token_file: String::new(),
+            daemon_auth_mount: "approle".into(),
+            daemon_token_file: String::new(),
+            daemon_role_id_file: String::new(),
+            daemon_secret_id_file: String::new(),
             cert: String::new(),
             key: String::new(),
             pki_mount: "pki".into(),
@@ -183,6 +199,10 @@ impl VaultConfig {
             role_id_file: path("[vault] role_id_file", &keys.role_id_file)?,
             secret_id_file: path("[vault] secret_id_file", &keys.secret_id_file)?,
             admin_token_file: path("[vault] admin_token_file", &keys.admin_token_file)?,
+            daemon_auth_mount: keys.daemon_auth_mount,
+            daemon_token_file: path("[vault] daemon_token_file", &keys.daemon_token_file)?,
+            daemon_role_id_file: path("[vault] daemon_role_id_file", &keys.daemon_role_id_file)?,
+            daemon_secret_id_file: path("[vault] daemon_secret_id_file", &keys.daemon_secret_id_file)?,
             cert: path("[vault] cert", &keys.cert)?,
             key: path("[vault] key", &keys.key)?,
             pki_mount: keys.pki_mount,
@@ -227,6 +247,28 @@ impl VaultConfig {
         let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".vault-token"));
         let path = self.admin_token_file.clone().or_else(home);
         Ok(Credentials::Token(secret("admin_token_file", path.as_ref())?))
+    }
+
+    /// Whether daemons' pairs are signed with credentials of their own, so that a timer can have it done.
+    #[must_use]
+    pub fn has_daemon_credentials(&self) -> bool {
+        let own = [&self.daemon_token_file, &self.daemon_role_id_file, &self.daemon_secret_id_file];
+        own.into_iter().any(Option::is_some)
+    }
+
+    /// What has daemons' pairs signed: credentials of its own where there are any, else those of whoever administers.
+    ///
+    /// # Errors
+    /// When a file is missing, or others could have read it.
+    pub fn daemon_credentials(&self) -> Result<Credentials, Error> {
+        match (&self.daemon_role_id_file, &self.daemon_secret_id_file, &self.daemon_token_file) {
+            (None, None, None) => self.admin_credentials(),
+            (None, None, token) => Ok(Credentials::Token(secret("daemon_token_file", token.as_ref())?)),
+            (role_id, secret_id, _) => Ok(Credentials::AppRole {
+                role_id: secret("daemon_role_id_file", role_id.as_ref())?,
+                secret_id: secret("daemon_secret_id_file", secret_id.as_ref())?,
+            }),
+        }
     }
 
     /// The client certificate's PEM and its key's, where both are configured.
@@ -294,10 +336,37 @@ mod tests {
             "kv_version = 3",
             "kv_path = \"all\"",
             "token_file = \"relative\"",
+            "daemon_token_file = \"relative\"",
             "adress = \"x\"",
         ] {
             assert!(vault(&format!("[vault]\n{text}")).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn daemons_pairs_have_credentials_of_their_own_or_the_admins_and_never_half_of_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, name).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+            path.display().to_string()
+        };
+        let (admin, daemon, role_id, secret_id) =
+            (file("admin"), file("daemon"), file("role"), file("secret"));
+        let given = |more: &str| vault(&format!("[vault]\nadmin_token_file = \"{admin}\"\n{more}")).unwrap();
+        let of = |config: &VaultConfig| match config.daemon_credentials() {
+            Ok(Credentials::Token(token)) => String::from_utf8(token.expose().to_vec()).unwrap(),
+            Ok(Credentials::AppRole { .. }) => "approle".into(),
+            other => format!("{other:?}"),
+        };
+        assert_eq!((of(&given("")), given("").has_daemon_credentials()), ("admin".into(), false));
+        let token = format!("daemon_token_file = \"{daemon}\"\n");
+        assert_eq!((of(&given(&token)), given(&token).has_daemon_credentials()), ("daemon".into(), true));
+        let half = format!("{token}daemon_role_id_file = \"{role_id}\"\n");
+        assert!(of(&given(&half)).contains("daemon_secret_id_file"), "{}", of(&given(&half)));
+        let whole = format!("{half}daemon_secret_id_file = \"{secret_id}\"\n");
+        assert_eq!(of(&given(&whole)), "approle");
     }
 
     #[test]
