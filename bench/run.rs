@@ -39,6 +39,8 @@ pub(crate) struct Costs {
     pub(crate) floors: Vec<Cost>,
     /// Ours and the shell twin.
     pub(crate) pairs: Vec<(Cost, Cost)>,
+    /// With a Vault, and with everything in files.
+    pub(crate) vaults: Vec<(Cost, Cost)>,
 }
 
 impl Costs {
@@ -46,18 +48,21 @@ impl Costs {
         let mut floors: Vec<Cost> = scene.floors.iter().map(Cost::of).collect();
         let pair = |pair: &crate::scene::Pair| (Cost::of(&pair.ours), Cost::of(&pair.twin));
         let mut pairs: Vec<(Cost, Cost)> = scene.pairs.iter().map(pair).collect();
+        let mut vaults: Vec<(Cost, Cost)> = scene.vaults.iter().map(pair).collect();
         for _ in 0..rounds {
             for (call, cost) in scene.floors.iter().zip(&mut floors) {
                 cost.times.push(time(call));
             }
-            for (pair, (ours, twin)) in scene.pairs.iter().zip(&mut pairs) {
+            let measured = scene.pairs.iter().zip(&mut pairs).chain(scene.vaults.iter().zip(&mut vaults));
+            for (pair, (ours, twin)) in measured {
                 ours.times.push(time(&pair.ours));
                 twin.times.push(time(&pair.twin));
             }
         }
-        let all = floors.iter_mut().chain(pairs.iter_mut().flat_map(|(ours, twin)| [ours, twin]));
+        let both = pairs.iter_mut().chain(&mut vaults).flat_map(|(ours, twin)| [ours, twin]);
+        let all = floors.iter_mut().chain(both);
         all.for_each(|cost| cost.times.sort_unstable());
-        Self { floors, pairs }
+        Self { floors, pairs, vaults }
     }
 }
 

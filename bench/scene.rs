@@ -6,11 +6,13 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use support::programs::{SEVEN, program, reference};
 use support::site::Site;
 use support::slurm::Slurm;
 use tempfile::TempDir;
+use vault_stand_in::Fault;
 
 const NODE: &str = "n1";
 
@@ -52,7 +54,9 @@ pub(crate) struct Scene {
     pub(crate) floors: Vec<Call>,
     /// The seven, and what sign_csr costs without waiting for a disk.
     pub(crate) pairs: Vec<Pair>,
-    _sites: [Site; 3],
+    /// The two that ask a Vault, each beside itself with everything in files.
+    pub(crate) vaults: Vec<Pair>,
+    _sites: Vec<Site>,
     _memory: TempDir,
 }
 
@@ -68,8 +72,38 @@ impl Scene {
         let seven = |site: &Site| calls(&site.slurm(), &site.token(NODE), program);
         let mut pairs = pairs(seven(&ours), twins());
         pairs.extend(pairs_of_sign_csr(seven(&unsynced), twins()));
-        Self { floors: floors(), pairs, _sites: [ours, unsynced, theirs], _memory: memory }
+        let mut sites = vec![ours, unsynced, theirs];
+        let mut vaults = Vec::new();
+        for delay in DELAYS {
+            let site = vault_site(memory.path(), delay);
+            vaults.extend(pairs_of_vault(seven(&site), seven(&sites[0]), delay));
+            sites.push(site);
+        }
+        Self { floors: floors(), pairs, vaults, _sites: sites, _memory: memory }
     }
+}
+
+/// How long the stand-in for Vault waits before each answer.
+const DELAYS: [Duration; 2] = [Duration::ZERO, Duration::from_millis(20)];
+
+/// CA and records in a Vault of its own; everything else as in our site.
+fn vault_site(memory: &Path, delay: Duration) -> Site {
+    let mut site = Site::in_vault();
+    site.enrol(NODE);
+    site.set("node", "key_dir", memory.join("keys").to_str().unwrap());
+    site.write_config();
+    if !delay.is_zero() {
+        site.vault().server.fail("", Fault::Slow(delay), u32::MAX);
+    }
+    site
+}
+
+/// The two that ask, under names of their own.
+fn pairs_of_vault(ours: Vec<Call>, local: Vec<Call>, delay: Duration) -> Vec<Pair> {
+    let mut found = pairs(ours, local);
+    found.retain(|pair| ["validate_node_token", "sign_csr"].contains(&pair.ours.name.as_str()));
+    found.iter_mut().for_each(|pair| pair.ours.name += &format!(", Vault stand-in {} ms", delay.as_millis()));
+    found
 }
 
 /// Node keys lie in memory, as they do in /run on a host; the ledger does where a folder for it is named.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::run::{Cost, Costs};
 
 const RULE: &str = "|---|--:|--:|--:|--:|--:|--:|--:|";
+const VAULT_RULE: &str = "|---|--:|--:|--:|--:|--:|";
 
 /// As Markdown, so that it can be pasted where it is reported.
 pub(crate) fn print(costs: &Costs, rounds: usize) {
@@ -19,6 +20,12 @@ pub(crate) fn print(costs: &Costs, rounds: usize) {
     for (ours, twin) in &costs.pairs {
         let times_cheaper = ratio(twin.median(), ours.median());
         println!("{}| {} | {times_cheaper:.1} |", common(ours, floor), micros(twin.median()));
+    }
+    println!("\n| program | min | median | 3/4 | in files | ÷ in files |\n{VAULT_RULE}");
+    for (vault, files) in &costs.vaults {
+        let [min, median, upper] = [vault.shortest(), vault.median(), vault.upper_quartile()].map(micros);
+        let times = ratio(vault.median(), files.median());
+        println!("| {} | {min} | {median} | {upper} | {} | {times:.1} |", vault.name, micros(files.median()));
     }
 }
 

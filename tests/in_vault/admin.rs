@@ -10,6 +10,7 @@ use support::site::Site;
 /// What a person who administers may do: records, and daemons' pairs.
 const ADMIN_POLICY: &str = r#"
 path "pki/sign/slurm-daemons" { capabilities = ["update"] }
+path "pki/roles/slurm" { capabilities = ["read", "update"] }
 path "node-tokens/data/*" { capabilities = ["create", "read", "update"] }
 path "node-tokens/metadata/*" { capabilities = ["list", "delete"] }
 "#;

@@ -279,3 +279,22 @@ fn a_wrong_command_line_is_unknown_to_a_monitor() {
     let output = Command::new(program("slurm-pki")).args(["vault", "check", "--nonsense"]).output().unwrap();
     assert_eq!(output.status.code(), Some(3));
 }
+
+#[test]
+fn status_has_a_row_for_it() {
+    let site = site();
+    let status = |more: &[&str]| {
+        let mut command = Command::new(program("slurm-pki"));
+        command.arg("status").args(more).env_clear().env("HOME", site.path(""));
+        let output = command.env("SLURM_PKI_CONF", site.path("slurm-pki.toml")).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let document: Value = serde_json::from_str(&status(&["--json"])).unwrap();
+    let vault = &document["data"]["vault"];
+    assert_eq!((&vault["sealed"], &vault["address"]), (&json!(false), &json!(site.vault().server.address())));
+    assert!(vault["token_ends"].is_string() || vault["token_ends"].is_number(), "{vault}");
+    assert!(document["data"]["next"].to_string().contains("the programs' token"), "{document:#}");
+    site.vault().server.seal(true);
+    let shown = status(&[]);
+    assert!(shown.contains("SEALED"), "{shown}");
+}

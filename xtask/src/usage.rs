@@ -95,7 +95,8 @@ usage: cargo xtask bench [--rounds N]
 
 `cargo xtask build`, then runs each of the seven as a whole process, in turns with a static C program and a static Rust
 program that do nothing and with the shell script of tests/reference that does the same by openssl, and prints one table
-of medians, minima and ratios. No number makes it fail.
+of medians, minima and ratios; then, in the same turns, the two that ask Vault with a stand-in for it. No number makes it
+fail.
 
   --rounds N   run each program N times instead of 200
 

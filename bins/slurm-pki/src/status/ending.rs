@@ -25,6 +25,7 @@ pub(super) fn all(overview: &Overview) -> Vec<Ending> {
     all.extend(overview.daemons.iter().filter_map(of_daemon));
     all.extend(of_nodes(overview));
     all.extend(of_tokens(overview));
+    all.extend(of_vault(overview));
     all.sort_by_key(|ending| ending.at);
     all
 }
@@ -54,6 +55,12 @@ fn of_nodes(overview: &Overview) -> Option<Ending> {
         what: format!("nodes: the first of {living} certificates ({})", first.node),
         then: "nothing: its daemon renews it".into(),
     })
+}
+
+fn of_vault(overview: &Overview) -> Option<Ending> {
+    let at = overview.vault.known()?.token_ends?;
+    let then = "slurm-pki vault renew, by its timer";
+    Some(Ending { at, what: "vault: the programs' token".into(), then: then.into() })
 }
 
 fn of_tokens(overview: &Overview) -> Option<Ending> {

@@ -10,6 +10,7 @@ mod nodes;
 mod show;
 mod skipped;
 mod tokens;
+mod vault;
 
 use std::io::ErrorKind;
 
@@ -25,6 +26,7 @@ pub(crate) use ledger::LedgerState;
 pub(crate) use nodes::{CertificateState, Nodes};
 pub(crate) use skipped::Skipped;
 pub(crate) use tokens::Tokens;
+pub(crate) use vault::VaultState;
 
 use crate::admin::Admin;
 use crate::advice::Advice;
@@ -133,6 +135,8 @@ pub(crate) struct Overview {
     pub(crate) skipped: Part<Vec<Skipped>>,
     /// Where certificates are recorded.
     pub(crate) ledger: Part<LedgerState>,
+    /// Vault, where CA or records are there.
+    pub(crate) vault: Part<VaultState>,
     /// What runs out, the first first.
     pub(crate) next: Vec<Ending>,
 }
@@ -155,6 +159,7 @@ impl Overview {
             tokens: Part::Elsewhere,
             skipped: Part::Elsewhere,
             ledger: Part::Elsewhere,
+            vault: Part::Elsewhere,
             next: Vec::new(),
         };
         if is_controller(admin) {
@@ -180,6 +185,7 @@ impl Overview {
         self.rollover = UnderWay::of(admin).into();
         self.skipped = skipped::of(admin).into();
         self.ledger = LedgerState::of(admin).into();
+        self.vault = VaultState::of(admin, self.time);
     }
 
     /// The parts that this host has, and whether each could be read.
@@ -191,6 +197,7 @@ impl Overview {
             ("tokens", self.tokens.is_here()),
             ("skipped", self.skipped.is_here()),
             ("ledger", self.ledger.is_here()),
+            ("vault", self.vault.is_here()),
         ];
         let problems = self.problems();
         let readable = |part| !problems.iter().any(|(unreadable, _)| *unreadable == part);
@@ -206,6 +213,7 @@ impl Overview {
             ("tokens", self.tokens.problem()),
             ("skipped", self.skipped.problem()),
             ("ledger", self.ledger.problem()),
+            ("vault", self.vault.problem()),
         ];
         all.into_iter().filter_map(|(part, problem)| Some((part, problem?))).collect()
     }

@@ -3,7 +3,7 @@
 use pki::time::UnixTime;
 use site::config::CheckConfig;
 
-use super::{CertificateState, LedgerState, Nodes, Overview, Part, Tokens};
+use super::{CertificateState, LedgerState, Nodes, Overview, Part, Tokens, VaultState};
 use crate::admin::Admin;
 use crate::advice::Advise as _;
 use crate::cert::facts::{DaemonFacts, State};
@@ -32,6 +32,7 @@ pub(super) fn print(admin: &Admin, overview: &Overview) -> anyhow::Result<()> {
     }
     rows.extend(skipped_rows(overview));
     rows.extend(overview.ledger.known().map(|ledger| ledger_row(ledger, overview.time)));
+    rows.extend(overview.vault.known().map(|vault| vault_row(vault, overview.time)));
     for (part, problem) in overview.problems() {
         rows.push(row(Mood::Bad, part, "", "not read", "", problem));
     }
@@ -163,6 +164,18 @@ fn skipped_rows(overview: &Overview) -> Vec<Row> {
         row(Mood::Warn, "hosts", &skipped.count.to_string(), "skipped", "", &note)
     });
     shown.collect()
+}
+
+fn vault_row(vault: &VaultState, now: UnixTime) -> Row {
+    let (mood, state) = if vault.sealed { (Mood::Bad, "SEALED") } else { (Mood::Plain, "unsealed") };
+    let until = vault.token_ends.map(|end| moment::shown(end, now)).unwrap_or_default();
+    let note = match (vault.sealed, vault.token_ends, vault.standby) {
+        (true, ..) => "nothing is signed or looked up until it is unsealed",
+        (_, Some(_), _) => "until then the programs' token lives; slurm-pki vault renew makes it live longer",
+        (_, None, true) => "a standby; each run gets a new token, or it never ends",
+        (_, None, false) => "each run gets a new token, or it never ends",
+    };
+    row(mood, "vault", &vault.address, state, &until, note)
 }
 
 fn ledger_row(ledger: &LedgerState, now: UnixTime) -> Row {
