@@ -11,6 +11,7 @@ mod admin;
 mod asked;
 mod check;
 mod client;
+mod enemy;
 mod faults;
 mod foreign_client;
 mod layouts;

@@ -428,3 +428,56 @@ fn killed_in_the_middle_of_a_call_the_same_command_completes_the_step() {
         }
     }
 }
+
+/// The state folder is SlurmUser's, and the CA key is not, where it is in Vault.
+#[test]
+fn slurm_user_brings_no_root_of_its_own_to_the_hosts_through_the_files_of_a_rollover() {
+    let cluster = Cluster::after(&["begin"]);
+    let read = |name: &str| cluster.site.read(&format!("state/ca/rollover{name}"));
+    let (state, root, cross) = (read(".json"), read("/new_root.pem"), read("/cross.pem"));
+    let write = |name: &str, text: &str| {
+        cluster.site.write(&format!("state/ca/rollover{name}"), text.as_bytes(), 0o644);
+    };
+    let fingerprint = |pem: &str| X509::all_from_pem(pem.as_bytes(), 65_536).unwrap().remove(0).fingerprint();
+    let trusted = cluster.site.anchors();
+    // A root of SlurmUser's own, with the name that is awaited, and a cross certificate that it signed itself.
+    let own = Site::with_ca(
+        "c1 Slurm CA G2",
+        now().minus(Duration::from_secs(60)),
+        now().plus(Duration::from_secs(9_000_000)),
+    );
+    let own = own.anchors();
+    write("/new_root.pem", &own);
+    write("/cross.pem", &own);
+    write(".json", &state.replace(&fingerprint(&root), &fingerprint(&own)));
+    for step in ["begin", "switch", "abort"] {
+        let said = cluster.refused(step);
+        assert!(said.contains("do not belong to the issuers in Vault"), "{step}: {said}");
+        assert_eq!(cluster.site.anchors(), trusted);
+    }
+    write("/new_root.pem", &root);
+    write("/cross.pem", &cross);
+    // Another issuer of the same engine, and ids that are paths.
+    let server = &cluster.site.vault().server;
+    let other =
+        json!({ "common_name": "Other CA", "key_type": "ec", "issuer_name": "other", "ttl": "8760h" });
+    server.root("POST", "pki/issuers/generate/root/internal", other);
+    let document: Value = serde_json::from_str(&state).unwrap();
+    for (which, is, words) in [
+        ("new", "other", "do not belong to the issuers in Vault"),
+        ("old", "other", "do not belong to the issuers in Vault"),
+        ("new", "../../sys/policies/acl/x", "is no path in Vault"),
+        ("old", "x/../../../sys/seal", "is no path in Vault"),
+    ] {
+        let mut changed = document.clone();
+        changed["vault"][which] = json!(is);
+        write(".json", &changed.to_string());
+        for step in ["switch", "abort"] {
+            let said = cluster.refused(step);
+            assert!(said.contains(words), "{which} {is}, {step}: {said}");
+        }
+    }
+    assert!(server.requests().iter().all(|request| !request.contains("sys/")), "{:?}", server.requests());
+    write(".json", &state);
+    cluster.rollover("switch");
+}

@@ -66,6 +66,16 @@ impl Answer {
         self.warnings.as_deref().unwrap_or_default()
     }
 
+    /// The same, if a secret of ours is repeated in a warning.
+    pub(crate) fn without(mut self, secret: Option<&Secret>) -> Self {
+        for warning in self.warnings.iter_mut().flatten() {
+            if let Some(secret) = secret {
+                *warning = crate::error::clean(warning, secret);
+            }
+        }
+        self
+    }
+
     /// A warning is an error: Vault did something else than it was asked. `harmless` says which are not.
     ///
     /// # Errors

@@ -21,7 +21,8 @@ pub(crate) fn login(client: &Client, login: &Login) -> Result<Option<(Secret, Li
                 secret_id: &'a str,
             }
             let ids = Ids { role_id: text(role_id)?, secret_id: text(secret_id)? };
-            log_in(client, &format!("auth/{mount}/login"), &ids, "AppRole").map(Some)
+            let answer = log_in(client, &format!("auth/{mount}/login"), &ids, "AppRole");
+            answer.map(Some).map_err(|e| e.without(Some(secret_id)).without(Some(role_id)))
         }
         Login::Certificate { mount, role } => {
             #[derive(Serialize)]

@@ -147,8 +147,10 @@ impl Client {
     }
 
     fn send(&self, method: Method, path: &str, body: Option<&Secret>, what: &str) -> Result<Answer, Error> {
-        let ask = Ask { method, path, token: self.token()?, body, what };
-        self.transport.ask(&ask, |came| judge(&came, what))
+        let token = self.token()?;
+        let ask = Ask { method, path, token, body, what };
+        let answer = self.transport.ask(&ask, |came| judge(&came, what));
+        answer.map_err(|e| e.without(token)).map(|answer| answer.without(token))
     }
 
     /// The token, after a login where it takes one.

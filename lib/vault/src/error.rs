@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use pki::explain::{Explain, shown};
+use pki::secret::Secret;
 
 /// Why Vault did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,6 +164,24 @@ impl Error {
         matches!(self, Self::Denied { .. })
     }
 
+    /// The same, if a secret of ours was in what the other side said: whatever answers there, a proxy with a page that
+    /// repeats our headers too, our log is no place for it.
+    pub(crate) fn without(self, secret: Option<&Secret>) -> Self {
+        let Some(secret) = secret.filter(|secret| !secret.expose().is_empty()) else { return self };
+        let clean = |said: String| clean(&said, secret);
+        match self {
+            Self::Server { status, said } => Self::Server { status, said: clean(said) },
+            Self::Login { method, said } => Self::Login { method, said: clean(said) },
+            Self::Refused { what, status, said } => Self::Refused { what, status, said: clean(said) },
+            Self::Capped { said } => Self::Capped { said: clean(said) },
+            Self::Warned { said } => Self::Warned { said: clean(said) },
+            Self::TimeOver { what, last: Some(last) } => {
+                Self::TimeOver { what, last: Some(Box::new(last.without(Some(secret)))) }
+            }
+            other => other,
+        }
+    }
+
     /// Whether there is simply nothing at the path that was asked for.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
@@ -226,6 +245,14 @@ impl fmt::Display for Error {
             Self::Random => f.write_str("no random bytes"),
         }
     }
+}
+
+/// What the other side said, where it repeats no secret, nor the beginning of one that the line was too short for.
+pub(crate) fn clean(said: &str, secret: &Secret) -> String {
+    const TELLING: usize = 12;
+    let secret = String::from_utf8_lossy(secret.expose());
+    let beginning: String = secret.chars().take(TELLING).collect();
+    if said.contains(&beginning) { "(it repeats a secret of ours)".to_owned() } else { said.to_owned() }
 }
 
 fn colon(said: &str) -> String {

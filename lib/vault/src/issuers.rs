@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::answer::Answer;
 use crate::client::Client;
 use crate::error::Error;
-use crate::pki_engine::{Issuer, PkiEngine};
+use crate::pki_engine::{Issuer, PkiEngine, check};
 
 /// Longest PEM of one certificate or request.
 const MAX_PEM: usize = 64 * 1024;
@@ -121,6 +121,7 @@ impl PkiEngine {
         (not_after, not_before_duration): (String, String),
     ) -> Result<X509, Error> {
         let (issuer, root) = root;
+        check(by)?;
         let what = format!("have {} cross-signed at {}", issuer.issuer_id, self.mount);
         let request = Named { is: subject, exclude_cn_from_sans: true, key_ref: Some(&issuer.key_id) };
         let path = format!("{}/intermediate/cross-sign", self.mount);
@@ -152,6 +153,7 @@ impl PkiEngine {
         usage: &str,
         name: Option<&str>,
     ) -> Result<(), Error> {
+        check(id)?;
         let what = format!("change the issuer {id} at {}", self.mount);
         let body = match name {
             Some(name) => json!({ "usage": usage, "issuer_name": name }),

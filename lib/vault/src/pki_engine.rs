@@ -41,6 +41,9 @@ pub struct Signed {
 /// Longest PEM of one certificate.
 const MAX_PEM: usize = 64 * 1024;
 
+/// Most certificates above a leaf; each is compared with each.
+const MAX_ABOVE: usize = 32;
+
 /// Vault says so when it takes the names from the request and not from us. The certificate is read back by whoever
 /// asked: what counts is what stands in it.
 fn is_about_names(warning: &str) -> bool {
@@ -67,6 +70,7 @@ impl PkiEngine {
         role: &str,
         wanted: &Wanted<'_>,
     ) -> Result<Signed, Error> {
+        check(issuer)?;
         self.sign_at(client, &format!("{}/issuer/{issuer}/sign/{role}", self.mount), role, wanted)
     }
 
@@ -107,6 +111,9 @@ impl PkiEngine {
         let above = std::iter::once(&data.issuing_ca).chain(&data.ca_chain).filter(|pem| !pem.is_empty());
         let above: Result<Vec<_>, _> = above.map(|pem| one(pem)).collect();
         let above: Vec<_> = above.map_err(unreadable)?.into_iter().flatten().collect();
+        if above.len() > MAX_ABOVE {
+            return Err(Error::Answer { what, why: "it holds more certificates than any chain has" });
+        }
         if all.len() != 1 {
             return Err(Error::Answer { what, why: "it holds more or less than one certificate" });
         }
@@ -149,9 +156,17 @@ impl PkiEngine {
     /// # Errors
     /// Whatever went wrong.
     pub fn issuer(&self, client: &Client, reference: &str) -> Result<Option<Issuer>, Error> {
+        check(reference)?;
         let what = format!("read the issuer {reference} at {}", self.mount);
         match client.read(&format!("{}/issuer/{reference}", self.mount), &what) {
-            Ok(answer) => answer.data(&what).map(Some),
+            Ok(answer) => {
+                let issuer: Issuer = answer.data(&what)?;
+                let names = [&issuer.issuer_id, &issuer.key_id, &issuer.issuer_name];
+                if issuer.issuer_id.is_empty() || !names.into_iter().all(|name| is_plain(name)) {
+                    return Err(Error::Answer { what, why: "an id or a name in it cannot be one" });
+                }
+                Ok(Some(issuer))
+            }
             Err(e) if e.is_not_found() => Ok(None),
             // What Vault says of an issuer that is not there, or a mount without any.
             Err(Error::Refused { said, .. } | Error::Server { said, .. })
@@ -162,6 +177,19 @@ impl PkiEngine {
             Err(e) => Err(e),
         }
     }
+}
+
+/// The letters that Vault has in the names of issuers and keys: none that leads to another path or moves a cursor.
+fn is_plain(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    bytes.len() <= 128
+        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(b))
+        && !matches!(name, "." | "..")
+}
+
+/// A reference goes into a path: it may come from a file that is not root's.
+pub(crate) fn check(reference: &str) -> Result<(), Error> {
+    if !reference.is_empty() && is_plain(reference) { Ok(()) } else { Err(Error::Path(reference.to_owned())) }
 }
 
 /// An issuer, as far as we look at it.

@@ -159,6 +159,29 @@ impl InVault {
         Ok((issuer, certificate))
     }
 
+    /// That the two issuers are those of this rollover. Its files are SlurmUser's, who has no CA key where the CA is in Vault,
+    /// and must not bring a root of its own to every host through them: the new root is Vault's, and its cross certificate
+    /// bears the old issuer's signature.
+    ///
+    /// # Errors
+    /// When it is not so.
+    pub(super) fn check(&self, issuers: &Issuers, new: &X509, cross: &X509) -> anyhow::Result<()> {
+        let is_new = certificate(&self.issuer_that_is_there(&issuers.new)?)? == *new;
+        let old = certificate(&self.issuer_that_is_there(&issuers.old)?)?;
+        if is_new
+            && cross.same_subject(new)
+            && cross.facts().spki == new.facts().spki
+            && cross.is_issued_by(&old)
+        {
+            return Ok(());
+        }
+        Err(Advice::new(
+            "the files of this rollover do not belong to the issuers in Vault",
+            "somebody changed them: bring <state_dir>/ca back from a backup, and find out who",
+        )
+        .into())
+    }
+
     /// Whether whatever is signed from now on is signed by this one.
     pub(super) fn signs(&self, id: &str) -> anyhow::Result<bool> {
         Ok(self.signing()?.iter().all(|(_, issuer)| issuer.issuer_id == id))

@@ -141,10 +141,16 @@ impl<'a> SiteFiles<'a> {
         }
     }
 
-    /// The new root, and that it is the one that the state names.
+    /// The new root, and that it is the one that the state names, and Vault has.
     pub(super) fn new_root(&self, state: &State) -> anyhow::Result<X509> {
         let root = self.certificate(NEW_ROOT)?;
-        if root.fingerprint() == state.new.sha256 { Ok(root) } else { Err(self.not_the_new_one(NEW_ROOT)) }
+        if root.fingerprint() != state.new.sha256 {
+            return Err(self.not_the_new_one(NEW_ROOT));
+        }
+        if let Some((vault, issuers)) = self.issuers(state)? {
+            vault.check(&issuers, &root, &self.cross(&root)?)?;
+        }
+        Ok(root)
     }
 
     /// The new root's cross certificate.
