@@ -3,12 +3,13 @@
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
 
+use support::openssl;
 use support::programs::program;
 use support::strace::{self, Fault};
 
 use crate::pairs::{DAY, aged, put_as_others_do};
 use crate::scratch::{Scratch, caller, changes, text};
-use crate::site::{assert_loads, files, fresh};
+use crate::site::{assert_loads, configure, files, fresh, here};
 
 const RENEW: [&str; 2] = ["cert", "renew"];
 
@@ -164,4 +165,35 @@ fn a_journal_of_nothing_that_loads_is_an_advice_and_stops_no_command() {
     assert!(said.contains("neither the old nor the new pair"), "{said}");
     site.done(&["cert", "issue", "ctld", "--force"]);
     assert_loads(&site);
+}
+
+/// A run was killed between the key and the certificate of one of two slurmds.
+#[test]
+fn the_next_command_makes_the_pair_of_each_slurmd_whole() {
+    let site = here(Scratch::ready());
+    site.slurm_conf("SlurmctldHost=localhost\nNodeName=n[1-2] NodeHostname=localhost\n");
+    let (cert, key) = (site.text_path("%n_cert.pem"), site.text_path("%n_key.pem"));
+    let owner = caller();
+    configure(&site, &format!("[daemons.slurmd]\nowner = \"{owner}\"\ncert = \"{cert}\"\nkey = \"{key}\"\n"));
+    site.done(&["cert", "issue", "slurmd", "n[1-2]", "--out", &site.text_path("pairs")]);
+    for node in ["n1", "n2"] {
+        let given = fs::read_dir(site.path(&format!("pairs/{node}"))).unwrap();
+        for path in given.map(|entry| entry.unwrap().path()) {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let to =
+                if name.contains("key") { format!("{node}_key.pem") } else { format!("{node}_cert.pem") };
+            fs::copy(&path, site.path(&to)).unwrap();
+        }
+    }
+    site.done(&["cert", "renew", "slurmd", "--force"]);
+    let ours = ".slurm-pki/slurmd-n2_cert";
+    fs::copy(site.path(&format!("{ours}/1/cert.pem")), site.path("n2_cert.pem")).unwrap();
+    site.write(&format!("{ours}/journal.json"), r#"{"v":1,"from":1,"to":2}"#, 0o600);
+    let (_, said) = site.done(&["status"]);
+    assert!(said.contains("slurmd's pair was cut short; it is whole again"), "{said}");
+    for node in ["n1", "n2"] {
+        site.assert_pair(&format!("{node}_cert.pem"), &format!("{node}_key.pem"));
+        let cert = site.read(&format!("{node}_cert.pem"));
+        assert_eq!(openssl::subject_of_certificate(&cert), format!("CN={node}"));
+    }
 }

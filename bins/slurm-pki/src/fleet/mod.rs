@@ -12,6 +12,7 @@
 
 mod delivery;
 mod outcomes;
+mod remembered;
 mod script;
 mod skips;
 mod tool;
@@ -31,6 +32,7 @@ use crate::{interrupt, report};
 
 pub(crate) use delivery::{Delivery, Placed, digest};
 pub(crate) use outcomes::Outcomes;
+pub(crate) use remembered::Remembered;
 pub(crate) use script::quoted;
 pub(crate) use skips::Skips;
 pub(crate) use tool::shown;

@@ -1,21 +1,16 @@
 //! Hosts that were left out because they are dead: remembered until they are reached again.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::path::PathBuf;
 
 use pki::time::UnixTime;
 use serde::{Deserialize, Serialize};
-use site::Error;
-use site::file::{self, Keep, NewFile, Owner, make_folder};
 
+use super::remembered::Remembered;
 use crate::admin::Admin;
-use crate::advice::{Advice, Advise as _};
+use crate::advice::Advice;
 use crate::global::Global;
 use crate::hostlist;
 use crate::report;
-
-/// As long as a list of all hosts of the largest cluster.
-const MAX_FILE: usize = 16 * 1024 * 1024;
 
 /// A host that was left out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,8 +24,7 @@ pub(crate) struct Skipped {
 /// All of them, in `<state_dir>/fleet/skipped.json`.
 #[derive(Clone, Debug)]
 pub(crate) struct Skips {
-    path: PathBuf,
-    owner: Option<Owner>,
+    file: Remembered,
     hosts: BTreeMap<String, Skipped>,
 }
 
@@ -40,17 +34,9 @@ impl Skips {
     /// # Errors
     /// When the file cannot be read, or is not ours.
     pub(crate) fn load(admin: &Admin) -> anyhow::Result<Self> {
-        let path = admin.top().state_dir.join("fleet/skipped.json");
-        let hosts = match file::read_if_there(&path, Keep::Intact, MAX_FILE).advise()? {
-            None => BTreeMap::new(),
-            Some(text) => serde_json::from_slice(text.expose()).map_err(|e| {
-                Advice::new(
-                    format!("{}: {e}", path.display()),
-                    "it lists hosts that were left out; remove it, and see that all hosts are up to date",
-                )
-            })?,
-        };
-        Ok(Self { path, owner: admin.slurm_user().ok(), hosts })
+        let file = Remembered::named(admin, "skipped.json");
+        let hint = "it lists hosts that were left out; remove it, and see that all hosts are up to date";
+        Ok(Self { hosts: file.read(hint)?, file })
     }
 
     /// The hosts that are left out, by name.
@@ -104,16 +90,6 @@ impl Skips {
     }
 
     fn write(&self, global: &Global) -> anyhow::Result<()> {
-        if global.dry_run {
-            return Ok(());
-        }
-        if let Some(folder) = self.path.parent() {
-            crate::admin::refuse_links_of_others(folder)?;
-            make_folder(folder, 0o755, self.owner).advise()?;
-        }
-        let text = serde_json::to_vec_pretty(&self.hosts)
-            .map_err(|e| Error::write(&self.path)(e.into()))
-            .advise()?;
-        NewFile::new(&self.path, 0o644).owned_by(self.owner).replace(&text).advise()
+        if global.dry_run { Ok(()) } else { self.file.write(&self.hosts) }
     }
 }
