@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
+use vault_stand_in::StandIn;
 
 use crate::asked::Asked;
 
@@ -23,9 +24,12 @@ pub(crate) struct Answered {
 
 impl Hand {
     pub(crate) fn of(asked: &Asked, token: &str) -> Self {
-        let address = asked.site.vault().server.address();
-        let address = address.strip_prefix("https://").unwrap().to_owned();
-        Self { address, ca: asked.site.path("vault_ca.pem"), token: token.to_owned() }
+        Self::at(&asked.site.vault().server, &asked.site.path("vault_ca.pem"), token)
+    }
+
+    pub(crate) fn at(server: &StandIn, ca: &std::path::Path, token: &str) -> Self {
+        let address = server.address().strip_prefix("https://").unwrap().to_owned();
+        Self { address, ca: ca.to_owned(), token: token.to_owned() }
     }
 
     pub(crate) fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Answered {

@@ -9,6 +9,7 @@
 
 mod admin;
 mod asked;
+mod bare;
 mod check;
 mod client;
 mod enemy;
@@ -17,6 +18,7 @@ mod foreign_client;
 mod layouts;
 mod logins;
 mod migration;
+mod names;
 mod passing;
 mod renew;
 mod rights;
@@ -25,4 +27,5 @@ mod secrets;
 #[path = "../admin/rollover/server.rs"]
 #[allow(dead_code, reason = "not every kind of server is needed here")]
 mod server;
+mod setup;
 mod signed;

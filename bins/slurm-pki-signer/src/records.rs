@@ -57,7 +57,8 @@ impl Elsewhere for Records {
             return Err(Error::Missing {
                 what: "tokens lie in Vault in clear (kv_plain), and are written there by whoever made them"
                     .into(),
-                hint: "turn them into records: slurm-pki node import --from-vault".into(),
+                hint: "turn them into records: set kv_plain = false in [vault], then slurm-pki node import --from-vault"
+                    .into(),
             });
         }
         let key = node_key(&self.config, name)?;

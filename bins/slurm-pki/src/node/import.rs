@@ -1,5 +1,7 @@
 //! `node import`: records of secrets that the nodes have already.
 
+mod from_vault;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -34,11 +36,15 @@ Examples:
   slurm-pki node import /etc/slurm/node_token_list.txt
   slurm-pki node import list.txt --for 'n[001-128]'        bare tokens, for these nodes
   slurm-pki node import list.txt --named-only              leave the bare ones out
-  slurm-pki node import n7 --token-file n7_token.txt       one node's token file, ours or a foreign one")]
+  slurm-pki node import n7 --token-file n7_token.txt       one node's token file, ours or a foreign one
+  slurm-pki node import --from-vault                       tokens in clear at kv_mount and kv_path of [vault], field token
+
+Tokens in Vault become records there, or in files where store = \"local\". Set kv_plain = false before; earlier versions of \
+the keys hold the tokens until they are destroyed: vault kv destroy.")]
 pub(crate) struct Import {
     /// A token list; with --token-file the node's name
-    #[arg(value_name = "FILE|NODE")]
-    source: String,
+    #[arg(value_name = "FILE|NODE", required_unless_present = "from_vault")]
+    source: Option<String>,
     /// Import only lines with a name
     #[arg(long, conflicts_with = "nodes")]
     named_only: bool,
@@ -48,6 +54,10 @@ pub(crate) struct Import {
     /// The token file of one node
     #[arg(long, value_name = "FILE", conflicts_with_all = ["named_only", "nodes"])]
     token_file: Option<PathBuf>,
+    /// Tokens that lie in Vault in clear, one key per node, in this field
+    #[arg(long, value_name = "FIELD", num_args = 0..=1, default_missing_value = "token",
+          conflicts_with_all = ["source", "named_only", "nodes", "token_file"])]
+    from_vault: Option<String>,
 }
 
 type Secrets = BTreeMap<NodeName, Vec<NodeSecret>>;
@@ -56,17 +66,22 @@ impl Import {
     pub(crate) fn run(&self, global: &Global) -> anyhow::Result<()> {
         let admin = Admin::load(global)?;
         let enrolment = Enrolment::of(&admin)?;
-        let secrets = match &self.token_file {
-            Some(path) => self.secret_in_token_file(path)?,
-            None => self.secrets_in_list(Path::new(&self.source))?,
+        let mut refused = Refused::default();
+        let secrets = match (&self.token_file, &self.from_vault) {
+            (_, Some(field)) => from_vault::secrets(global, &admin, &enrolment, field, &mut refused)?,
+            (Some(path), None) => self.secret_in_token_file(path)?,
+            (None, None) => self.secrets_in_list(Path::new(self.source()))?,
         };
         let lock = enrolment.lock(global, &admin)?;
 
-        let mut refused = Refused::default();
         let mut written = Vec::new();
         let mut foreign = false;
         for (name, secrets) in &secrets {
-            match records_for(&enrolment, name, secrets) {
+            let records = match &self.from_vault {
+                Some(_) => from_vault::records(&admin, &enrolment, name, secrets),
+                None => records_for(&enrolment, name, secrets),
+            };
+            match records {
                 Ok(Some(records)) => {
                     foreign |= secrets.iter().any(NodeSecret::is_foreign);
                     written.push((name.clone(), records));
@@ -98,8 +113,13 @@ impl Import {
         refused.into_result(secrets.len(), "imported")
     }
 
+    /// clap sees to it that it is there.
+    fn source(&self) -> &str {
+        self.source.as_deref().unwrap_or("")
+    }
+
     fn secret_in_token_file(&self, path: &Path) -> anyhow::Result<Secrets> {
-        let names = hostlist::nodes(std::slice::from_ref(&self.source)).advise()?;
+        let names = hostlist::nodes(&[self.source().to_owned()]).advise()?;
         let [name] = names.as_slice() else {
             return Err(Advice::new("a token file is one node's", "name that node alone").into());
         };
