@@ -132,6 +132,28 @@ fn a_timer_renews_daemons_pairs_with_a_right_to_nothing_else() {
 }
 
 #[test]
+fn setup_makes_the_timers_login_where_the_config_has_one() {
+    let mut site = site();
+    site.write(".vault-token", site.vault().server.root_token().as_bytes(), 0o600);
+    for key in ["daemon_role_id", "daemon_secret_id"] {
+        let file = site.path(key).to_str().unwrap().to_owned();
+        site.set("vault", &format!("{key}_file"), file);
+    }
+    site.write_config();
+    let said = succeeds(&site, &["vault", "setup", "--ca", "existing", "--dry-run"]);
+    assert!(
+        said.contains("auth/approle/role/slurm-daemons/secret-id") && !site.path("daemon_role_id").exists()
+    );
+    succeeds(&site, &["vault", "setup", "--ca", "existing", "--host", "head"]);
+    std::fs::remove_file(site.path(".vault-token")).unwrap();
+    succeeds(&site, &["cert", "issue", "ctld", "--host", "head"]);
+    succeeds(&site, &["cert", "renew", "--force"]);
+    // What it got is no more than it needs.
+    let said = succeeds(&site, &["vault", "check", "--all"]);
+    assert!(said.contains("the login for daemons' pairs has the rights it needs"), "{said}");
+}
+
+#[test]
 fn a_renewal_that_vault_refuses_leaves_the_old_pair() {
     let site = unattended();
     succeeds(&site, &["cert", "issue", "ctld", "--host", "head"]);

@@ -1,9 +1,12 @@
 //! The names in the role, which are those of the enrolled nodes whatever happens; what the policies give and refuse; and
 //! the lab's tokens turned into records.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use support::openssl;
 use support::programs::program;
+use vault_stand_in::Fault;
 
 use crate::bare::Bare;
 
@@ -92,6 +95,31 @@ fn stopped_between_role_and_records_the_same_command_completes_both() {
     as_person(&bare, &["records-alone"]);
     bare.fails(&["node", "add", "n2"], "does not allow this token to write the role");
     assert!(!is_enrolled("n2"));
+}
+
+#[test]
+fn of_two_who_change_a_record_at_once_the_second_is_told_and_changes_nothing() {
+    let bare = set_up();
+    bare.succeeds(&["node", "add", "n1"]);
+    let (before, written) = std::thread::scope(|scope| {
+        // It has read the record, and waits for the role.
+        bare.server.fail("pki/roles/slurm", Fault::Slow(Duration::from_secs(2)), 1);
+        let late =
+            scope.spawn(|| bare.fails(&["node", "token", "n1"], "somebody else changed the record of n1"));
+        let begun = bare.server.requests().len();
+        while !bare.server.requests()[begun..].iter().any(|one| one.contains("pki/roles/slurm")) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let record = bare.server.root("GET", "node-tokens/data/n1", json!({}))["data"]["data"].clone();
+        bare.server.root("POST", "node-tokens/data/n1", json!({ "data": record }));
+        late.join().unwrap();
+        (record, bare.server.root("GET", "node-tokens/data/n1", json!({}))["data"]["data"].clone())
+    });
+    assert_eq!(before, written);
+    bare.succeeds(&["node", "token", "n1"]);
+    // A record that somebody deleted by hand is no obstacle.
+    bare.server.root("DELETE", "node-tokens/data/n1", json!({}));
+    bare.succeeds(&["node", "add", "n1"]);
 }
 
 #[test]

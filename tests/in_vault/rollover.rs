@@ -481,3 +481,45 @@ fn slurm_user_brings_no_root_of_its_own_to_the_hosts_through_the_files_of_a_roll
     write(".json", &state);
     cluster.rollover("switch");
 }
+
+/// sign_csr has read ca_chain, and while Vault has its question the new CA comes, or goes.
+#[test]
+fn what_vault_signs_in_the_very_moment_of_the_change_has_its_way_with_it() {
+    for (before, step) in [(&["begin"][..], "switch"), (&["begin", "switch"], "abort --no-push")] {
+        let cluster = Cluster::after(before);
+        let server = &cluster.site.vault().server;
+        let asked = || server.requests().iter().filter(|one| *one == "POST pki/sign/slurm").count();
+        let so_far = asked();
+        server.fail("POST pki/sign/slurm", Fault::Slow(Duration::from_millis(1800)), 1);
+        let chain = std::thread::scope(|scope| {
+            let signing = scope.spawn(|| cluster.sign());
+            while asked() == so_far {
+                sleep(Duration::from_millis(2));
+            }
+            cluster.rollover(step);
+            signing.join().unwrap()
+        });
+        accepted(&chain, &cluster.old);
+        if step == "switch" {
+            assert_eq!(count(&chain), 2, "the new CA signed");
+            accepted(&chain, &cluster.new_root());
+        }
+    }
+}
+
+#[test]
+fn daemons_anywhere_are_due_once_the_new_ca_signs() {
+    let cluster = Cluster::after(&["begin"]);
+    let old = (cluster.site.read("ctld_cert.pem"), cluster.site.read("ctld_cert_key.pem"));
+    let due = |said: &str| said.contains("not with the key that is the CA's now");
+    cluster.rollover("switch");
+    // As on a host that switch does not reach.
+    cluster.done(&["cert", "issue", "ctld", "--host", "head"]);
+    let said = text(&cluster.run(&["cert", "renew", "--dry-run"]));
+    assert!(!due(&said), "{said}");
+    for (name, contents) in [("ctld_cert.pem", &old.0), ("ctld_cert_key.pem", &old.1)] {
+        std::fs::write(cluster.site.path(name), contents).unwrap();
+    }
+    let said = text(&cluster.run(&["cert", "renew", "--dry-run"]));
+    assert!(due(&said), "{said}");
+}

@@ -196,6 +196,23 @@ fn with_a_token_file_the_programs_get_a_periodic_token_of_the_signers_policy_alo
 }
 
 #[test]
+fn the_timers_login_for_daemons_pairs_is_made_where_the_config_has_files_for_it() {
+    let bare = Bare::new();
+    let path = |name: &str| bare.site.path(name).to_str().unwrap().to_owned();
+    let (role_id, secret_id) = (path("daemon_role_id"), path("daemon_secret_id"));
+    let (cert, key) = (path("ctld_cert.pem"), path("ctld_cert_key.pem"));
+    let bare =
+        bare.with("vault", "daemon_role_id_file", role_id).with("vault", "daemon_secret_id_file", secret_id);
+    let bare = bare.with("daemons.ctld", "cert", cert).with("daemons.ctld", "key", key);
+    bare.succeeds(&["vault", "setup", "--ca", "root"]);
+    changes_nothing(&bare, &["vault", "setup"]);
+    // No person is needed for a pair then.
+    std::fs::remove_file(bare.site.path(".vault-token")).unwrap();
+    bare.succeeds(&["cert", "issue", "ctld"]);
+    openssl::verify(&bare.site.read("ctld_cert.pem"), &bare.site.anchors(), "sslserver");
+}
+
+#[test]
 fn a_person_without_the_rights_is_told_what_they_may_not() {
     let bare = Bare::new();
     let token =

@@ -1,5 +1,7 @@
 //! The records in Vault for a person who administers: read, written and listed, with that person's token.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use pki::name::NodeName;
@@ -17,13 +19,16 @@ use crate::connect::{Door, kv, node_key, of_vault};
 #[derive(Clone, Debug)]
 pub struct Records {
     config: VaultConfig,
+    /// What was there when it was first read, which is what a command went by; 0: nothing. A write holds only if that is
+    /// still so.
+    seen: RefCell<BTreeMap<NodeName, u64>>,
 }
 
 impl Records {
     /// By `[vault]`.
     #[must_use]
     pub fn of(config: VaultConfig) -> Self {
-        Self { config }
+        Self { config, seen: RefCell::default() }
     }
 
     fn client(&self) -> Result<Client, Error> {
@@ -43,7 +48,13 @@ impl Elsewhere for Records {
     fn read(&self, name: &NodeName) -> Result<Kept, Error> {
         let entry =
             kv(&self.config)?.read(&self.client()?, &node_key(&self.config, name)?).map_err(of_vault)?;
-        let Some(entry) = entry else { return Ok(Kept::Nothing) };
+        let Some(entry) = entry else {
+            self.seen.borrow_mut().entry(name.clone()).or_insert(0);
+            return Ok(Kept::Nothing);
+        };
+        if let Some(version) = entry.version {
+            self.seen.borrow_mut().entry(name.clone()).or_insert(version);
+        }
         let text = Secret::new(field(&self.config, name, entry)?.into_bytes());
         if self.config.kv_plain {
             let place = std::path::PathBuf::from(format!("the token of {name} in Vault"));
@@ -62,7 +73,20 @@ impl Elsewhere for Records {
             });
         }
         let key = node_key(&self.config, name)?;
-        kv(&self.config)?.write(&self.client()?, &key, &self.config.kv_field, text, None).map_err(of_vault)
+        let (kv, client) = (kv(&self.config)?, self.client()?);
+        let seen = self.seen.borrow_mut().remove(name);
+        match kv.write(&client, &key, &self.config.kv_field, text, seen) {
+            Err(vault::Error::Refused { said, .. }) if said.contains("check-and-set") => {}
+            done => return done.map_err(of_vault),
+        }
+        // A key whose last version was deleted reads as nothing, and still counts its versions.
+        if seen == Some(0) && kv.read(&client, &key).map_err(of_vault)?.is_none() {
+            return kv.write(&client, &key, &self.config.kv_field, text, None).map_err(of_vault);
+        }
+        Err(Error::Missing {
+            what: format!("somebody else changed the record of {name} in Vault meanwhile"),
+            hint: "see what they did with slurm-pki node show, then run the same command again".into(),
+        })
     }
 
     fn names(&self) -> Result<Vec<NodeName>, Error> {

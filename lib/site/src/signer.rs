@@ -64,6 +64,7 @@ pub enum Signer {
 #[derive(Debug)]
 pub struct VaultCa {
     certificates: CaCertificates,
+    config: ControllerConfig,
     remote: Remote,
 }
 
@@ -89,6 +90,7 @@ impl Signer {
             }
             Place::Vault => Ok(Self::Vault(Box::new(VaultCa {
                 certificates: ca_certificates(config)?,
+                config: config.clone(),
                 remote: Remote::new(config.source.clone(), time),
             }))),
         }
@@ -107,12 +109,16 @@ impl Signer {
     }
 
     /// Whether this CA, as it is now, has signed a certificate. After the change to another CA what the old one signed is
-    /// still trusted, and no longer its own. Of a CA in Vault only that is known which ca_cert and ca_chain hold.
+    /// still trusted, and no longer its own. Of a CA in Vault only that is known which ca_cert and ca_chain hold: in the
+    /// middle of a change, the one whose cross certificate is sent along.
     #[must_use]
     pub fn has_signed(&self, leaf: &X509) -> bool {
         match self {
             Self::Local(ca) => leaf.is_issued_by(ca.issuer()),
-            Self::Vault(ca) => ca.certificates.all().any(|ca| leaf.is_issued_by(ca)),
+            Self::Vault(ca) => match ca.cross_signed() {
+                Some(new) => leaf.is_issued_by(new),
+                None => ca.certificates.all().any(|ca| leaf.is_issued_by(ca)),
+            },
         }
     }
 
@@ -133,6 +139,27 @@ impl Signer {
 }
 
 impl VaultCa {
+    /// What lies on the disk after Vault has signed, and what lay there before. A change of CA writes the new one's way into
+    /// ca_chain before it lets it sign, and takes it out after: in one of the two it is, whichever signed.
+    fn as_it_is_now(&self) -> Result<CaCertificates, Error> {
+        let mut now = ca_certificates(&self.config)?;
+        for ca in &self.certificates.chain {
+            if !now.chain.contains(ca) {
+                now.chain.push(ca.clone());
+            }
+        }
+        Ok(now)
+    }
+
+    /// The root whose cross certificate lies in ca_chain: from `switch` to the end of a change of CA.
+    fn cross_signed(&self) -> Option<&X509> {
+        let is_cross_of = |root: &X509, ca: &X509| {
+            !ca.is_self_issued() && ca.same_subject(root) && ca.facts().spki == root.facts().spki
+        };
+        let chain = &self.certificates.chain;
+        self.certificates.anchors.iter().find(|root| chain.iter().any(|ca| is_cross_of(root, ca)))
+    }
+
     fn sign(&self, plan: &Plan, request: &str, now: UnixTime) -> Result<Certificate, Error> {
         let question = Question::Sign {
             csr: request.to_owned(),
@@ -147,7 +174,7 @@ impl VaultCa {
         let leaf = certificates(&leaf)?.pop().ok_or_else(remote::other_answer)?;
         let above: Result<Vec<_>, Error> = above.iter().map(|pem| certificates(pem)).collect();
         let above = above?.concat();
-        self.certificates.accept(plan, leaf, &above, now).map_err(|e| Error::Contents {
+        self.as_it_is_now()?.accept(plan, leaf, &above, now).map_err(|e| Error::Contents {
             path: "Vault".into(),
             why: e.to_string(),
             hint: "see that ca_cert, ca_chain and the issuer in Vault belong together, and its role and clock: slurm-pki \

@@ -1,4 +1,5 @@
-//! The programs' login: AppRole's two ids, or a token; in files of SlurmUser's, and nowhere else.
+//! The programs' login: AppRole's two ids, or a token; in files of SlurmUser's, and nowhere else. The same for the timer
+//! that renews daemons' pairs, in files of root's.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 use signer::{Door, of_vault};
 use site::config::VaultConfig;
 use site::config::vault::VaultAuth;
-use site::file::NewFile;
+use site::file::{NewFile, Owner};
 use vault::{MountPath, sys};
 
 use super::Scene;
@@ -33,14 +34,66 @@ const ID_MODE: u32 = 0o400;
 /// As an agent has it.
 const TOKEN_MODE: u32 = 0o600;
 
-/// Makes the login that `auth` names, where it is missing.
+/// A login that is made here, and the keys of `[vault]` that say where it lies.
+struct Way<'a> {
+    door: Door,
+    policy: String,
+    mount: (&'static str, &'a str),
+    role_id: (&'static str, Option<&'a Path>),
+    secret_id: (&'static str, Option<&'a Path>),
+    token: (&'static str, Option<&'a Path>),
+    /// `None`: whoever runs this.
+    owner: Option<Owner>,
+}
+
+impl<'a> Way<'a> {
+    /// The programs'.
+    fn programs(scene: &Scene<'a>) -> anyhow::Result<Self> {
+        let config = scene.config;
+        Ok(Self {
+            door: Door::Programs,
+            policy: Names::of(config).signer,
+            mount: ("auth_mount", &config.auth_mount),
+            role_id: ("role_id_file", config.role_id_file.as_deref()),
+            secret_id: ("secret_id_file", config.secret_id_file.as_deref()),
+            token: ("token_file", config.token_file.as_deref()),
+            owner: Some(scene.admin.slurm_user_to_write_for()?),
+        })
+    }
+
+    /// That of the timer which renews daemons' pairs: root's, where root runs this.
+    fn daemons(config: &'a VaultConfig) -> Self {
+        Self {
+            door: Door::Daemons,
+            policy: Names::of(config).daemons,
+            mount: ("daemon_auth_mount", &config.daemon_auth_mount),
+            role_id: ("daemon_role_id_file", config.daemon_role_id_file.as_deref()),
+            secret_id: ("daemon_secret_id_file", config.daemon_secret_id_file.as_deref()),
+            token: ("daemon_token_file", config.daemon_token_file.as_deref()),
+            owner: None,
+        }
+    }
+}
+
+/// Makes the login that `auth` names, where it is missing, and that for daemons' pairs, where the config has one.
 ///
 /// # Errors
 /// Whatever went wrong.
 pub(super) fn complete(scene: &Scene<'_>, work: &Work<'_>) -> anyhow::Result<()> {
+    of_programs(scene, work)?;
+    let daemons = Way::daemons(scene.config);
+    match (daemons.role_id.1, daemons.secret_id.1, daemons.token.1) {
+        _ if !scene.uses.signer => Ok(()),
+        (None, None, None) => Ok(()),
+        (None, None, Some(_)) => token(scene, work, &daemons),
+        _ => approle(scene, work, &daemons),
+    }
+}
+
+fn of_programs(scene: &Scene<'_>, work: &Work<'_>) -> anyhow::Result<()> {
     match scene.config.auth {
-        VaultAuth::AppRole => approle(scene, work),
-        VaultAuth::TokenFile => token(scene, work),
+        VaultAuth::AppRole => approle(scene, work, &Way::programs(scene)?),
+        VaultAuth::TokenFile => token(scene, work, &Way::programs(scene)?),
         VaultAuth::Cert => {
             let (mount, policy) = (&scene.config.auth_mount, Names::of(scene.config).signer);
             report::warning(&format!(
@@ -52,9 +105,8 @@ pub(super) fn complete(scene: &Scene<'_>, work: &Work<'_>) -> anyhow::Result<()>
     }
 }
 
-fn approle(scene: &Scene<'_>, work: &Work<'_>) -> anyhow::Result<()> {
-    let config = scene.config;
-    let mount = MountPath::parse(&config.auth_mount).map_err(of_vault).advise()?;
+fn approle(scene: &Scene<'_>, work: &Work<'_>, way: &Way<'_>) -> anyhow::Result<()> {
+    let mount = MountPath::parse(way.mount.1).map_err(of_vault).advise()?;
     let there = sys::auth_methods(work.client()).map_err(of_vault).advise()?;
     let is_there = match there.get(&format!("{mount}/")) {
         Some(method) if method.kind == "approle" => true,
@@ -64,7 +116,7 @@ fn approle(scene: &Scene<'_>, work: &Work<'_>) -> anyhow::Result<()> {
                     "at auth/{mount} in Vault is a login method of the type {}, not approle",
                     method.kind
                 ),
-                "name another path in auth_mount of [vault]",
+                format!("name another path in {} of [vault]", way.mount.0),
             )
             .into());
         }
@@ -77,11 +129,11 @@ fn approle(scene: &Scene<'_>, work: &Work<'_>) -> anyhow::Result<()> {
             sys::enable_auth(client, mount.as_str(), &body)
         })?;
     }
-    let name = Names::of(config).signer;
+    let name = &way.policy;
     let path = format!("auth/{mount}/role/{name}");
     let role = if is_there { read(work, &path)? } else { None };
-    work.settings(&format!("AppRole {name}"), &path, role.as_ref(), &wanted(scene, &name), Left::Kept)?;
-    ids(scene, work, &path)
+    work.settings(&format!("AppRole {name}"), &path, role.as_ref(), &wanted(scene, name), Left::Kept)?;
+    ids(scene, work, way, &path)
 }
 
 fn wanted(scene: &Scene<'_>, policy: &str) -> Settings {
@@ -114,13 +166,13 @@ fn read(work: &Work<'_>, path: &str) -> anyhow::Result<Option<Settings>> {
 }
 
 /// The two files. Each controller may have ids of its own: those that are there stay, as long as they open the door.
-fn ids(scene: &Scene<'_>, work: &Work<'_>, role: &str) -> anyhow::Result<()> {
+fn ids(scene: &Scene<'_>, work: &Work<'_>, way: &Way<'_>, role: &str) -> anyhow::Result<()> {
     let config = scene.config;
-    let role_file = config.role_id_file.as_deref().ok_or_else(|| not_set("role_id_file"))?;
-    let secret_file = config.secret_id_file.as_deref().ok_or_else(|| not_set("secret_id_file"))?;
+    let role_file = way.role_id.1.ok_or_else(|| not_set(way.role_id.0))?;
+    let secret_file = way.secret_id.1.ok_or_else(|| not_set(way.secret_id.0))?;
     let renew = scene.options.new_login;
     if role_file.exists() && secret_file.exists() && !renew {
-        return opens(config, work, &[role_file, secret_file]);
+        return opens(config, work, way, &[role_file, secret_file]);
     }
     if work.only_says() {
         for (id, file, flag) in [("role_id", role_file, ""), ("secret_id", secret_file, "-f ")] {
@@ -142,23 +194,23 @@ fn ids(scene: &Scene<'_>, work: &Work<'_>, role: &str) -> anyhow::Result<()> {
     let what = "read the role_id";
     let answer = work.client().read(&format!("{role}/role-id"), what).map_err(of_vault).advise()?;
     let RoleId { role_id } = answer.data(what).map_err(of_vault).advise()?;
-    write(scene, work, role_file, ID_MODE, &Secret::new(role_id.into_bytes()))?;
+    write(work, way, role_file, ID_MODE, &Secret::new(role_id.into_bytes()))?;
     if !secret_file.exists() || renew {
         let what = "make a secret_id";
         let answer =
             work.client().write(&format!("{role}/secret-id"), &json!({}), what).map_err(of_vault).advise()?;
         let SecretId { secret_id } = answer.data(what).map_err(of_vault).advise()?;
-        write(scene, work, secret_file, ID_MODE, &Secret::new(secret_id.into_bytes()))?;
+        write(work, way, secret_file, ID_MODE, &Secret::new(secret_id.into_bytes()))?;
     }
-    opens(config, work, &[role_file, secret_file])
+    opens(config, work, way, &[role_file, secret_file])
 }
 
-fn token(scene: &Scene<'_>, work: &Work<'_>) -> anyhow::Result<()> {
-    let file = scene.config.token_file.as_deref().ok_or_else(|| not_set("token_file"))?;
+fn token(scene: &Scene<'_>, work: &Work<'_>, way: &Way<'_>) -> anyhow::Result<()> {
+    let file = way.token.1.ok_or_else(|| not_set(way.token.0))?;
     if file.exists() && !scene.options.new_login {
-        return opens(scene.config, work, &[file]);
+        return opens(scene.config, work, way, &[file]);
     }
-    let policy = Names::of(scene.config).signer;
+    let policy = &way.policy;
     if work.only_says() {
         report::line(&format!(
             "(umask 077; vault token create -orphan -no-default-policy -policy={policy} -period={}s -field=token > {})",
@@ -172,35 +224,34 @@ fn token(scene: &Scene<'_>, work: &Work<'_>) -> anyhow::Result<()> {
         "display_name": "slurm-pki",
     });
     let token = work.client().new_token(&body, "make the programs' token").map_err(of_vault).advise()?;
-    write(scene, work, file, TOKEN_MODE, &token)?;
+    write(work, way, file, TOKEN_MODE, &token)?;
     report::done(
         work.global(),
         "note     it ends after 7 days without vault renew: enable slurm-pki's timer for that",
     );
-    opens(scene.config, work, &[file])
+    opens(scene.config, work, way, &[file])
 }
 
-fn write(scene: &Scene<'_>, work: &Work<'_>, path: &Path, mode: u32, secret: &Secret) -> anyhow::Result<()> {
-    let owner = scene.admin.slurm_user_to_write_for()?;
+fn write(work: &Work<'_>, way: &Way<'_>, path: &Path, mode: u32, secret: &Secret) -> anyhow::Result<()> {
     if let Some(folder) = path.parent() {
         crate::admin::refuse_links_of_others(folder)?;
     }
     let line = Secret::new([secret.expose(), b"\n"].concat());
-    NewFile::new(path, mode).owned_by(Some(owner)).replace(line.expose()).advise()?;
+    NewFile::new(path, mode).owned_by(way.owner).replace(line.expose()).advise()?;
     report::done(work.global(), &format!("made     {}", path.display()));
     Ok(())
 }
 
 /// Tries the login that the files hold.
-fn opens(config: &VaultConfig, work: &Work<'_>, files: &[&Path]) -> anyhow::Result<()> {
-    let tried = Door::Programs.open(config, Instant::now() + config.deadline);
+fn opens(config: &VaultConfig, work: &Work<'_>, way: &Way<'_>, files: &[&Path]) -> anyhow::Result<()> {
+    let tried = way.door.open(config, Instant::now() + config.deadline);
     let names: Vec<_> = files.iter().map(|path| path.display().to_string()).collect();
     let names = names.join(" and ");
     let facts = tried.and_then(|client| vault::auth::lookup_self(&client).map_err(of_vault));
     match facts {
         Ok(facts) => {
-            let policy = Names::of(config).signer;
-            if !facts.policies.contains(&policy) && !work.only_says() {
+            let policy = &way.policy;
+            if !facts.policies.contains(policy) && !work.only_says() {
                 report::warning(&format!(
                     "{names}: that token has the policies {}, not {policy}",
                     facts.policies.join(", ")
