@@ -42,7 +42,7 @@ pub(crate) struct Copy {
 enum To {
     /// Vault or OpenBao, by [vault]
     Vault,
-    /// The folder that tokens in [controller] names
+    /// The folder that the key tokens names
     Files,
 }
 
