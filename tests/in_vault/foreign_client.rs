@@ -7,16 +7,12 @@ use vault_stand_in::StandIn;
 
 #[test]
 fn hvac_finds_in_the_stand_in_what_it_expects_of_vault() {
-    // Made by .ci/run; elsewhere: python3 -m venv DIR && DIR/bin/pip install hvac
+    // Made by the step `hvac` of `cargo xtask test`.
     let python = env::var_os("SLURM_PKI_HVAC_PYTHON").map_or_else(
         || support::programs::workspace().join("target/hvac/bin/python"),
         std::path::PathBuf::from,
     );
-    assert!(
-        python.exists(),
-        "no {}: python3 -m venv target/hvac && target/hvac/bin/pip install -r tests/in_vault/requirements.txt",
-        python.display()
-    );
+    assert!(python.exists(), "no {}: cargo xtask test --only hvac", python.display());
     let server = StandIn::of_its_own();
     let folder = tempfile::tempdir().unwrap();
     let ca = folder.path().join("ca.pem");

@@ -77,6 +77,10 @@ pub(crate) const LINKAGE: &[Tool] = &[
     },
 ];
 
+/// What the step `hvac` needs.
+pub(crate) const HVAC: &[Tool] =
+    &[program("python3", "python3-venv", "runs hvac, the judge of the stand-in for Vault")];
+
 /// What the step `tests` needs.
 pub(crate) const TESTS: &[Tool] = &[
     program("nm", "binutils", "lists what a static program links"),
@@ -90,7 +94,6 @@ pub(crate) const TESTS: &[Tool] = &[
         purpose: "comes with the library that simulates twenty minutes",
     },
     program("systemd-analyze", "systemd", "checks the units (systemd itself need not run)"),
-    program("python3", "python3", "runs hvac, the judge of the stand-in for Vault"),
     program("logrotate", "logrotate", "rotates a ledger that is written to"),
     Tool {
         name: "promtool",

@@ -1,6 +1,6 @@
 //! The steps of `cargo xtask test`, in their order, and the way through them.
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use anyhow::Result;
@@ -37,6 +37,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "deny", after_build: false, needs: &[], what: deny },
     Step { name: BUILD, after_build: false, needs: &[prerequisites::BUILD], what: build },
     Step { name: "static", after_build: true, needs: &[prerequisites::LINKAGE], what: linkage },
+    Step { name: "hvac", after_build: false, needs: &[prerequisites::HVAC], what: hvac },
     Step {
         name: "tests",
         after_build: true,
@@ -133,6 +134,21 @@ fn build(workspace: &Workspace) -> Result<Verdict> {
 
 fn linkage(workspace: &Workspace) -> Result<Verdict> {
     linkage::check(workspace)?;
+    Ok(Verdict::Passed)
+}
+
+/// A client of Vault that is not ours, for the tests to hold their stand-in against: from PyPI, once, into a folder of the
+/// build's.
+fn hvac(workspace: &Workspace) -> Result<Verdict> {
+    let folder = workspace.root.join("target/hvac");
+    let imports = Command::new(folder.join("bin/python")).args(["-c", "import hvac"]).output();
+    if imports.is_ok_and(|output| output.status.success()) {
+        return Ok(Verdict::Passed);
+    }
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
+    let mut pip = Command::new(folder.join("bin/pip"));
+    pip.args(["install", "--quiet", "--disable-pip-version-check", "-r"]);
+    run(pip.arg(workspace.root.join("tests/in_vault/requirements.txt")))?;
     Ok(Verdict::Passed)
 }
 
