@@ -48,9 +48,9 @@ fn in_time(asked: &Asked, words: &str) {
     for what in ["validate", "sign"] {
         let begun = Instant::now();
         if what == "validate" {
-            asked.validate_fails(words)
+            asked.validate_fails(words);
         } else {
-            asked.sign_fails(words)
+            asked.sign_fails(words);
         }
         assert!(begun.elapsed() < LIMIT, "{what}: {:?}", begun.elapsed());
     }

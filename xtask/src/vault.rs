@@ -14,7 +14,8 @@ const SWITCH: &str = "SLURM_PKI_LIVE_VAULT";
 
 /// What only the stand-in can be asked for: another time of day, a listener that hands on a client's certificate; and what
 /// judges the stand-in itself.
-const NOT_LIVE: [&str; 9] = [
+const NOT_LIVE: [&str; 10] = [
+    "faults::the_token_has_ended",
     "check::a_token_is_judged_by_when_it_dies",
     "check::the_end_of_its_certificate_and_a_clock_that_is_off_are_seen",
     "renew::a_periodic_token_lives_on_and_a_dry_run_leaves_it_alone",

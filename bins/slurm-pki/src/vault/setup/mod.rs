@@ -36,8 +36,8 @@ that follows. A second run changes what is not as the config wants it, says what
 It makes the CA (its key never leaves Vault), the engines at pki_mount and kv_mount, the roles for nodes and for daemons, \
 three policies (ROLE-signer for slurmctld's programs, ROLE-enroller for who adds nodes, ROLE-daemons for who runs cert issue \
 and cert renew), and the programs' login: with auth = \"approle\" role_id_file and secret_id_file, with \"token-file\" a \
-token that vault renew keeps alive. It installs and unseals no server. Records that lie in files here are not moved: node \
-token gives those nodes new secrets in Vault, see docs/vault.md.
+token that vault renew keeps alive. It installs and unseals no server. Records that lie in files here stay there: slurm-pki vault \
+copy brings them over.
 
 Examples:
   slurm-pki vault setup --ca root --dry-run          the same as commands of vault, to read or to run by hand
@@ -188,7 +188,13 @@ fn say_what_is_next(global: &Global, scene: &Scene<'_>) {
     if !lines.is_empty() {
         let file = scene.admin.config.path().display();
         let lines = lines.join(", ");
-        report::done(global, &format!("next: in [controller] of {file}: {lines}; then slurm-pki rehearse"));
+        report::done(
+            global,
+            &format!(
+                "next: in [controller] of {file}: {lines}; then this once more, for \
+             nodes added meanwhile, and slurm-pki rehearse"
+            ),
+        );
     }
 }
 
