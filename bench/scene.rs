@@ -76,7 +76,7 @@ impl Scene {
         let mut vaults = Vec::new();
         for delay in DELAYS {
             let site = vault_site(memory.path(), delay);
-            vaults.extend(pairs_of_vault(seven(&site), seven(&sites[0]), delay));
+            vaults.extend(pairs_of_vault(seven(&site), seven(sites.first().unwrap()), delay));
             sites.push(site);
         }
         Self { floors: floors(), pairs, vaults, _sites: sites, _memory: memory }
