@@ -72,13 +72,13 @@ impl Scene {
         let seven = |site: &Site| calls(&site.slurm(), &site.token(NODE), program);
         let mut pairs = pairs(seven(&ours), twins());
         pairs.extend(pairs_of_sign_csr(seven(&unsynced), twins()));
-        let (mut vaults, mut sites) = (Vec::new(), Vec::new());
+        let mut sites = vec![ours, unsynced, theirs];
+        let mut vaults = Vec::new();
         for delay in DELAYS {
             let site = vault_site(memory.path(), delay);
-            vaults.extend(pairs_of_vault(seven(&site), seven(&ours), delay));
+            vaults.extend(pairs_of_vault(seven(&site), seven(sites.first().unwrap()), delay));
             sites.push(site);
         }
-        sites.extend([ours, unsynced, theirs]);
         Self { floors: floors(), pairs, vaults, _sites: sites, _memory: memory }
     }
 }
