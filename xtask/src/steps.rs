@@ -38,6 +38,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: BUILD, after_build: false, needs: &[prerequisites::BUILD], what: build },
     Step { name: "static", after_build: true, needs: &[prerequisites::LINKAGE], what: linkage },
     Step { name: "hvac", after_build: false, needs: &[prerequisites::HVAC], what: hvac },
+    Step { name: "vaultrs", after_build: false, needs: &[prerequisites::BUILD], what: vaultrs },
     Step {
         name: "tests",
         after_build: true,
@@ -137,6 +138,14 @@ fn linkage(workspace: &Workspace) -> Result<Verdict> {
     Ok(Verdict::Passed)
 }
 
+/// Both of the clients of Vault that the tests hold their stand-in against.
+pub(crate) fn foreign_clients(workspace: &Workspace) -> Result<()> {
+    prerequisites::require(prerequisites::HVAC)?;
+    hvac(workspace)?;
+    vaultrs(workspace)?;
+    Ok(())
+}
+
 /// A client of Vault that is not ours, for the tests to hold their stand-in against: from PyPI, once, into a folder of the
 /// build's.
 fn hvac(workspace: &Workspace) -> Result<Verdict> {
@@ -149,6 +158,14 @@ fn hvac(workspace: &Workspace) -> Result<Verdict> {
     let mut pip = Command::new(folder.join("bin/pip"));
     pip.args(["install", "--quiet", "--disable-pip-version-check", "-r"]);
     run(pip.arg(workspace.root.join("tests/in_vault/requirements.txt")))?;
+    Ok(Verdict::Passed)
+}
+
+/// Another one, in Rust: a workspace of its own, since it stands on what this one bans.
+fn vaultrs(workspace: &Workspace) -> Result<Verdict> {
+    let mut cargo = workspace.cargo();
+    cargo.args(["build", "--locked", "--quiet", "--manifest-path", "tests/vaultrs/Cargo.toml"]);
+    run(cargo.arg("--target-dir").arg(workspace.root.join("target/vaultrs")))?;
     Ok(Verdict::Passed)
 }
 

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 
 use crate::workspace::{Workspace, run};
-use crate::{prerequisites, programs, terminal};
+use crate::{prerequisites, programs, steps, terminal};
 
 /// Where a live server is, and its root token.
 const ADDRESS: &str = "VAULT_ADDR";
@@ -14,7 +14,7 @@ const SWITCH: &str = "SLURM_PKI_LIVE_VAULT";
 
 /// What only the stand-in can be asked for: another time of day, a listener that hands on a client's certificate; and what
 /// judges the stand-in itself.
-const NOT_LIVE: [&str; 10] = [
+const NOT_LIVE: [&str; 11] = [
     "faults::the_token_has_ended",
     "check::a_token_is_judged_by_when_it_dies",
     "check::the_end_of_its_certificate_and_a_clock_that_is_off_are_seen",
@@ -25,6 +25,7 @@ const NOT_LIVE: [&str; 10] = [
     "renew::the_token_for_daemons_pairs_is_kept_alive_even_when_the_programs_one_is_lost",
     "logins::a_client_certificate_gives_a_token_for_each_run",
     "foreign_client::hvac_finds_in_the_stand_in_what_it_expects_of_vault",
+    "foreign_client::so_does_vaultrs",
 ];
 
 /// Builds, and runs the suite.
@@ -33,6 +34,9 @@ pub(crate) fn test() -> Result<()> {
     prerequisites::require(&[prerequisites::BUILD, prerequisites::TESTS].concat())?;
     let workspace = Workspace::find()?;
     programs::build(&workspace)?;
+    if !live {
+        steps::foreign_clients(&workspace)?;
+    }
     let mut cargo = workspace.cargo();
     cargo.args(["test", "--locked", "--package", "vault-stand-in", "--package", "tests"]);
     cargo.args(["--lib", "--test", "in_vault", "--no-fail-fast"]);

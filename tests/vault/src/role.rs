@@ -139,6 +139,8 @@ impl Role {
             "allow_wildcard_certificates": self.allow_wildcard_certificates,
             "allow_any_name": self.allow_any_name,
             "allow_localhost": self.allow_localhost,
+            "allow_token_displayname": false,
+            "allowed_uri_sans_template": false,
             "enforce_hostnames": self.enforce_hostnames,
             "allow_ip_sans": self.allow_ip_sans,
             "allowed_uri_sans": [],

@@ -17,6 +17,11 @@ use crate::global::Global;
 
 /// Keep the CA key and the records in Vault or OpenBao
 #[derive(Debug, Subcommand)]
+#[command(after_help = "Examples:\n  \
+    slurm-pki vault setup --ca intermediate --dry-run\n  \
+    slurm-pki vault check --all\n  \
+    slurm-pki vault renew\n  \
+    slurm-pki vault copy --to vault")]
 pub(crate) enum Vault {
     /// Make there what is missing: CA, engines, roles, policies, the programs' login
     Setup(Box<setup::Setup>),
