@@ -35,6 +35,11 @@ const TABLE: [(&str, &[&str]); 7] = [
             CONFIG,
             RECORDS,
             MARK,
+            // For the policy: a request that is refused never sees the key.
+            "ca_cert.pem",
+            "state/ca/chain.pem",
+            // Then the key, and the certificates as they stand after it: a change of CA in between must be seen whole.
+            "state/ca/ca_key.pem",
             "ca_cert.pem",
             "state/ca/chain.pem",
             "state/ca/ca_key.pem",
