@@ -69,17 +69,21 @@ fn rotating_while_certificates_are_issued_loses_no_line_and_keeps_their_order() 
                 }
             });
         }
-        for month in 1..=ROTATIONS {
-            let before = issued.load(Ordering::Relaxed);
-            // As many lines as there are signers may still have gone into the file before.
+        // As many lines as there are signers may still have gone into the file before a rotation.
+        let wait_for_lines_after = |before: usize| {
             while issued.load(Ordering::Relaxed) < before + 2 * SIGNERS {
                 thread::yield_now();
             }
+        };
+        for month in 1..=ROTATIONS {
+            let before = issued.load(Ordering::Relaxed);
+            wait_for_lines_after(before);
             rotate(&site, month);
             // A reader in the middle of it sees at least all that was there before.
             let listed = site.json(&["ledger", "list"], "slurm-pki.ledger.list.v1");
             assert!(listed.as_array().unwrap().len() >= before, "after {month} rotations");
         }
+        wait_for_lines_after(issued.load(Ordering::Relaxed));
         stop.store(true, Ordering::Relaxed);
     });
     let listed = site.json(&["ledger", "list"], "slurm-pki.ledger.list.v1");
