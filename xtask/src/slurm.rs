@@ -1,5 +1,7 @@
 //! `cargo xtask slurm`: the suite below tests/slurm, in which a real Slurm runs the programs.
 
+use std::process::Command;
+
 use anyhow::{Result, bail};
 
 use crate::prerequisites;
@@ -31,7 +33,9 @@ pub(crate) fn test(workspace: &Workspace) -> Result<()> {
     if let Some(obstacle) = obstacle() {
         bail!(obstacle);
     }
-    let mut cargo = workspace.cargo();
-    cargo.args(["run", "--locked", "--quiet", "--package", "slurm-suite"]);
-    run(cargo.env("SLURM_PKI_PROGRAMS", programs::folder(workspace)))
+    // As part of the workspace: alone it would want its dependencies built anew, with other features.
+    run(workspace.cargo().args(["build", "--locked", "--workspace", "--bin", "slurm-suite"]))?;
+    let mut suite = Command::new(workspace.target.join("debug/slurm-suite"));
+    suite.current_dir(&workspace.root);
+    run(suite.env("SLURM_PKI_PROGRAMS", programs::folder(workspace)))
 }

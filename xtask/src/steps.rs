@@ -188,7 +188,8 @@ fn fleet(workspace: &Workspace) -> Result<Verdict> {
         return Ok(Verdict::Skipped(format!("other hosts: not installed: {}", missing.join(", "))));
     }
     let mut cargo = workspace.cargo();
-    cargo.args(["test", "--locked", "--package", "tests", "--features", "hosts", "--test", "fleet"]);
+    // As part of the workspace: alone it would want its dependencies built anew, with other features.
+    cargo.args(["test", "--locked", "--workspace", "--features", "tests/hosts", "--test", "fleet"]);
     run(cargo.env("SLURM_PKI_PROGRAMS", programs::folder(workspace)))?;
     Ok(Verdict::Passed)
 }
