@@ -44,6 +44,15 @@ pub(crate) struct Member {
     pub(crate) nodes: Vec<NodeLine>,
 }
 
+impl Member {
+    /// A cloud node may be away for months, and asks for its own certificate when it comes.
+    pub(crate) fn comes_and_goes(&self) -> bool {
+        self.roles.iter().all(|role| *role == Role::Slurmd)
+            && !self.nodes.is_empty()
+            && self.nodes.iter().all(|node| node.comes_and_goes)
+    }
+}
+
 /// All of them, in the order of their names.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Members(Vec<Member>);

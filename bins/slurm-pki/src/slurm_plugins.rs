@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 /// TLS itself.
 pub(crate) const TLS: &str = "tls_s2n.so";
+/// Ways to authenticate.
+pub(crate) const AUTH_JWT: &str = "auth_jwt.so";
+pub(crate) const AUTH_SLURM: &str = "auth_slurm.so";
 /// Certificates of daemons and of commands.
 pub(crate) const CERTMGR: &str = "certmgr_script.so";
 pub(crate) const CERTGEN: &str = "certgen_script.so";

@@ -19,4 +19,5 @@ mod samples;
 mod scratch;
 mod site;
 mod still;
+mod subjects;
 mod unusable;

@@ -8,10 +8,10 @@ use crate::scratch::{Scratch, text};
 use crate::site::{DISABLE, ENABLE, files, slurm_pki, with_command, with_sample};
 
 /// A program of a daemon's name that does nothing.
-struct Daemon(Child);
+pub(crate) struct Daemon(Child);
 
 impl Daemon {
-    fn start(site: &Scratch, name: &str) -> Self {
+    pub(crate) fn start(site: &Scratch, name: &str) -> Self {
         fs::create_dir_all(site.path("sbin")).unwrap();
         let program = site.path("sbin").join(name);
         // By another process: one that is forked while this holds the file open could not run it.

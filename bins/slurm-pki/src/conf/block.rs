@@ -7,7 +7,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use super::document::Document;
-use super::wish::{Remains, without_tls};
+use super::subject::{Remains, Subject};
 use crate::advice::Advice;
 use crate::slurm_lines::Word;
 
@@ -99,33 +99,32 @@ impl Was {
     }
 }
 
-/// Puts everything back that is as enable left it, and takes our place out. Keys that others have put into our place
-/// stay there.
+/// Puts everything of one subject back that is as enable left it, and takes our place out when it was the last. Keys that
+/// others have put into our place stay there.
 ///
 /// # Errors
 /// When our place is damaged, or something cannot be taken out.
-pub(super) fn undo(document: &mut Document) -> anyhow::Result<Undone> {
+pub(super) fn undo(document: &mut Document, subject: Subject) -> anyhow::Result<Undone> {
     let Some(block) = Block::find(document)? else { return Ok(Undone::Nothing) };
+    if !block.has(document, subject) {
+        return Ok(Undone::Nothing);
+    }
     let mut changed = Vec::new();
     for (_, note) in block.notes {
         match note {
-            Note::Was(was) => changed.extend(put_back(document, &was)?),
-            Note::Damaged => changed.extend(super::wish::EVERY_KEY.map(str::to_owned)),
-            Note::Mark | Note::NoLineEnd => {}
+            Note::Was(was) if Subject::of(&was.key) == subject => changed.extend(put_back(document, &was)?),
+            Note::Damaged => changed.extend(subject.every_key().map(str::to_owned)),
+            Note::Was(_) | Note::Mark | Note::NoLineEnd => {}
         }
     }
-    take_out_keys(document)?;
-    let Some(block) = Block::find(document)? else { return Ok(Undone::All(changed)) };
-    let had_no_end = block.notes.iter().any(|(_, note)| matches!(note, Note::NoLineEnd));
-    let start = block.range.start;
-    // The line end before our first line was written with it, and is like its own.
-    let end = document.bytes().get(..document.line_end_after(start)).unwrap_or_default();
-    let end = if end.ends_with(b"\r\n") { 2 } else { 1 };
-    for (range, _) in block.notes.into_iter().rev() {
-        document.splice(range, b"");
-    }
-    if had_no_end && start == document.bytes().len() {
-        document.splice(start.saturating_sub(end)..start, b"");
+    take_out_keys(document, subject)?;
+    let others = [Subject::Tls, Subject::Jwt, Subject::AuthSlurm].into_iter().filter(|is| *is != subject);
+    match Block::find(document)? {
+        Some(block) if others.into_iter().any(|is| block.holds(document, is)) => {
+            block.take_notes_out(document, subject);
+        }
+        Some(block) => block.take_out(document),
+        None => {}
     }
     Ok(Undone::All(changed))
 }
@@ -144,11 +143,11 @@ fn put_back(document: &mut Document, was: &Was) -> anyhow::Result<Option<String>
     })
 }
 
-/// Takes our keys out of our place.
-fn take_out_keys(document: &mut Document) -> anyhow::Result<()> {
+/// Takes a subject's keys out of our place.
+fn take_out_keys(document: &mut Document, subject: Subject) -> anyhow::Result<()> {
     while let Some(block) = Block::find(document)? {
         let inside = document.words().into_iter().filter(|word| block.range.contains(&word.at));
-        let mut ours = inside.map(|word| (without_tls(&word.key, &word.value), word));
+        let mut ours = inside.map(|word| (subject.without(&word.key, &word.value), word));
         match ours.find(|(remains, _)| *remains != Remains::All) {
             None => break,
             Some((Remains::This(value), word)) => document.set(&word, &value)?,
@@ -186,6 +185,47 @@ impl Block {
         match block {
             Some(open) if open.end == 0 => Err(damaged("has no end")),
             block => Ok(block),
+        }
+    }
+
+    /// Whether something of a subject is there, as far as it can be read.
+    fn holds(&self, document: &Document, subject: Subject) -> bool {
+        let is_its =
+            |(_, note): &(_, Note)| matches!(note, Note::Was(was) if Subject::of(&was.key) == subject);
+        let inside = document.words().into_iter().filter(|word| self.range.contains(&word.at));
+        let mut words = inside.filter(|word| subject.without(&word.key, &word.value) != Remains::All);
+        self.notes.iter().any(is_its) || words.next().is_some()
+    }
+
+    /// The same, where a note cannot be read or nothing is left of anybody too.
+    fn has(&self, document: &Document, subject: Subject) -> bool {
+        let is_damaged = |(_, note): &(_, Note)| matches!(note, Note::Damaged);
+        let mut all = [Subject::Tls, Subject::Jwt, Subject::AuthSlurm].into_iter();
+        self.holds(document, subject)
+            || self.notes.iter().any(is_damaged)
+            || !all.any(|is| self.holds(document, is))
+    }
+
+    fn take_notes_out(self, document: &mut Document, subject: Subject) {
+        for (range, note) in self.notes.into_iter().rev() {
+            if matches!(note, Note::Was(was) if Subject::of(&was.key) == subject) {
+                document.splice(range, b"");
+            }
+        }
+    }
+
+    /// All of our lines, and the line end before them that was written with them.
+    fn take_out(self, document: &mut Document) {
+        let had_no_end = self.notes.iter().any(|(_, note)| matches!(note, Note::NoLineEnd));
+        let start = self.range.start;
+        // The line end before our first line is like its own.
+        let end = document.bytes().get(..document.line_end_after(start)).unwrap_or_default();
+        let end = if end.ends_with(b"\r\n") { 2 } else { 1 };
+        for (range, _) in self.notes.into_iter().rev() {
+            document.splice(range, b"");
+        }
+        if had_no_end && start == document.bytes().len() {
+            document.splice(start.saturating_sub(end)..start, b"");
         }
     }
 
@@ -268,35 +308,84 @@ mod tests {
         let text = String::from_utf8(document.bytes().to_vec()).unwrap();
         assert!(text.starts_with("DebugFlags=Gres,AuditTLS # why\r\nA=1\r\n# BEGIN slurm-pki"), "{text}");
         let mut edited = slurm(&(text.replace("A=1", "A=2").replace("# END", "C=4\r\n# END") + "B=3\r\n"));
-        assert_eq!(undo(&mut edited).unwrap(), Undone::All(Vec::new()));
+        assert_eq!(undo(&mut edited, Subject::Tls).unwrap(), Undone::All(Vec::new()));
         assert_eq!(edited.bytes(), b"DebugFlags=Gres # why\r\nA=2\r\nC=4\r\nB=3\r\n");
-        assert_eq!(undo(&mut edited).unwrap(), Undone::Nothing);
+        assert_eq!(undo(&mut edited, Subject::Tls).unwrap(), Undone::Nothing);
     }
 
     #[test]
     fn a_value_that_others_changed_is_named() {
         let text = String::from_utf8(enabled("TLSParameters=z\n").bytes().to_vec()).unwrap();
         let mut edited = slurm(&text.replacen("TLSParameters=z,a=/b", "TLSParameters=z,a=/c", 1));
-        assert_eq!(undo(&mut edited).unwrap(), Undone::All(vec!["TLSParameters".into()]));
+        assert_eq!(undo(&mut edited, Subject::Tls).unwrap(), Undone::All(vec!["TLSParameters".into()]));
     }
 
     #[test]
     fn a_damaged_place_is_not_guessed_at() {
         for text in ["# BEGIN slurm-pki\nA=1\n", "# BEGIN slurm-pki\n# BEGIN slurm-pki\n# END slurm-pki\n"] {
-            assert!(undo(&mut slurm(text)).is_err(), "{text}");
+            assert!(undo(&mut slurm(text), Subject::Tls).is_err(), "{text}");
         }
     }
 
-    const ANY: &str = "(DebugFlags=|TLSType=|TLSParameters=|CertmgrParameters=|A=|\"|\\\\|#|\n|\r\n| |,|x|y|NodeName=){0,30}";
+    const SUBJECTS: [Subject; 3] = [Subject::Tls, Subject::Jwt, Subject::AuthSlurm];
+
+    fn wishes_of(subject: Subject) -> Vec<Wish> {
+        match subject {
+            Subject::Tls => wishes("CertmgrParameters=x=/y"),
+            Subject::Jwt => vec![Wish::jwt(), Wish::jwt_parameters(vec!["jwks=/x".into()], &["jwt_key="])],
+            Subject::AuthSlurm => vec![Wish::auth_slurm(), Wish::cred_slurm()],
+        }
+    }
+
+    fn enable(document: &mut Document, subject: Subject) -> anyhow::Result<()> {
+        wishes_of(subject).iter().try_for_each(|wish| grant(document, wish))
+    }
+
+    #[test]
+    fn a_damaged_note_stays_as_long_as_others_need_the_place() {
+        let mut document = slurm("DebugFlags=Gres\n");
+        enable(&mut document, Subject::Tls).unwrap();
+        enable(&mut document, Subject::AuthSlurm).unwrap();
+        let text = String::from_utf8(document.bytes().to_vec()).unwrap();
+        let mut document = slurm(&text.replace("was {", "was ["));
+        undo(&mut document, Subject::AuthSlurm).unwrap();
+        assert!(String::from_utf8_lossy(document.bytes()).contains("# slurm-pki was ["));
+        let Undone::All(keys) = undo(&mut document, Subject::Tls).unwrap() else { panic!("nothing undone") };
+        assert!(keys.contains(&"DebugFlags".to_owned()), "{keys:?}");
+    }
+
+    const ANY: &str = "(DebugFlags=|TLSType=|TLSParameters=|CertmgrParameters=|AuthAltTypes=|authaltparameters=|jwt_key=/k|AuthType=|CredType=|A=|\"|\\\\|#|\n|\r\n| |,|x|y|NodeName=){0,30}";
 
     proptest! {
+        #[test]
+        fn subjects_go_in_any_order_and_leave_the_others_as_if_they_had_never_been(
+            text in ANY,
+            on in Just(SUBJECTS.to_vec()).prop_shuffle(),
+            off in Just(SUBJECTS.to_vec()).prop_shuffle(),
+        ) {
+            let mut document = slurm(&text);
+            if on.iter().try_for_each(|subject| enable(&mut document, *subject)).is_ok() {
+                for (done, subject) in off.iter().enumerate() {
+                    undo(&mut document, *subject).unwrap();
+                    let mut wanted = slurm(&text);
+                    for left in on.iter().filter(|is| !off[..=done].contains(is)) {
+                        enable(&mut wanted, *left).unwrap();
+                    }
+                    prop_assert_eq!(
+                        String::from_utf8_lossy(document.bytes()), String::from_utf8_lossy(wanted.bytes())
+                    );
+                }
+                prop_assert_eq!(document.bytes(), text.as_bytes());
+            }
+        }
+
         #[test]
         fn whatever_stood_there_comes_back_byte_by_byte(text in ANY) {
             let mut document = slurm(&text);
             let done = wishes("CertmgrParameters=x=/y").iter().try_for_each(|wish| grant(&mut document, wish));
             let again = wishes("CertmgrParameters=x=/z").iter().try_for_each(|wish| grant(&mut document, wish));
             if done.is_ok() && again.is_ok() {
-                prop_assert_eq!(undo(&mut document).unwrap(), Undone::All(Vec::new()));
+                prop_assert_eq!(undo(&mut document, Subject::Tls).unwrap(), Undone::All(Vec::new()));
                 prop_assert_eq!(document.bytes(), text.as_bytes());
             }
         }

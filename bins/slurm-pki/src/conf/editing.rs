@@ -8,8 +8,8 @@ use site::file;
 use super::block::{self, Undone};
 use super::change::Change;
 use super::document::{Document, Form};
-use super::shell::{SACKD_OPTIONS, SLURMD_OPTIONS};
-use super::wish::{self, EVERY_KEY, Remains, Wish, without_tls};
+use super::subject::{Remains, Subject};
+use super::wish::Wish;
 use crate::advice::Advise as _;
 use crate::slurm_files::{SlurmFile, SlurmFiles};
 
@@ -102,16 +102,17 @@ impl Editing {
     ///
     /// # Errors
     /// When something cannot be taken out.
-    pub(super) fn undo(&mut self) -> anyhow::Result<bool> {
+    pub(super) fn undo(&mut self, subject: Subject) -> anyhow::Result<bool> {
         let (mut had_block, mut changed) = (false, Vec::new());
         for edited in &mut self.files {
-            let undone = block::undo(&mut edited.document).with_context(|| shown(&edited.file.path))?;
+            let undone =
+                block::undo(&mut edited.document, subject).with_context(|| shown(&edited.file.path))?;
             if let Undone::All(keys) = undone {
                 had_block = true;
                 changed.extend(keys);
             }
         }
-        self.take_out(&changed)?;
+        self.take_out(subject, &changed)?;
         Ok(had_block)
     }
 
@@ -119,31 +120,30 @@ impl Editing {
     ///
     /// # Errors
     /// When one cannot be taken out.
-    pub(super) fn take_all_out(&mut self) -> anyhow::Result<()> {
-        self.take_out(&[&EVERY_KEY[..], &[SLURMD_OPTIONS, SACKD_OPTIONS]].concat())
+    pub(super) fn take_all_out(&mut self, subject: Subject) -> anyhow::Result<()> {
+        self.take_out(subject, &subject.every_key().collect::<Vec<_>>())
     }
 
-    fn take_out(&mut self, keys: &[impl AsRef<str>]) -> anyhow::Result<()> {
+    fn take_out(&mut self, subject: Subject, keys: &[impl AsRef<str>]) -> anyhow::Result<()> {
         for edited in &mut self.files {
             let document = &mut edited.document;
             for key in keys {
-                take_out(document, key.as_ref()).with_context(|| shown(&edited.file.path))?;
+                take_out(document, subject, key.as_ref()).with_context(|| shown(&edited.file.path))?;
             }
         }
         Ok(())
     }
 
-    /// Whether it turned TLS on, before any edit.
-    fn is_on(&self) -> bool {
-        self.value(wish::TLS_TYPE).is_some_and(|value| wish::is_on(&value))
+    /// Whether it turned this on, before any edit.
+    pub(super) fn is_on(&self, subject: Subject) -> bool {
+        subject.is_on(|key| self.value(key))
     }
 
-    /// Our keys that stand there now, the flags left out, and what says that there is no TLS.
-    pub(super) fn left(&self) -> Vec<&'static str> {
+    /// The subject's keys that stand there now and mean something; TLS's flags left out.
+    pub(super) fn left(&self, subject: Subject) -> Vec<&'static str> {
         let words = |key| self.files.iter().flat_map(move |edited| edited.document.words_of(key));
-        let counts =
-            |key: &&'static str| words(key).any(|word| *key != wish::TLS_TYPE || wish::is_on(&word.value));
-        wish::KEYS.into_iter().filter(counts).collect()
+        let counts = |key: &&'static str| words(key).any(|word| subject.is_turned_on_by(key, &word.value));
+        subject.keys().iter().copied().filter(counts).collect()
     }
 
     /// The files that are to change.
@@ -160,32 +160,37 @@ impl Editing {
     }
 
     /// The lines with keys that are ours, as they stood before any edit.
-    pub(super) fn ours(&self) -> Vec<String> {
+    pub(super) fn ours(&self, subject: Subject) -> Vec<String> {
         let words = self.files.iter().flat_map(|edited| edited.before.words());
-        let ours = words.filter(|word| without_tls(&word.key, &word.value) != Remains::All);
+        let ours = words.filter(|word| subject.without(&word.key, &word.value) != Remains::All);
         ours.map(|word| format!("{}={}", word.key, word.value)).collect()
     }
 }
 
-/// Puts all of them back. Our keys go altogether, whoever put them there, when `everything` is to go, and where TLS is on
-/// although enable has changed nothing.
+/// Puts one subject back in all of them. Its keys go altogether, whoever put them there, when `everything` is to go, and
+/// where it is on although enable has changed nothing.
 ///
 /// # Errors
 /// When something cannot be taken out.
-pub(super) fn disable(all: &mut [Editing], everything: bool) -> anyhow::Result<()> {
-    let is_on = all.iter().any(Editing::is_on);
+pub(super) fn disable(all: &mut [Editing], subject: Subject, everything: bool) -> anyhow::Result<()> {
+    let is_on = all.iter().any(|editing| editing.is_on(subject));
     let mut undone = false;
     for editing in all.iter_mut() {
-        undone |= editing.undo()?;
+        undone |= editing.undo(subject)?;
     }
-    if everything || is_on && !undone { all.iter_mut().try_for_each(Editing::take_all_out) } else { Ok(()) }
+    // Without auth/slurm there is another way to authenticate, which nobody may have: that is never guessed.
+    if everything || is_on && !undone && subject != Subject::AuthSlurm {
+        all.iter_mut().try_for_each(|editing| editing.take_all_out(subject))
+    } else {
+        Ok(())
+    }
 }
 
 /// Takes what is ours of a key out, wherever it stands.
-fn take_out(document: &mut Document, key: &str) -> anyhow::Result<()> {
+fn take_out(document: &mut Document, subject: Subject, key: &str) -> anyhow::Result<()> {
     loop {
         let words = document.words_of(key).into_iter();
-        let mut ours = words.map(|word| (without_tls(&word.key, &word.value), word));
+        let mut ours = words.map(|word| (subject.without(&word.key, &word.value), word));
         match ours.find(|(remains, _)| *remains != Remains::All) {
             None => return Ok(()),
             Some((Remains::This(value), word)) => document.set(&word, &value)?,

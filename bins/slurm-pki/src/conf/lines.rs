@@ -131,7 +131,10 @@ fn parameter(key: &str, path: &Path) -> anyhow::Result<String> {
 }
 
 /// Slurm splits parameters at commas, trims nothing and knows no quotes; `#` begins a comment.
-fn checked(path: &Path) -> anyhow::Result<&str> {
+///
+/// # Errors
+/// When the path cannot stand in slurm.conf.
+pub(super) fn checked(path: &Path) -> anyhow::Result<&str> {
     let stands = |c: char| !c.is_whitespace() && !c.is_control() && !",#\"'\\=".contains(c);
     path.to_str().filter(|text| path.is_absolute() && text.chars().all(stands)).ok_or_else(|| {
         Advice::new(

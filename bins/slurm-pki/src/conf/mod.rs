@@ -1,5 +1,7 @@
 //! `slurm-pki conf`: what Slurm's own config files have to say.
 
+mod auth_slurm;
+mod authentication;
 mod block;
 mod change;
 mod disable;
@@ -7,6 +9,7 @@ mod document;
 mod editing;
 mod enable;
 mod held;
+mod jwt;
 mod lines;
 mod options;
 mod plan;
@@ -17,6 +20,7 @@ mod restarts;
 mod shell;
 mod show;
 mod still;
+mod subject;
 mod turning;
 mod warnings;
 mod wish;
@@ -33,6 +37,8 @@ use crate::global::Global;
     slurm-pki conf show\n  \
     slurm-pki conf show --static\n  \
     slurm-pki conf enable --dry-run\n  \
+    slurm-pki conf enable --jwt --dry-run\n  \
+    slurm-pki conf enable --auth-slurm --dry-run\n  \
     slurm-pki conf disable\n  \
     slurm-pki conf check")]
 pub(crate) struct Conf {

@@ -1,13 +1,15 @@
-//! `conf enable --node` and `conf disable --node`: the options of slurmd and sackd on this host.
+//! `conf enable --node` and `conf disable --node`: the options of slurmd and sackd on this host; `--restd`: slurmrestd's.
 
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::authentication::{RESTD_DROP_IN, RESTD_LINE};
 use super::editing::{self, Editing};
 use super::lines::Lines;
 use super::shell::{SACKD_OPTIONS, SLURMD_OPTIONS};
-use super::turning::Turning;
+use super::subject::Subject;
+use super::turning::{ALL_STOPPED, Turning};
 use super::wish::Wish;
 use crate::advice::Advice;
 use crate::global::Global;
@@ -15,7 +17,11 @@ use crate::report;
 
 /// Where units look: Debian's place, then that of EL.
 const SLURMD: [&str; 2] = ["/etc/default/slurmd", "/etc/sysconfig/slurmd"];
+const RESTD: [&str; 2] = ["/etc/default/slurmrestd", "/etc/sysconfig/slurmrestd"];
 const SACKD: [&str; 2] = ["/etc/default/sackd", "/etc/sysconfig/sackd"];
+
+/// When slurmrestd's prepared file is put in place.
+const WHEN_RESTD: &str = "When it is to count";
 
 /// Which files of options.
 #[derive(Args, Debug)]
@@ -29,6 +35,12 @@ pub(super) struct OptionFiles {
     /// sackd's file of options; else /etc/default/sackd or /etc/sysconfig/sackd
     #[arg(long, value_name = "FILE", requires = "node")]
     sackd_file: Option<PathBuf>,
+    /// slurmrestd's environment on this host instead: SLURM_JWT=daemon
+    #[arg(long, requires = "jwt", conflicts_with = "node")]
+    pub(super) restd: bool,
+    /// slurmrestd's file of options; else /etc/default/slurmrestd or /etc/sysconfig/slurmrestd
+    #[arg(long, value_name = "FILE", requires = "restd")]
+    restd_file: Option<PathBuf>,
 }
 
 impl OptionFiles {
@@ -54,7 +66,9 @@ impl OptionFiles {
             changes.extend(editing.changes()?);
         }
         let question = "Change the options of this host's daemons?";
-        if (Turning { global, changes, prepare, by_hand, question }).carry_out(|| Ok(()))? {
+        if (Turning { global, changes, prepare, when: ALL_STOPPED, by_hand, question })
+            .carry_out(|| Ok(()))?
+        {
             report::line(
                 "They count from the next start of slurmd and sackd on. Check: systemctl cat slurmd must name",
             );
@@ -73,14 +87,75 @@ impl OptionFiles {
         for (path, _) in self.files()? {
             let editing = Editing::options(&path)?;
             by_hand.push(format!("# take --ca-cert-file out of {}", path.display()));
-            by_hand.extend(editing.ours());
+            by_hand.extend(editing.ours(Subject::Tls));
             files.push(editing);
         }
-        editing::disable(&mut files, everything)?;
+        editing::disable(&mut files, Subject::Tls, everything)?;
         let changes: Vec<_> = files.iter().map(Editing::changes).collect::<anyhow::Result<_>>()?;
         let changes = changes.into_iter().flatten().collect();
         let question = "Take the options of this host's daemons back?";
-        Turning { global, changes, prepare, by_hand, question }.carry_out(|| Ok(())).map(drop)
+        Turning { global, changes, prepare, when: ALL_STOPPED, by_hand, question }
+            .carry_out(|| Ok(()))
+            .map(drop)
+    }
+
+    /// Puts SLURM_JWT=daemon in.
+    ///
+    /// # Errors
+    /// When there is no file, or it cannot be changed.
+    pub(super) fn enable_restd(&self, global: &Global, prepare: bool) -> anyhow::Result<()> {
+        let path = self.restd_file()?;
+        let mut editing = Editing::options(&path)?;
+        let wish = Wish::restd();
+        let by_hand = vec![format!("# {}", path.display()), RESTD_LINE.to_owned()];
+        editing.grant(&wish)?;
+        let changes = editing.changes()?;
+        let question = "Change the environment of this host's slurmrestd?";
+        if (Turning { global, changes, prepare, when: WHEN_RESTD, by_hand, question }).carry_out(|| Ok(()))? {
+            report::line(
+                "It counts from the next start on: systemctl restart slurmrestd. Check: systemctl cat slurmrestd",
+            );
+            report::line("must name this file in EnvironmentFile.");
+        }
+        Ok(())
+    }
+
+    /// Takes it out again.
+    ///
+    /// # Errors
+    /// When there is no file, or it cannot be changed.
+    pub(super) fn disable_restd(
+        &self,
+        global: &Global,
+        prepare: bool,
+        everything: bool,
+    ) -> anyhow::Result<()> {
+        let path = self.restd_file()?;
+        let mut files = vec![Editing::options(&path)?];
+        let mut by_hand = vec![format!("# take SLURM_JWT out of {}", path.display())];
+        by_hand.extend(files.iter().flat_map(|editing| editing.ours(Subject::Jwt)));
+        editing::disable(&mut files, Subject::Jwt, everything)?;
+        let changes: Vec<_> = files.iter().map(Editing::changes).collect::<anyhow::Result<_>>()?;
+        let changes = changes.into_iter().flatten().collect();
+        let question = "Take the environment of this host's slurmrestd back?";
+        Turning { global, changes, prepare, when: WHEN_RESTD, by_hand, question }
+            .carry_out(|| Ok(()))
+            .map(drop)
+    }
+
+    /// The named one, else the one that is here.
+    fn restd_file(&self) -> anyhow::Result<PathBuf> {
+        let here = || RESTD.into_iter().map(PathBuf::from).find(|path| path.exists());
+        self.restd_file.clone().or_else(here).ok_or_else(|| {
+            Advice::new(
+                format!("there is no file of options here: neither {}", RESTD.join(" nor ")),
+                format!(
+                    "make the one that the unit reads (systemctl cat slurmrestd: EnvironmentFile), empty, and run this \
+                     again; or name it: --restd-file FILE; or write a drop-in: {RESTD_DROP_IN}"
+                ),
+            )
+            .into()
+        })
     }
 
     /// The named ones, else those that are here.

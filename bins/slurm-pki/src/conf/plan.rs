@@ -5,6 +5,24 @@ use super::editing::Editing;
 use super::lines::Lines;
 use super::wish::Wish;
 
+/// What both files are to say.
+#[derive(Debug, Default)]
+pub(super) struct Wishes {
+    pub(super) slurm: Vec<Wish>,
+    pub(super) dbd: Vec<Wish>,
+}
+
+impl Wishes {
+    /// TLS, by the lines that `conf show` prints.
+    pub(super) fn of_tls(lines: &Lines) -> Self {
+        let of =
+            |lines: &[String]| -> Vec<Wish> { lines.iter().filter_map(|line| Wish::of_line(line)).collect() };
+        let mut slurm = of(&lines.slurm_conf);
+        slurm.push(Wish::audit());
+        Self { slurm, dbd: of(&lines.slurmdbd_conf) }
+    }
+}
+
 /// What is to change, and the same for a person.
 #[derive(Debug)]
 pub(super) struct Plan {
@@ -15,21 +33,21 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// For these files and lines.
+    /// For these files and what they are to say.
     ///
     /// # Errors
     /// When a line cannot be written.
-    pub(super) fn new(mut slurm: Editing, mut dbd: Option<Editing>, lines: &Lines) -> anyhow::Result<Self> {
+    pub(super) fn new(mut slurm: Editing, mut dbd: Option<Editing>, wishes: &Wishes) -> anyhow::Result<Self> {
         let mut by_hand = vec!["# slurm.conf, on every host".to_owned()];
-        for wish in lines.slurm_conf.iter().filter_map(|line| Wish::of_line(line)).chain([Wish::audit()]) {
-            by_hand.push(shown(&slurm, &wish));
-            slurm.grant(&wish)?;
+        for wish in &wishes.slurm {
+            by_hand.push(shown(&slurm, wish));
+            slurm.grant(wish)?;
         }
         if let Some(dbd) = &mut dbd {
             by_hand.push("# slurmdbd.conf".to_owned());
-            for wish in lines.slurmdbd_conf.iter().filter_map(|line| Wish::of_line(line)) {
-                by_hand.push(shown(dbd, &wish));
-                dbd.grant(&wish)?;
+            for wish in &wishes.dbd {
+                by_hand.push(shown(dbd, wish));
+                dbd.grant(wish)?;
             }
         }
         Ok(Self { slurm, dbd, by_hand })
@@ -50,5 +68,5 @@ impl Plan {
 }
 
 fn shown(editing: &Editing, wish: &Wish) -> String {
-    format!("{}={}", wish.key(), wish.value(&editing.value(wish.key()).unwrap_or_default()))
+    wish.line(|key| editing.value(key))
 }

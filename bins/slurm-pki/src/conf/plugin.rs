@@ -17,17 +17,35 @@ const ROOM: usize = 256 * 1024;
 /// # Errors
 /// When one is not there; with where it was looked for.
 pub(super) fn must_be_there(slurm: Option<&SlurmConf>, with_certmgr: bool) -> anyhow::Result<()> {
+    let wanted = [TLS, CERTGEN].into_iter().chain(with_certmgr.then_some(CERTMGR));
+    all_must_be_there(
+        slurm,
+        wanted,
+        "build Slurm 25.05.1 or later where s2n-tls is installed (Debian's is built without it)",
+    )
+}
+
+/// The same for others; `fix` says how Slurm comes to have them.
+///
+/// # Errors
+/// When one is not there; with where it was looked for.
+pub(super) fn all_must_be_there(
+    slurm: Option<&SlurmConf>,
+    wanted: impl IntoIterator<Item = &'static str>,
+    fix: &str,
+) -> anyhow::Result<()> {
     let folders = folders(slurm);
     let missing = |name: &&str| !folders.iter().any(|folder| folder.join(name).is_file());
-    let wanted = [TLS, CERTGEN].into_iter().chain(with_certmgr.then_some(CERTMGR));
     match wanted.into_iter().find(missing) {
         None => Ok(()),
         Some(name) => {
             let looked: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
             Err(Advice::new(
                 format!("this host's Slurm has no {name}: looked in {}", looked.join(", ")),
-                "build Slurm 25.05.1 or later where s2n-tls is installed (Debian's is built without it); where the \
-                 plugins lie elsewhere, set PluginDir in slurm.conf; --offline edits the files without this check",
+                format!(
+                    "{fix}; where the plugins lie elsewhere, set PluginDir in slurm.conf; --offline edits the files \
+                     without this check"
+                ),
             )
             .into())
         }

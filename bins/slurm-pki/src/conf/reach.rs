@@ -82,7 +82,8 @@ impl Reach<'_> {
         skip: &[NodeName],
     ) -> anyhow::Result<()> {
         let members = Members::of(admin)?;
-        let (away, asked): (Vec<_>, Vec<_>) = members.all().iter().partition(|member| comes_and_goes(member));
+        let (away, asked): (Vec<_>, Vec<_>) =
+            members.all().iter().partition(|member| member.comes_and_goes());
         if !away.is_empty() {
             let away = hostlist::fold_texts(away.iter().map(|member| member.host.as_str()));
             report::warning(&format!("not checked: {away} (nodes that come and go)"));
@@ -135,13 +136,6 @@ impl Reach<'_> {
         }
         if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
     }
-}
-
-/// A cloud node may be away for months, and asks for its own certificate when it comes.
-fn comes_and_goes(member: &Member) -> bool {
-    member.roles.iter().all(|role| *role == Role::Slurmd)
-        && !member.nodes.is_empty()
-        && member.nodes.iter().all(|node| node.comes_and_goes)
 }
 
 #[cfg(test)]

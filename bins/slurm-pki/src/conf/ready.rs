@@ -8,6 +8,7 @@ use site::file::{self, Keep};
 
 use super::lines::Lines;
 use super::reach::{Asking, Reach};
+use super::subject::Subject;
 use super::{plugin, still};
 use crate::admin::Admin;
 use crate::advice::Advise as _;
@@ -38,7 +39,7 @@ impl Ready<'_> {
     /// When something does not hold.
     pub(super) fn must_hold(&self, global: &Global) -> anyhow::Result<()> {
         if !self.may_run {
-            still::must_stand_still()?;
+            still::must_stand_still(Subject::Tls)?;
         }
         if self.offline {
             report::warning(

@@ -9,8 +9,11 @@ pub(super) const SLURMD_OPTIONS: &str = "SLURMD_OPTIONS";
 /// sackd's options.
 pub(super) const SACKD_OPTIONS: &str = "SACKD_OPTIONS";
 
+/// What tells slurmrestd to pass tokens on.
+pub(super) const RESTD_ENVIRONMENT: &str = "SLURM_JWT";
+
 /// The variables that are edited. Others may be written in whatever way.
-const EDITED: [&str; 3] = [SLURMD_OPTIONS, SACKD_OPTIONS, site::config::VARIABLE];
+const EDITED: [&str; 4] = [SLURMD_OPTIONS, SACKD_OPTIONS, RESTD_ENVIRONMENT, site::config::VARIABLE];
 
 /// A line that a shell and systemd could read in two ways, counted from 1.
 #[derive(Debug, PartialEq, Eq)]

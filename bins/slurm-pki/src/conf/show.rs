@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::authentication::{self, Which};
+use super::jwt::JwtOptions;
 use super::lines::{Lines, programs_folder};
+use super::subject::Subject;
 use crate::admin::Admin;
 use crate::global::Global;
 use crate::report;
@@ -12,23 +15,33 @@ use crate::report;
 /// Print the exact lines for slurm.conf and slurmdbd.conf, and slurmd's and sackd's options
 #[derive(Args, Debug)]
 #[command(after_help = "All paths are absolute: configless nodes would look for relative ones in a cache.\n\
-    Nothing is changed. Give all hosts the CA certificate before the first daemon restarts with these.\n\n\
+    Nothing is changed. With --jwt and --auth-slurm the lines are merged with what the files have. Give all hosts the CA certificate before the first daemon restarts with these.\n\n\
     Examples:\n  \
     slurm-pki conf show\n  \
     slurm-pki conf show --static                       pairs by cert issue slurmd, no certmgr\n  \
     slurm-pki conf show --programs /opt/slurm-pki/bin\n  \
+    slurm-pki conf show --jwt --jwks /etc/slurm/jwks.json\n  \
+    slurm-pki conf show --auth-slurm\n  \
     slurm-pki conf show --json | jq -r '.data.slurm_conf[]'")]
 pub(super) struct Show {
     /// Static pairs for slurmd and sackd instead of certmgr
-    #[arg(long = "static")]
+    #[arg(long = "static", conflicts_with_all = ["jwt", "auth_slurm"])]
     without_certmgr: bool,
     /// Folder of the seven programs, the same on all hosts
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["jwt", "auth_slurm"])]
     programs: Option<PathBuf>,
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    jwt_options: JwtOptions,
 }
 
 impl Show {
     pub(super) fn run(&self, global: &Global) -> anyhow::Result<()> {
+        let subject = self.which.subject();
+        if subject != Subject::Tls {
+            return authentication::show(global, subject, &self.jwt_options);
+        }
         let admin = Admin::load(global)?;
         let mut warnings = Vec::new();
         let programs = programs_folder(self.programs.as_deref(), &mut warnings)?;

@@ -1,11 +1,12 @@
-//! Whether the cluster stands still: TLS cannot be turned on or off host by host, because a slurmctld with TLS refuses
-//! every peer without it (docs/slurm-contract.md 3).
+//! Whether the cluster stands still: neither TLS nor auth/slurm can be turned on or off host by host, because a slurmctld
+//! with it refuses every peer without it (docs/slurm-contract.md 3, 5).
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use super::subject::Subject;
 use crate::admin::Admin;
 use crate::advice::Advice;
 use crate::fleet::{Fleet, Job};
@@ -35,15 +36,15 @@ const ROOM: usize = 1024 * 1024;
 ///
 /// # Errors
 /// Then.
-pub(super) fn must_stand_still() -> anyhow::Result<()> {
+pub(super) fn must_stand_still(subject: Subject) -> anyhow::Result<()> {
     let running = running_here();
     if !running.is_empty() {
         let names: Vec<&str> = running.iter().copied().collect();
-        return Err(refused(&format!("{} of this host is up", names.join(", "))));
+        return Err(refused(subject, &format!("{} of this host is up", names.join(", "))));
     }
     match jobs() {
-        Jobs::Answered(0) => Err(refused("slurmctld answers: it is up on another host")),
-        Jobs::Answered(count) => Err(refused(&format!("slurmctld answers, and has {count} jobs"))),
+        Jobs::Answered(0) => Err(refused(subject, "slurmctld answers: it is up on another host")),
+        Jobs::Answered(count) => Err(refused(subject, &format!("slurmctld answers, and has {count} jobs"))),
         Jobs::NoAnswer => {
             report::warning(
                 "not checked: jobs on other hosts (slurmctld does not answer, as it should not now)",
@@ -64,7 +65,11 @@ pub(super) fn must_stand_still() -> anyhow::Result<()> {
 ///
 /// # Errors
 /// When a daemon is up on one of them, or nobody knows the hosts.
-pub(super) fn must_stand_still_elsewhere(global: &Global, admin: &Admin) -> anyhow::Result<()> {
+pub(super) fn must_stand_still_elsewhere(
+    global: &Global,
+    admin: &Admin,
+    subject: Subject,
+) -> anyhow::Result<()> {
     let members = Members::of(admin)?;
     let others = members.all().iter().filter(|member| !is_this_host(&member.host));
     let job = |host: &str| Job { host: host.to_owned(), script: WHO_IS_UP.to_owned() };
@@ -81,12 +86,14 @@ pub(super) fn must_stand_still_elsewhere(global: &Global, admin: &Admin) -> anyh
     if up.is_empty() {
         return Ok(());
     }
-    Err(refused(&format!("Slurm's daemons are up on {}", hostlist::fold_texts(up))))
+    Err(refused(subject, &format!("Slurm's daemons are up on {}", hostlist::fold_texts(up))))
 }
 
-fn refused(what: &str) -> anyhow::Error {
+fn refused(subject: Subject, what: &str) -> anyhow::Error {
     Advice::new(
-        format!("{what}: TLS cannot be turned on or off while Slurm runs, because daemons with and without it do not talk"),
+        format!(
+            "{what}: {subject} cannot be turned on or off while Slurm runs, because daemons with and without it do not talk"
+        ),
         "drain the nodes, wait for the jobs, stop every slurmd, sackd, slurmrestd, slurmctld and slurmdbd on all \
          hosts, and run this again; or write the new files beside the old for later: --prepare",
     )

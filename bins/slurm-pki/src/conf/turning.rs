@@ -17,10 +17,15 @@ pub(super) struct Turning<'a> {
     pub(super) changes: Vec<Change>,
     /// New files beside the old ones, and nothing else.
     pub(super) prepare: bool,
+    /// When new files beside the old ones are put in place.
+    pub(super) when: &'a str,
     /// What a person types who must do it by hand.
     pub(super) by_hand: Vec<String>,
     pub(super) question: &'a str,
 }
+
+/// When files that concern every daemon are put in place.
+pub(super) const ALL_STOPPED: &str = "When all Slurm daemons are stopped";
 
 impl Turning<'_> {
     /// Carries it out; `false` when nothing was changed, because nothing is to change or `--dry-run` was said.
@@ -70,7 +75,7 @@ impl Turning<'_> {
             None => Ok(()),
             Some(change) => Err(Advice::new(
                 format!("{} is included by two files: slurm.conf and slurmdbd.conf", change.real().display()),
-                "slurm.conf and slurmdbd.conf have TLS lines of their own: include that file in one of them only",
+                "slurm.conf and slurmdbd.conf have lines of their own: include that file in one of them only",
             )
             .into()),
         }
@@ -86,7 +91,7 @@ impl Turning<'_> {
             let beside = change.write_beside(self.global)?;
             moves.push(format!("  mv {} {}", beside.display(), change.real().display()));
         }
-        report::line("When all Slurm daemons are stopped:");
+        report::line(&format!("{}:", self.when));
         moves.iter().for_each(|line| report::line(line));
         Ok(())
     }

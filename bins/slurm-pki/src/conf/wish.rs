@@ -1,44 +1,18 @@
-//! What a key of Slurm's files is to say, whatever it said before; and what of it was ours.
+//! What a key of Slurm's files is to say, whatever it said before.
 
-use super::shell;
-
-/// The flag that logs every certificate, and no secret (docs/slurm-contract.md 1.5).
-const AUDIT: &str = "AuditTLS";
-
-/// The flags about TLS.
-const FLAGS: [&str; 2] = ["TLS", AUDIT];
-
-/// slurm.conf's list of flags.
-pub(super) const DEBUG_FLAGS: &str = "DebugFlags";
-
-/// The key that turns it on.
-pub(super) const TLS_TYPE: &str = "TLSType";
-
-/// The keys that are about TLS and nothing else.
-pub(super) const KEYS: [&str; 6] =
-    [TLS_TYPE, "TLSParameters", "CertmgrType", "CertmgrParameters", "CertgenType", "CertgenParameters"];
-
-/// Those, and the one that has our flags.
-pub(super) const EVERY_KEY: [&str; 7] = [
-    TLS_TYPE,
-    "TLSParameters",
-    "CertmgrType",
-    "CertmgrParameters",
-    "CertgenType",
-    "CertgenParameters",
-    DEBUG_FLAGS,
-];
-
-/// The option that tells a configless daemon its CA.
-const CA_OPTION: &str = "--ca-cert-file";
+use super::shell::{self, RESTD_ENVIRONMENT};
+use super::subject::{
+    ALT_PARAMETERS, ALT_TYPES, AUDIT, AUTH_JWT, AUTH_SLURM, AUTH_TYPE, CA_OPTION, CRED_SLURM, CRED_TYPE,
+    DEBUG_FLAGS, Subject, list,
+};
 
 /// A key, and what it is to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Wish {
     /// This and nothing else.
     Is(&'static str, String),
-    /// These parameters beside the others.
-    Has(&'static str, Vec<String>),
+    /// These parameters beside the others, and none of that name.
+    Has(&'static str, Vec<String>, &'static [&'static str]),
     /// This flag beside the others.
     Flag(&'static str, &'static str),
     /// This option beside the others.
@@ -49,12 +23,37 @@ impl Wish {
     /// A line that `conf show` prints, for a key that is ours.
     pub(super) fn of_line(line: &str) -> Option<Self> {
         let (key, value) = line.split_once('=')?;
-        let key = KEYS.into_iter().find(|known| *known == key)?;
+        let key = Subject::Tls.keys().iter().copied().find(|known| *known == key)?;
         Some(if key.ends_with("Parameters") {
-            Self::Has(key, value.split(',').map(str::to_owned).collect())
+            Self::Has(key, value.split(',').map(str::to_owned).collect(), &[])
         } else {
             Self::Is(key, value.to_owned())
         })
+    }
+
+    /// auth/jwt beside other ways to authenticate.
+    pub(super) fn jwt() -> Self {
+        Self::Flag(ALT_TYPES, AUTH_JWT)
+    }
+
+    /// Its parameters; none that begins as `unwanted` says.
+    pub(super) fn jwt_parameters(wanted: Vec<String>, unwanted: &'static [&'static str]) -> Self {
+        Self::Has(ALT_PARAMETERS, wanted, unwanted)
+    }
+
+    /// slurmrestd speaks for those whose tokens it is given (docs/slurm-contract.md 6).
+    pub(super) fn restd() -> Self {
+        Self::Is(RESTD_ENVIRONMENT, "daemon".to_owned())
+    }
+
+    /// auth/slurm instead of munge.
+    pub(super) fn auth_slurm() -> Self {
+        Self::Is(AUTH_TYPE, AUTH_SLURM.to_owned())
+    }
+
+    /// Its credentials.
+    pub(super) fn cred_slurm() -> Self {
+        Self::Is(CRED_TYPE, CRED_SLURM.to_owned())
     }
 
     /// Every certificate in the log.
@@ -70,15 +69,20 @@ impl Wish {
     /// The key.
     pub(super) fn key(&self) -> &'static str {
         match self {
-            Self::Is(key, _) | Self::Has(key, _) | Self::Flag(key, _) | Self::Option(key, ..) => key,
+            Self::Is(key, _) | Self::Has(key, ..) | Self::Flag(key, _) | Self::Option(key, ..) => key,
         }
+    }
+
+    /// The line as a person types it, merged with what the file says.
+    pub(super) fn line(&self, value: impl Fn(&str) -> Option<String>) -> String {
+        format!("{}={}", self.key(), self.value(&value(self.key()).unwrap_or_default()))
     }
 
     /// What the key is to say, having said `old`.
     pub(super) fn value(&self, old: &str) -> String {
         match self {
             Self::Is(_, value) => value.clone(),
-            Self::Has(_, wanted) => with_parameters(old, wanted),
+            Self::Has(_, wanted, unwanted) => with_parameters(old, wanted, unwanted),
             Self::Flag(_, flag) if list(old).any(|is| is.eq_ignore_ascii_case(flag)) => old.to_owned(),
             Self::Flag(_, flag) => list(old).chain([*flag]).collect::<Vec<_>>().join(","),
             Self::Option(_, name, value) => shell::with_option(old, name, value),
@@ -87,8 +91,9 @@ impl Wish {
 }
 
 /// Slurm takes the first parameter of a name; case counts (docs/slurm-contract.md 1.1).
-fn with_parameters(old: &str, wanted: &[String]) -> String {
-    let mut all: Vec<String> = list(old).map(str::to_owned).collect();
+fn with_parameters(old: &str, wanted: &[String], unwanted: &[&str]) -> String {
+    let is_unwanted = |is: &str| unwanted.iter().any(|name| is.starts_with(name));
+    let mut all: Vec<String> = list(old).filter(|is| !is_unwanted(is)).map(str::to_owned).collect();
     for parameter in wanted {
         let name = parameter.split_inclusive('=').next().unwrap_or_default();
         match all.iter_mut().find(|is| is.starts_with(name)) {
@@ -96,47 +101,7 @@ fn with_parameters(old: &str, wanted: &[String]) -> String {
             None => all.push(parameter.clone()),
         }
     }
-    all.join(",")
-}
-
-fn list(value: &str) -> impl Iterator<Item = &str> {
-    value.split(',').filter(|item| !item.is_empty())
-}
-
-/// Whether a TLSType turns TLS on.
-pub(super) fn is_on(value: &str) -> bool {
-    !["", "none", "tls/none"].iter().any(|off| value.eq_ignore_ascii_case(off))
-}
-
-/// What remains of a key without TLS; all of one that is not ours.
-pub(super) fn without_tls(key: &str, value: &str) -> Remains {
-    let is = |known: &str| key.eq_ignore_ascii_case(known);
-    let rest = if is(DEBUG_FLAGS) {
-        let is_ours = |flag: &&str| FLAGS.iter().any(|ours| flag.trim().eq_ignore_ascii_case(ours));
-        list(value).filter(|flag| !is_ours(flag)).collect::<Vec<_>>().join(",")
-    } else if key == shell::SLURMD_OPTIONS || key == shell::SACKD_OPTIONS {
-        shell::without_option(value, CA_OPTION)
-    } else if KEYS.into_iter().any(is) || key == site::config::VARIABLE {
-        return Remains::Nothing;
-    } else {
-        return Remains::All;
-    };
-    match rest {
-        rest if rest == value => Remains::All,
-        rest if rest.trim().is_empty() => Remains::Nothing,
-        rest => Remains::This(rest),
-    }
-}
-
-/// What remains of a key's value.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Remains {
-    /// It has nothing of ours.
-    All,
-    /// Less than before.
-    This(String),
-    /// The key goes.
-    Nothing,
+    if list(old).eq(&all) { old.to_owned() } else { all.join(",") }
 }
 
 #[cfg(test)]
@@ -157,13 +122,13 @@ mod tests {
     fn flags_of_others_stay() {
         assert_eq!(Wish::audit().value("Backfill,audittls"), "Backfill,audittls");
         assert_eq!(Wish::audit().value("Backfill"), "Backfill,AuditTLS");
-        assert_eq!(
-            without_tls("debugflags", "Backfill,TLS,audittls,Gres"),
-            Remains::This("Backfill,Gres".into())
-        );
-        assert_eq!(without_tls("DebugFlags", "AuditTLS"), Remains::Nothing);
-        assert_eq!(without_tls("DebugFlags", "Backfill"), Remains::All);
-        assert_eq!(without_tls("SlurmUser", "TLS"), Remains::All);
-        assert_eq!(without_tls("tlstype", "tls/s2n"), Remains::Nothing);
+    }
+
+    #[test]
+    fn a_parameter_goes_when_it_is_unwanted() {
+        let wish = Wish::jwt_parameters(vec!["jwks=/x".into()], &["jwt_key="]);
+        assert_eq!(wish.value("jwt_key=/k,a"), "a,jwks=/x");
+        assert_eq!(wish.value("jwks=/x,,a"), "jwks=/x,,a");
+        assert_eq!(Wish::jwt().value("auth/munge"), "auth/munge,auth/jwt");
     }
 }

@@ -41,7 +41,7 @@ fn of(scene: &Scene, conf: &str, value: Option<&str>, default: Option<PathBuf>, 
             format!("{conf}: auth/jwt without jwt_key= or jwks=: slurmdbd has no default and does not start");
         return found.critical("auth-jwt", what, format!("write AuthAltParameters=jwt_key=PATH in {conf}"));
     }
-    if let Some(key) = key.filter(|key| secret_file(scene, "auth-jwt", key, found)) {
+    if let Some(key) = key.filter(|key| secret_file(scene.slurm_user, "auth-jwt", key, found)) {
         found.ok("auth-jwt", format!("{} is there, for nobody else", key.display()));
     }
     if let Some(jwks) = jwks {
@@ -50,7 +50,7 @@ fn of(scene: &Scene, conf: &str, value: Option<&str>, default: Option<PathBuf>, 
 }
 
 /// Public keys: others may read it, and must not write it.
-fn list(path: &Path, found: &mut Findings) {
+pub(super) fn list(path: &Path, found: &mut Findings) {
     let shown = path.display();
     if fs::metadata(path).is_ok_and(|seen| seen.mode() & 0o002 != 0) {
         let what = format!("{shown} can be changed by everybody: slurmctld does not start with it");

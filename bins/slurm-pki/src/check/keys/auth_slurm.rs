@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use pki::time::UnixTime;
-use site::file;
+use site::file::{self, Owner};
 
 use super::super::finding::Findings;
 use super::super::scene::Scene;
@@ -29,22 +29,34 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
     // slurm.conf may have been fetched; keys never are.
     let beside = if is_fetched(conf.path()) { Path::new(DEFAULT) } else { conf.path() };
     let (jwks, key) = (beside.with_file_name("slurm.jwks"), beside.with_file_name("slurm.key"));
-    if !jwks.exists() {
-        if secret_file(scene, "auth-slurm", &key, found) {
-            found.ok("auth-slurm", format!("{} is there, for nobody else", key.display()));
-        }
-        return;
+    let path = if jwks.exists() { jwks } else { key };
+    if let Some((signs, ends)) = read(scene.slurm_user, &path, found) {
+        end(scene, &signs, ends, found);
     }
-    if !secret_file(scene, "auth-slurm", &jwks, found) {
-        return;
+}
+
+/// Looks at a file, whenever its keys end.
+pub(super) fn file(slurm_user: Option<Owner>, path: &Path, found: &mut Findings) {
+    let _ = read(slurm_user, path, found);
+}
+
+/// The key that signs and when it ends, where it does.
+fn read(slurm_user: Option<Owner>, path: &Path, found: &mut Findings) -> Option<(String, i64)> {
+    if !secret_file(slurm_user, "auth-slurm", path, found) {
+        return None;
     }
-    match file::read_with_metadata(&jwks, MAX) {
+    if path.extension().is_none_or(|ending| ending != "jwks") {
+        found.ok("auth-slurm", format!("{} is there, for nobody else", path.display()));
+        return None;
+    }
+    match file::read_with_metadata(path, MAX) {
         Ok((text, _)) => match Jwks::parse(text.expose()) {
-            Ok(list) => keys(scene, &jwks, &list, found),
-            Err(why) => bad(&jwks, &why, found),
+            Ok(list) => return keys(path, &list, found),
+            Err(why) => bad(path, &why, found),
         },
         Err(e) => found.unknown("auth-slurm", e.to_string(), "run this as root"),
     }
+    None
 }
 
 /// There is no way back to slurm.key: an existing and bad list is fatal.
@@ -56,14 +68,16 @@ fn bad(path: &Path, why: &str, found: &mut Findings) {
     );
 }
 
-fn keys(scene: &Scene, path: &Path, list: &Jwks<'_>, found: &mut Findings) {
+fn keys(path: &Path, list: &Jwks<'_>, found: &mut Findings) -> Option<(String, i64)> {
     if let Err(why) = list.names().and_then(|()| list.keys.iter().try_for_each(sound)) {
-        return bad(path, &why, found);
+        bad(path, &why, found);
+        return None;
     }
     let defaults: Vec<&Jwk<'_>> =
         list.keys.iter().filter(|key| key.used.as_deref() == Some("default")).collect();
     if defaults.len() > 1 {
-        return bad(path, "two keys are the default", found);
+        bad(path, "two keys are the default", found);
+        return None;
     }
     if defaults.is_empty() && list.keys.len() > 1 {
         let what = format!("{} names no default: the first of the list signs", path.display());
@@ -73,10 +87,9 @@ fn keys(scene: &Scene, path: &Path, list: &Jwks<'_>, found: &mut Findings) {
             "give the key that signs \"use\":\"default\", on every host",
         );
     }
-    if let Some(signs) = defaults.first().copied().or(list.keys.first()) {
-        end(scene, signs, found);
-    }
     found.ok("auth-slurm", format!("{} has {} sound keys", path.display(), list.keys.len()));
+    let signs = defaults.first().copied().or(list.keys.first())?;
+    Some((signs.name().to_owned(), signs.end().ok()??))
 }
 
 fn sound(key: &Jwk<'_>) -> Result<(), String> {
@@ -102,10 +115,9 @@ fn sound(key: &Jwk<'_>) -> Result<(), String> {
 }
 
 /// Signers never look at its end, and everybody who verifies does.
-fn end(scene: &Scene, signs: &Jwk<'_>, found: &mut Findings) {
-    let Ok(Some(end)) = signs.end() else { return };
+fn end(scene: &Scene, signs: &str, end: i64, found: &mut Findings) {
     let end = UnixTime(end);
-    let what = format!("the key {} that signs ends {}", signs.name(), moment::shown(end, scene.now));
+    let what = format!("the key {signs} that signs ends {}", moment::shown(end, scene.now));
     let fix =
         "make another key the default on every host before that: signers use this one on, and are rejected";
     if scene.now >= end || end <= scene.now.plus(scene.thresholds.critical) {

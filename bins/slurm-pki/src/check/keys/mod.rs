@@ -9,8 +9,11 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use super::finding::{Findings, Group};
+use site::file::Owner;
+
+use super::finding::{Findings, Group, Severity};
 use super::scene::Scene;
+use crate::advice::Advice;
 
 /// Looks at both, where slurm.conf asks for them.
 pub(super) fn look(scene: &Scene, found: &mut Findings) {
@@ -25,9 +28,43 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
     }
 }
 
+/// A file of keys that daemons are about to be told of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum KeyFile<'a> {
+    /// auth/jwt's own key, for HS256.
+    Jwt(&'a Path),
+    /// The list of an identity provider's keys.
+    Jwks(&'a Path),
+    /// auth/slurm's list, or its one key.
+    AuthSlurm(&'a Path),
+}
+
+/// Refuses a file that a daemon would not start with (docs/slurm-contract.md 5, 6).
+///
+/// # Errors
+/// What keeps daemons from starting, and what to do.
+pub(crate) fn must_load(slurm_user: Option<Owner>, file: KeyFile<'_>) -> anyhow::Result<()> {
+    let mut found = Findings::new(&[]);
+    match file {
+        KeyFile::Jwt(path) => {
+            let _ = secret_file(slurm_user, "auth-jwt", path, &mut found);
+        }
+        KeyFile::Jwks(path) => auth_jwt::list(path, &mut found),
+        KeyFile::AuthSlurm(path) => auth_slurm::file(slurm_user, path, &mut found),
+    }
+    let bad = |severity| found.all().iter().find(|finding| finding.severity == severity);
+    match bad(Severity::Critical).or(bad(Severity::Unknown)) {
+        None => Ok(()),
+        Some(finding) => {
+            let fix = finding.fix.clone().unwrap_or_default();
+            Err(Advice::new(finding.what.clone(), fix).into())
+        }
+    }
+}
+
 /// A key that anybody else can read or change: Slurm does not start with it. Another owner is only a warning of
 /// Slurm's, and means that somebody else can change the file.
-fn secret_file(scene: &Scene, code: &'static str, path: &Path, found: &mut Findings) -> bool {
+fn secret_file(slurm_user: Option<Owner>, code: &'static str, path: &Path, found: &mut Findings) -> bool {
     let shown = path.display();
     let seen = match fs::metadata(path) {
         Ok(seen) => seen,
@@ -47,7 +84,7 @@ fn secret_file(scene: &Scene, code: &'static str, path: &Path, found: &mut Findi
         found.critical(code, what, format!("chmod 0600 {shown}; if users could read it, make a new key"));
         return false;
     }
-    if seen.uid() != 0 && scene.slurm_user.is_some_and(|user| user.uid != seen.uid()) {
+    if seen.uid() != 0 && slurm_user.is_some_and(|user| user.uid != seen.uid()) {
         let what = format!("{shown} belongs to uid {}, neither root nor SlurmUser", seen.uid());
         found.warning(code, what, format!("chown SlurmUser {shown}"));
     }
