@@ -245,6 +245,11 @@ impl PrivateKey {
         PublicKey::from_spki(&self.pair.subject_public_key_info())
     }
 
+    /// Its PKCS#8 form, for `ring`.
+    pub(crate) fn pkcs8(&self) -> &[u8] {
+        self.pair.serialized_der()
+    }
+
     /// For `rcgen`, which signs with it.
     pub(crate) fn pair(&self) -> &KeyPair {
         &self.pair

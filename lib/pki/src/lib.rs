@@ -26,6 +26,10 @@ pub mod ca;
 pub mod certificate;
 pub mod certmgr_state;
 pub mod csr;
+pub mod jws;
+pub mod jwt;
+
+pub mod jwk;
 pub mod loads_in_s2n;
 pub mod policy;
 pub mod profile;
