@@ -45,6 +45,8 @@ enum Command {
     Status(crate::status::Status),
     Metrics(crate::metrics::Metrics),
     #[command(subcommand)]
+    Jwt(crate::jwt::Jwt),
+    #[command(subcommand)]
     Vault(crate::vault::Vault),
 }
 
@@ -67,6 +69,7 @@ impl Cli {
             Command::Ledger(ledger) => ledger.run(global),
             Command::Status(status) => status.run(global),
             Command::Metrics(metrics) => metrics.run(global),
+            Command::Jwt(jwt) => return jwt.run(global),
             Command::Vault(vault) => return vault.run(global),
         }
         .map(|()| Exit::DONE)

@@ -25,6 +25,7 @@ mod hooks;
 mod hostlist;
 mod init;
 mod interrupt;
+mod jwt;
 mod key_type;
 mod ledger;
 mod making;

@@ -133,6 +133,8 @@ pub struct Sifted {
     pub keys: Vec<RsaKey>,
     /// Each by its kid, or its number in the list from 1 on, with the reason.
     pub dropped: Vec<(String, NoKey)>,
+    /// The kids of keys that did not say their alg: before 26.05.3 Slurm never matches such an entry as it stands.
+    pub without_alg: Vec<String>,
 }
 
 /// Takes from a provider's list what every Slurm accepts.
@@ -156,7 +158,12 @@ pub fn sift(text: &[u8]) -> Result<Sifted, NoList> {
             Ok(key) if sifted.keys.iter().any(|other| other.kid == key.kid) => {
                 sifted.dropped.push((named, NoKey::SecondKid));
             }
-            Ok(key) => sifted.keys.push(key),
+            Ok(key) => {
+                if entry.get("alg").is_none() {
+                    sifted.without_alg.push(named);
+                }
+                sifted.keys.push(key);
+            }
             Err(why) => sifted.dropped.push((named, why)),
         }
     }
@@ -348,7 +355,8 @@ mod tests {
     fn what_was_written_is_read_back_the_same_and_every_slurm_matches_it() {
         let all = sifted(&[entry(|_| ()), entry(|entry| drop(entry.insert("kid".into(), json!("b"))))]);
         let text = to_list(&all.keys);
-        assert_eq!(sift(text.as_bytes()).unwrap(), all);
+        assert_eq!(all.without_alg, ["a", "b"]);
+        assert_eq!(sift(text.as_bytes()).unwrap(), Sifted { without_alg: Vec::new(), ..all });
         let list: Value = serde_json::from_str(&text).unwrap();
         for key in list["keys"].as_array().unwrap() {
             assert_eq!((&key["kty"], &key["alg"]), (&json!("RSA"), &json!("RS256")));

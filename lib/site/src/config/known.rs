@@ -7,7 +7,8 @@ use super::{ConfigFile, Daemon, DaemonConfig};
 use crate::error::{Error, quoted};
 
 /// Sections that this version knows of but gives no meaning yet are checked by their keys' names.
-const OTHER_SECTIONS: [(&str, &[&str]); 1] = [("keys", &["auth_key", "jwt_key", "jwks", "jwks_url"])];
+const OTHER_SECTIONS: [(&str, &[&str]); 1] =
+    [("keys", &["auth_key", "jwt_key", "jwks", "jwks_url", "jwks_ca", "jwks_grace", "jwt_private_key"])];
 
 impl ConfigFile {
     /// Refuses unknown sections, and unknown keys in any section.

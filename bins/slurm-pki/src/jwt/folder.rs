@@ -1,0 +1,51 @@
+//! Whether a key may be put into a folder.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use site::Error;
+use site::file::Owner;
+
+use crate::admin::refuse_links_of_others;
+use crate::advice::{Advice, Advise as _};
+
+/// Nobody but its owner's group may come in, and nobody but its owner write; Slurm's own StateSaveLocation, which must be
+/// SlurmUser's, may be entered by all (it has mode 0755 in Slurm's own guide).
+///
+/// # Errors
+/// When others could see, exchange or take away what is put there; when there is no such folder.
+pub(super) fn refuse_open(path: &Path, slurm_user: Owner, state_save_location: &Path) -> anyhow::Result<()> {
+    let folder = of(path);
+    refuse_links_of_others(&folder)?;
+    let metadata = folder.metadata().map_err(Error::read(&folder)).advise()?;
+    let mode = metadata.mode() & 0o7777;
+    let is_owned = metadata.uid() == slurm_user.uid || metadata.uid() == 0;
+    let is_own = metadata.uid() == slurm_user.uid && is_same(&folder, state_save_location);
+    let forbidden = if is_own { 0o022 } else { 0o023 };
+    let why = if !is_owned {
+        format!("it belongs to uid {}, neither root nor SlurmUser", metadata.uid())
+    } else if mode & forbidden != 0 {
+        format!("others may enter it or write in it (mode {mode:04o})")
+    } else {
+        return Ok(());
+    };
+    Err(Advice::new(
+        format!("no key is put into {}: {why}", folder.display()),
+        format!(
+            "a folder of SlurmUser's with mode 0700, or StateSaveLocation ({}) if it is SlurmUser's and nobody else writes there",
+            state_save_location.display()
+        ),
+    )
+    .into())
+}
+
+fn of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    one.canonicalize().ok().zip(other.canonicalize().ok()).is_some_and(|(one, other)| one == other)
+}

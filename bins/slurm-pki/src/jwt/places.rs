@@ -1,0 +1,173 @@
+//! Where the keys of auth/jwt are: `[keys]` of the config, else AuthAltParameters of slurm.conf and slurmdbd.conf, else
+//! Slurm's default (docs/slurm-contract.md 6).
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::admin::Admin;
+use crate::advice::{Advice, Advise as _};
+use crate::parameters::Parameters;
+use crate::slurm_conf::SlurmConf;
+
+/// Slurm's default for StateSaveLocation (slurm.conf(5)).
+const STATE_SAVE_LOCATION: &str = "/var/spool";
+
+/// How long a key that the provider has taken out of its list stays in ours: tokens signed with it just before live on.
+const DEFAULT_GRACE: Duration = Duration::from_secs(24 * 3600);
+
+const YEAR: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// What the files say.
+#[derive(Clone, Debug)]
+pub(crate) struct Places {
+    /// The HS256 key; `None`: jwks= stands alone, which switches HS256 off.
+    pub(crate) jwt_key: Option<PathBuf>,
+    /// The list of RS256 keys.
+    pub(crate) jwks: Option<PathBuf>,
+    /// The key that RS256 tokens of ours are signed with.
+    pub(crate) private_key: Option<PathBuf>,
+    /// Where the provider's list is fetched.
+    pub(crate) jwks_url: Option<String>,
+    /// Whose certificates that server may show; `None`: the system's roots.
+    pub(crate) jwks_ca: Option<PathBuf>,
+    /// How long a key stays that the provider's list has no more.
+    pub(crate) jwks_grace: Duration,
+    /// slurm.conf's AuthAltParameters.
+    parameters: String,
+    /// Where slurmctld keeps its state.
+    pub(crate) state_save_location: PathBuf,
+}
+
+/// `[keys]`, as far as it is about auth/jwt.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Keys {
+    jwt_key: String,
+    jwks: String,
+    jwks_url: String,
+    jwks_ca: String,
+    jwks_grace: String,
+    jwt_private_key: String,
+}
+
+impl Places {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// When `[keys]` has no meaning.
+    pub(crate) fn of(admin: &Admin) -> anyhow::Result<Self> {
+        let keys: Keys = admin.config.section("keys").advise()?;
+        let get = |key: &str| admin.slurm.as_ref().and_then(|slurm| slurm.get(key));
+        let parameters = get("AuthAltParameters").unwrap_or_default().to_owned();
+        let state_save_location = PathBuf::from(get("StateSaveLocation").unwrap_or(STATE_SAVE_LOCATION));
+        let named = Parameters::of(Some(&parameters));
+        let given = |key: &str, own: &str| {
+            let own = Some(own).filter(|own| !own.is_empty()).or_else(|| named.get(key));
+            own.map(PathBuf::from)
+        };
+        let absolute = |key: &str, path: Option<PathBuf>| match path {
+            Some(path) if !path.is_absolute() => Err(not_absolute(key, &path)),
+            path => Ok(path),
+        };
+        let jwks = absolute("jwks", given("jwks", &keys.jwks))?;
+        let default = || named.get("jwks").is_none().then(|| state_save_location.join("jwt_hs256.key"));
+        let jwt_key = absolute("jwt_key", given("jwt_key", &keys.jwt_key).or_else(default))?;
+        let own = |text: String| Some(text).filter(|text| !text.is_empty());
+        Ok(Self {
+            jwt_key,
+            jwks,
+            private_key: absolute("jwt_private_key", own(keys.jwt_private_key).map(PathBuf::from))?,
+            jwks_url: own(keys.jwks_url),
+            jwks_ca: absolute("jwks_ca", own(keys.jwks_ca).map(PathBuf::from))?,
+            jwks_grace: own(keys.jwks_grace)
+                .map_or(Ok(DEFAULT_GRACE), |text| parse_grace(&text).map_err(|why| bad_grace(&why)))?,
+            parameters,
+            state_save_location,
+        })
+    }
+
+    /// The HS256 key, for a command that needs it.
+    ///
+    /// # Errors
+    /// When HS256 is off.
+    pub(crate) fn need_jwt_key(&self) -> anyhow::Result<&Path> {
+        self.jwt_key.as_deref().ok_or_else(|| {
+            Advice::new(
+                "slurm.conf has jwks= and no jwt_key=: that switches HS256 off, and no such token is accepted",
+                "write jwt_key=PATH into AuthAltParameters too, or sign with RS256 (--kid)",
+            )
+            .into()
+        })
+    }
+
+    /// The claim that names the user where neither sun nor username does.
+    pub(crate) fn userclaimfield(&self) -> Option<&str> {
+        Parameters::of(Some(&self.parameters)).get("userclaimfield")
+    }
+
+    /// Whether ordinary users may make no tokens.
+    pub(crate) fn disables_token_creation(&self) -> bool {
+        Parameters::of(Some(&self.parameters)).has("disable_token_creation")
+    }
+
+    /// Whether a token's identity counts, and whether it has to be complete.
+    pub(crate) fn client_ids(&self) -> (bool, bool) {
+        let only = Parameters::of(Some(&self.parameters)).has("use_jwt_client_ids_only");
+        (Parameters::of(Some(&self.parameters)).has("use_jwt_client_ids"), only)
+    }
+
+    /// The longest life of an ordinary user's token, in seconds.
+    ///
+    /// # Errors
+    /// When it is no number of seconds.
+    pub(crate) fn max_token_lifespan(&self) -> anyhow::Result<Option<i64>> {
+        let Some(text) = Parameters::of(Some(&self.parameters)).get("max_token_lifespan") else {
+            return Ok(None);
+        };
+        let seconds = text.parse().ok().filter(|seconds| *seconds > 0);
+        seconds.map(Some).ok_or_else(|| {
+            Advice::new(
+                format!("slurm.conf: max_token_lifespan={text} is no number of seconds"),
+                "write it as in max_token_lifespan=86400",
+            )
+            .into()
+        })
+    }
+}
+
+/// slurmdbd.conf, where it is on this host: beside slurm.conf.
+///
+/// # Errors
+/// When it is there and cannot be read.
+pub(crate) fn slurmdbd_conf(admin: &Admin) -> anyhow::Result<Option<SlurmConf>> {
+    match &admin.slurm {
+        Some(slurm) => SlurmConf::load_from(&slurm.path().with_file_name("slurmdbd.conf")),
+        None => Ok(None),
+    }
+}
+
+/// From nothing to a year.
+///
+/// # Errors
+/// What is wrong with it, for clap.
+pub(crate) fn parse_grace(text: &str) -> Result<Duration, String> {
+    let span = humantime::parse_duration(text).map_err(|_| format!("{text} is not a time like 24h or 7d"))?;
+    if span <= YEAR { Ok(span) } else { Err("more than a year".into()) }
+}
+
+fn bad_grace(why: &str) -> anyhow::Error {
+    Advice::new(format!("[keys] jwks_grace: {why}"), "write it as in jwks_grace = \"24h\"").into()
+}
+
+fn not_absolute(key: &str, path: &Path) -> anyhow::Error {
+    Advice::new(
+        format!(
+            "{key}={} is no absolute path: what it means depends on where a daemon starts",
+            path.display()
+        ),
+        "write the whole path in AuthAltParameters or [keys]",
+    )
+    .into()
+}
