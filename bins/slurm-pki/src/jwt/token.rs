@@ -12,6 +12,7 @@ use pki::secret::Secret;
 use serde_json::{Map, Value};
 use site::file::{self, Keep, NewFile};
 
+use super::jwks::place;
 use super::lifespan::Lifespan;
 use super::places::Places;
 use crate::admin::{Admin, caller, owner_name, refuse_links_of_others};
@@ -235,8 +236,7 @@ fn must_be_listed(places: &Places, kid: &str, token: &Secret) -> anyhow::Result<
         )
         .into());
     };
-    let text = file::read(list, Keep::Intact, pki::jwk::MAX_LIST).advise()?;
-    let listed = pki::jwk::sift(text.expose()).advise()?;
+    let (_, listed) = place::read(list)?.unwrap_or_default();
     let candidates: Vec<_> = listed.keys.iter().map(RsaKey::candidate).collect();
     let token = Read::parse(token.expose()).advise()?;
     let keys = jwt::Keys { hs256: None, rs256: Some(&candidates) };
