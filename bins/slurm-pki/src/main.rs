@@ -26,6 +26,8 @@ mod hostlist;
 mod init;
 mod interrupt;
 mod jwt;
+#[allow(dead_code, reason = "auth-key and jwt stand on it")]
+mod key_files;
 mod key_type;
 mod ledger;
 mod making;

@@ -22,6 +22,11 @@ pub mod record;
 pub mod standing;
 pub mod token;
 
+pub mod auth_jwt;
+pub mod auth_slurm;
+pub mod loading;
+pub mod slurm_release;
+
 pub mod ca;
 pub mod certificate;
 pub mod certmgr_state;
@@ -35,5 +40,6 @@ pub mod policy;
 pub mod profile;
 pub mod x509;
 
+mod key_list;
 mod rsa;
 mod shape;

@@ -3,8 +3,7 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
-use site::config::{Daemon, DaemonConfig};
+use site::config::{Daemon, DaemonConfig, KeysConfig};
 
 use crate::admin::Admin;
 use crate::advice::Advise as _;
@@ -27,36 +26,13 @@ pub(super) struct Commands {
     restart: Vec<(Role, Vec<String>, Duration)>,
 }
 
-#[derive(Deserialize)]
-#[serde(default)]
-struct Keys {
-    reload_ctld: Vec<String>,
-    reload_slurmd: Vec<String>,
-    reload_sackd: Vec<String>,
-    step: Vec<String>,
-}
-
-impl Default for Keys {
-    fn default() -> Self {
-        let words = |words: &str| words.split(' ').map(str::to_owned).collect();
-        Self {
-            reload_ctld: words("scontrol reconfigure"),
-            reload_slurmd: words("systemctl reload slurmd"),
-            reload_sackd: words("systemctl reload sackd"),
-            step: words(
-                "srun --nodes=1 --ntasks=1 --nodelist=%h --partition=%p --time=1 --job-name=slurm-pki true",
-            ),
-        }
-    }
-}
-
 impl Commands {
     /// As the config has them.
     ///
     /// # Errors
     /// When it has no meaning.
     pub(super) fn of(admin: &Admin) -> anyhow::Result<Self> {
-        let keys = admin.config.section::<Keys>("keys").advise()?;
+        let keys = KeysConfig::read(&admin.config).advise()?;
         let mut restart = Vec::new();
         for (role, daemon) in [
             (Role::Ctld, Daemon::Ctld),

@@ -1,14 +1,10 @@
 //! Every section and key there is: the admin command refuses what is not here, so that a misspelt key
 //! is found by a person and not by a daemon.
 
-use super::{CheckConfig, FleetConfig, HooksConfig, MetricsConfig, VaultConfig};
+use super::{CheckConfig, FleetConfig, HooksConfig, KeysConfig, MetricsConfig, VaultConfig};
 use super::{ClientConfig, ControllerConfig, NodeConfig};
 use super::{ConfigFile, Daemon, DaemonConfig};
 use crate::error::{Error, quoted};
-
-/// Sections that this version knows of but gives no meaning yet are checked by their keys' names.
-const OTHER_SECTIONS: [(&str, &[&str]); 1] =
-    [("keys", &["auth_key", "jwt_key", "jwks", "jwks_url", "jwks_ca", "jwks_grace", "jwt_private_key"])];
 
 impl ConfigFile {
     /// Refuses unknown sections, and unknown keys in any section.
@@ -21,6 +17,7 @@ impl ConfigFile {
         ClientConfig::read(self)?;
         FleetConfig::read(self)?;
         HooksConfig::read(self)?;
+        KeysConfig::read(self)?;
         CheckConfig::read(self)?;
         MetricsConfig::read(self)?;
         VaultConfig::read(self)?;
@@ -30,14 +27,10 @@ impl ConfigFile {
         }
         for (name, keys) in self.sections() {
             let known: Vec<&str> = match name {
-                "node" | "controller" | "client" | "fleet" | "hooks" | "check" | "metrics" | "vault" => {
-                    continue;
-                }
+                "node" | "controller" | "client" | "fleet" | "hooks" | "check" | "metrics" | "vault"
+                | "keys" => continue,
                 "daemons" => Daemon::ALL.iter().map(|daemon| daemon.short()).collect(),
-                _ => match OTHER_SECTIONS.iter().find(|(section, _)| *section == name) {
-                    Some((_, keys)) => keys.to_vec(),
-                    None => return Err(self.refuse(format!("unknown section [{}]", quoted(name)))),
-                },
+                _ => return Err(self.refuse(format!("unknown section [{}]", quoted(name)))),
             };
             if let Some(key) = keys.keys().find(|key| !known.contains(&key.as_str())) {
                 return Err(self.refuse(format!("[{name}] unknown key {}", quoted(key))));

@@ -1,0 +1,146 @@
+//! A list of keys (RFC 7517) as Slurm reads one: which members there are, each as a text. Secrets are borrowed from the file's
+//! own bytes, which their owner wipes.
+//!
+//! Slurm's JSON reader takes things that are no JSON (comments, single quotes); here they are refused.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+/// Longest list that is read.
+pub(crate) const MAX_LIST: usize = 1024 * 1024;
+
+/// A value: Slurm makes a text of every number.
+pub(crate) enum Text<'a> {
+    /// A string, or a number as one.
+    Is(Cow<'a, str>),
+    /// A list, an object, a truth value or nothing.
+    Other,
+}
+
+/// One key. What is in no list of Slurm's is passed over.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Entry<'a> {
+    #[serde(borrow)]
+    pub(crate) kid: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) kty: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) alg: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) k: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) n: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) e: Option<Text<'a>>,
+    #[serde(borrow, rename = "use")]
+    pub(crate) used: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) exp: Option<Text<'a>>,
+}
+
+#[derive(Deserialize)]
+struct List<'a> {
+    #[serde(borrow)]
+    keys: Vec<Entry<'a>>,
+}
+
+/// Reads a list.
+///
+/// # Errors
+/// Where it is none, without anything of its contents.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Vec<Entry<'_>>, String> {
+    if bytes.len() > MAX_LIST {
+        return Err(format!("it is longer than {MAX_LIST} bytes"));
+    }
+    let list: List<'_> = serde_json::from_slice(bytes)
+        .map_err(|e| format!("it is no list of keys (line {}, column {})", e.line(), e.column()))?;
+    Ok(list.keys)
+}
+
+/// The text of a member that is one.
+pub(crate) fn text<'t>(member: &'t Option<Text<'_>>) -> Option<&'t str> {
+    match member {
+        Some(Text::Is(text)) => Some(text.as_ref()),
+        Some(Text::Other) | None => None,
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Any)
+    }
+}
+
+struct Any;
+
+impl<'de> Visitor<'de> for Any {
+    type Value = Text<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Text::Is(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Text::Is(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
+        Ok(Text::Is(Cow::Owned(number.to_string())))
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
+        Ok(Text::Is(Cow::Owned(number.to_string())))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Self::Value, E> {
+        Ok(Text::Is(Cow::Owned(number.to_string())))
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(Text::Other)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+        Ok(Text::Other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Text::Other)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Text::Other)
+    }
+}
+
+/// How many bytes a text of base64 or base64url stands for; padding may be there or not.
+///
+/// # Errors
+/// When it is none to the letter: 26.05 and later then die, releases before pass over what does not belong.
+pub(crate) fn decoded_length(text: &str) -> Result<usize, &'static str> {
+    let body = text.trim_end_matches('=');
+    let padding = text.len() - body.len();
+    if !body.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/-_".contains(&byte)) {
+        return Err("has something in it that is not base64");
+    }
+    if body.len() % 4 == 1 || padding > 2 || (padding > 0 && !text.len().is_multiple_of(4)) {
+        return Err("is base64 of a wrong length");
+    }
+    Ok(body.len() * 3 / 4)
+}
+
+/// As releases before 26.05 decode it.
+pub(crate) fn decoded_length_leniently(text: &str) -> usize {
+    let belongs = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/-_".contains(byte);
+    text.bytes().filter(belongs).count() * 3 / 4
+}
