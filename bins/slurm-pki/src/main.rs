@@ -41,7 +41,6 @@ mod point;
 mod probe;
 mod programs;
 mod rehearse;
-#[allow(dead_code, reason = "its callers are the commands of the keys")]
 mod reload;
 mod renewal_period;
 mod report;

@@ -8,6 +8,7 @@ mod key_init;
 mod lifespan;
 pub(crate) mod places;
 pub(crate) mod releases;
+mod rotate;
 mod rsa_key;
 mod token;
 
@@ -36,9 +37,11 @@ pub(crate) enum Jwt {
 #[derive(Debug, Subcommand)]
 #[command(after_help = "Examples:\n  \
     slurm-pki jwt key init --dry-run\n  \
-    slurm-pki jwt key init")]
+    slurm-pki jwt key init\n  \
+    slurm-pki jwt key rotate --dry-run")]
 pub(crate) enum Key {
     Init(key_init::KeyInit),
+    Rotate(rotate::Rotate),
 }
 
 impl Jwt {
@@ -49,6 +52,7 @@ impl Jwt {
     pub(crate) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         match self {
             Self::Key(Key::Init(init)) => init.run(global).map(|()| Exit::DONE),
+            Self::Key(Key::Rotate(rotate)) => rotate.run(global).map(|()| Exit::DONE),
             Self::Token(token) => token.run(global).map(|()| Exit::DONE),
             Self::Inspect(inspect) => inspect.run(global),
             Self::Jwks(jwks) => jwks.run(global),

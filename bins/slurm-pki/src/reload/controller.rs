@@ -18,6 +18,11 @@ const ONE_ANSWER: Duration = Duration::from_secs(60);
 
 const NAP: Duration = Duration::from_millis(300);
 
+/// So often a controller is asked until it counts as down.
+const LOOKS: usize = 3;
+
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+
 /// A controller that is down must not be taken for one on its way up for longer than this.
 const DOWN_FOR: Duration = Duration::from_secs(20);
 
@@ -42,8 +47,18 @@ fn pinged(line: &str) -> Option<(String, bool)> {
 }
 
 /// The host of the one at work: the first that answers, since a primary that comes back takes over at once.
+///
+/// # Errors
+/// When scontrol cannot be run.
 pub(super) fn active() -> Result<Option<String>, String> {
-    Ok(ping()?.into_iter().find(|(_, up)| *up).map(|(host, _)| host))
+    // One that was just reconfigured may be away for a moment.
+    for _ in 0..LOOKS {
+        if let Some((host, _)) = ping()?.into_iter().find(|(_, up)| *up) {
+            return Ok(Some(host));
+        }
+        sleep(BETWEEN_LOOKS);
+    }
+    Ok(None)
 }
 
 /// Whether two names are those of one host.
@@ -72,8 +87,16 @@ fn booted(config: &str) -> Option<i64> {
 /// # Errors
 /// How it stands when it does not.
 pub(super) fn reload(words: &[String], seen: &Seen, wait: Duration) -> Result<(), Reason> {
-    let deadline = Instant::now() + wait;
     let ran = run(words, wait).map_err(Reason::Failed)?;
+    is_anew(seen, wait).map_err(|booted| Reason::Failed(verdict(words, booted, ran.failed)))
+}
+
+/// Waits until it says that it started after the files had come.
+///
+/// # Errors
+/// What it said last: its start, or why it says nothing.
+pub(super) fn is_anew(seen: &Seen, wait: Duration) -> Result<(), Result<i64, String>> {
+    let deadline = Instant::now() + wait;
     let mut down_since = None;
     loop {
         let booted = boot_time();
@@ -84,7 +107,7 @@ pub(super) fn reload(words: &[String], seen: &Seen, wait: Duration) -> Result<()
         }
         let down = down_since.is_some_and(|since: Instant| since.elapsed() >= DOWN_FOR);
         if down || Instant::now() >= deadline || interrupt::came() {
-            return Err(Reason::Failed(verdict(words, booted, ran.failed)));
+            return Err(booted);
         }
         sleep(NAP);
     }

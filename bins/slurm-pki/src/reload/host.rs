@@ -65,7 +65,7 @@ pub(super) fn look<'a>(
     hosts.dedup();
     let job = |host: &str| {
         let here = parts.iter().enumerate().filter(|(_, part)| part.who.host == host);
-        Job { host: host.to_owned(), script: script(owners, here) }
+        Job { host: host.to_owned(), script: script(owners, here, global.dry_run) }
     };
     let outcomes = fleet.run(global, "looking", hosts.into_iter().map(job).collect());
     let seen = |(at, part): (usize, &&'a Part)| {
@@ -79,12 +79,17 @@ pub(super) fn look<'a>(
     parts.iter().enumerate().map(seen).collect()
 }
 
-fn script<'a, 'b: 'a>(owners: &[u32], parts: impl Iterator<Item = (usize, &'a &'b Part)>) -> String {
+/// `--dry-run` brings no files, so none are looked for.
+fn script<'a, 'b: 'a>(
+    owners: &[u32],
+    parts: impl Iterator<Item = (usize, &'a &'b Part)>,
+    dry_run: bool,
+) -> String {
     let owners: Vec<String> = owners.iter().map(ToString::to_string).collect();
     let mut script = format!("owners=' {} '\n{SCRIPT}", owners.join(" "));
     for (at, part) in parts {
         script.push_str(&format!("begin {at}\n"));
-        for file in &part.files {
+        for file in part.files.iter().filter(|_| !dry_run) {
             let path = quoted(&file.path.to_string_lossy());
             script.push_str(&format!("lies {path} {}\n", quoted(&file.digest)));
         }
@@ -217,7 +222,7 @@ mod tests {
     }
 
     fn seen(part: &Part) -> Result<Seen, Reason> {
-        let text = script(&[caller().uid], [(0, &part)].into_iter());
+        let text = script(&[caller().uid], [(0, &part)].into_iter(), false);
         let folder = part.files.first().unwrap().path.parent().unwrap();
         let text = text.replace("processes clients", &format!("processes {}", name(folder)));
         let whole = format!("set -eu\nsay() {{ printf '%s\\n' \"$*\"; }}\n{text}");

@@ -43,12 +43,16 @@ pub(crate) struct Wish {
     pub(crate) step: Duration,
     /// Whether such a node needs none: that it started anew and answers is enough.
     pub(crate) accept_busy: bool,
+    /// Whether a controller or slurmdbd that does not run is started: on the way back from a file that they died of. Else
+    /// somebody may have stopped it, and means it.
+    pub(crate) start_dead: bool,
 }
 
 /// What everything here works with.
 struct Scene<'a> {
     global: &'a Global,
-    admin: &'a Admin,
+    /// The first SlurmctldHost.
+    primary: Option<String>,
     fleet: Fleet,
     commands: Commands,
     /// Whose a daemon's process may be.
@@ -70,7 +74,7 @@ struct Task<'a> {
 pub(crate) fn reload(global: &Global, admin: &Admin, parts: &[Part], wish: Wish) -> anyhow::Result<Outcome> {
     let scene = Scene {
         global,
-        admin,
+        primary: admin.slurm.as_ref().and_then(|slurm| slurm.controllers().first().cloned()),
         fleet: Fleet::of(admin)?,
         commands: Commands::of(admin)?,
         owners: admin.slurm_user().map(|owner| owner.uid).into_iter().chain([0]).collect(),

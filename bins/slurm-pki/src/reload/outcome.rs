@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::part::Who;
 use crate::advice::Advice;
@@ -56,18 +56,11 @@ pub(crate) struct Outcome {
     pub(crate) confirmed: Vec<Who>,
     /// Those that have not.
     pub(crate) behind: Vec<(Who, Reason)>,
-    /// When the first daemon was told to reload; none had to be: `None`.
+    /// When the first daemon that serves was told to reload, slurmdbd or the slurmctld at work; `None`: neither had to be.
     pub(crate) began: Option<Instant>,
-    /// When the last controller or slurmdbd had shown it.
-    pub(crate) servers_done: Option<Instant>,
 }
 
 impl Outcome {
-    /// From the first change to the last proof of slurmctld and slurmdbd.
-    pub(crate) fn gap(&self) -> Option<Duration> {
-        Some(self.servers_done?.saturating_duration_since(self.began?))
-    }
-
     pub(super) fn begin(&mut self) {
         self.began.get_or_insert_with(Instant::now);
     }

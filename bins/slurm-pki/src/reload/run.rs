@@ -34,7 +34,9 @@ pub(super) struct Run<'a> {
     tasks: Vec<Task<'a>>,
     /// The host of the slurmctld at work.
     active: Option<String>,
-    /// When that one started.
+    /// Whether that one has to be started first.
+    is_dead: bool,
+    /// When it started.
     booted: Option<i64>,
     nodes: Nodes,
     parts: &'a [Part],
@@ -58,11 +60,15 @@ impl<'a> Run<'a> {
             }
         }
         let has = |role| parts.iter().any(|part| part.who.role == role);
-        let active = if has(Role::Ctld) { controller::active().map_err(|why| untold(&why))? } else { None };
+        let (active, is_dead) =
+            if has(Role::Ctld) { at_work(scene, &mut tasks, &mut outcome)? } else { (None, false) };
         let booted = active.is_some().then(|| controller::boot_time().ok()).flatten();
-        let nodes =
-            if has(Role::Slurmd) { Nodes::ask().map_err(|why| untold(&why))? } else { Nodes::default() };
-        Ok(Self { scene, outcome, tasks, active, booted, nodes, parts, pushed: false })
+        let nodes = if has(Role::Slurmd) && !is_dead {
+            Nodes::ask().map_err(|why| untold(&why))?
+        } else {
+            Nodes::default()
+        };
+        Ok(Self { scene, outcome, tasks, active, is_dead, booted, nodes, parts, pushed: false })
     }
 
     /// Whether anybody has still to be told.
@@ -91,6 +97,10 @@ impl<'a> Run<'a> {
 
     /// Whether it shows that it started after the files had come.
     fn is_anew(&self, task: &Task<'_>) -> bool {
+        if self.scene.global.dry_run {
+            // The files are not there yet.
+            return false;
+        }
         match task.part.who.role {
             Role::Slurmd => is_node_anew(&self.nodes, task),
             _ if self.is_active(task) => self.booted.is_some_and(|booted| task.seen.is_before(booted)),
@@ -188,7 +198,6 @@ impl<'a> Run<'a> {
             Some((_, why)) => Err(with_command(why, told)),
             None => self.step(task),
         };
-        self.outcome.begin();
         match result {
             Ok(()) | Err(Reason::Busy(_)) => Ok(()),
             Err(why) => {
@@ -215,7 +224,9 @@ impl<'a> Run<'a> {
         let Some(task) = self.tasks.get(at) else { return Ok(()) };
         let who = &task.part.who;
         if !self.is_anew(task) {
-            self.outcome.begin();
+            if who.role != Role::Ctld {
+                self.outcome.begin();
+            }
             if let Err(why) = self.scene.turn(task) {
                 self.outcome.fail(who, why);
                 return Err(Stop);
@@ -230,8 +241,16 @@ impl<'a> Run<'a> {
         if !self.is_anew(task) {
             self.outcome.begin();
             let commands = &self.scene.commands;
-            let reloaded = controller::reload(&commands.ctld, &task.seen, commands.wait(Role::Ctld));
-            self.pushed = true;
+            let wait = commands.wait(Role::Ctld);
+            let reloaded = if self.is_dead {
+                let started = self.scene.turn(task);
+                started.and_then(|()| {
+                    controller::is_anew(&task.seen, wait).map_err(|_| Reason::Down("it was started".into()))
+                })
+            } else {
+                controller::reload(&commands.ctld, &task.seen, wait)
+            };
+            self.pushed = !self.is_dead;
             if let Err(why) = reloaded {
                 self.outcome.fail(&task.part.who, why);
                 return Err(Stop);
@@ -243,7 +262,6 @@ impl<'a> Run<'a> {
     fn done(&mut self, at: usize) -> Result<(), Stop> {
         if let Some(task) = self.tasks.get(at) {
             self.outcome.confirm(&task.part.who);
-            self.outcome.servers_done = Some(Instant::now());
             report::done(self.scene.global, &format!("{} started anew", task.part.who));
         }
         if interrupt::came() { Err(Stop) } else { Ok(()) }
@@ -385,6 +403,28 @@ impl<'a> Run<'a> {
         };
         results.into_iter().map(judged).collect()
     }
+}
+
+/// The slurmctld at work, and whether it is the first one, to be started. Where none answers and none is to be started,
+/// none of them is touched: what looks like one that stands by may be the one at work, in trouble.
+fn at_work(
+    scene: &Scene<'_>,
+    tasks: &mut Vec<Task<'_>>,
+    outcome: &mut Outcome,
+) -> anyhow::Result<(Option<String>, bool)> {
+    let active = controller::active();
+    if let Ok(Some(host)) = active {
+        return Ok((Some(host), false));
+    }
+    let is_controller = |task: &Task<'_>| task.part.who.role == Role::Ctld;
+    if scene.wish.start_dead {
+        return Ok((scene.primary.clone(), true));
+    }
+    active.map_err(|why| untold(&why))?;
+    for task in tasks.extract_if(.., |task| is_controller(task)) {
+        outcome.fail(&task.part.who, Reason::Failed("no slurmctld answers scontrol ping".into()));
+    }
+    Ok((None, false))
 }
 
 fn is_node_anew(nodes: &Nodes, task: &Task<'_>) -> bool {

@@ -21,7 +21,10 @@ impl Scene<'_> {
     /// # Errors
     /// How it stands when there is none.
     pub(super) fn turn(&self, task: &Task<'_>) -> Result<(), Reason> {
-        let Some(before) = &task.seen.process else { return Err(Reason::NotRunning) };
+        let before = task.seen.process.as_ref();
+        if before.is_none() && !self.wish.start_dead {
+            return Err(Reason::NotRunning);
+        }
         let role = task.part.who.role;
         let told = self.tell(task);
         let deadline = Instant::now() + self.commands.wait(role);
@@ -60,9 +63,11 @@ impl Scene<'_> {
     }
 
     /// A reload in place leaves pid and start, and lies elsewhere in memory. A restart has a start of its own.
-    fn is_another(&self, task: &Task<'_>, before: &Process, now: &Process) -> bool {
+    fn is_another(&self, task: &Task<'_>, before: Option<&Process>, now: &Process) -> bool {
         let newer = Seen { process: Some(now.clone()), ..task.seen.clone() }.process_is_newer();
-        let in_place = (now.pid, now.started) == (before.pid, before.started) && now.image != before.image;
+        let in_place = before.is_some_and(|before| {
+            (now.pid, now.started) == (before.pid, before.started) && now.image != before.image
+        });
         newer || (task.part.who.role == Role::Sackd && in_place)
     }
 }
