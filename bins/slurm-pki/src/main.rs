@@ -26,6 +26,7 @@ mod hostlist;
 mod init;
 mod interrupt;
 mod jwt;
+mod key_facts;
 #[allow(dead_code, reason = "auth-key and jwt stand on it")]
 mod key_files;
 mod key_type;

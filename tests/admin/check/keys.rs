@@ -117,3 +117,134 @@ fn slurmdbd_has_no_default_for_its_key() {
     dbd(&format!("AuthAltParameters=jwt_key={key}\n"));
     well.is_well();
 }
+
+/// Keys of both kinds, and what auth-key and jwt jwks note beside them.
+fn with_notes(well: &Healthy, rotation: &str, created: i64) {
+    let keys = format!(r#"{{"keys":[{{"kid":"a","kty":"oct","alg":"HS256","k":"{K}","use":"default"}}]}}"#);
+    well.site.write("slurm.jwks", &keys, 0o600);
+    well.folder("state/auth-key");
+    let state = format!(r#"{{"v":1,"rotation":{rotation},"keys":{{"a":{{"created":{created}}}}}}}"#);
+    well.site.write("state/auth-key/state.json", &state, 0o600);
+}
+
+#[test]
+fn a_slurm_key_beside_a_list_that_signs_with_another_is_found() {
+    let well = Healthy::new();
+    well.with_auth("AuthType=auth/slurm");
+    let now = support::site::now().0;
+    with_notes(&well, "null", now);
+    well.site.write("slurm.key", "another key of some bytes", 0o600);
+    well.finds("auth-slurm-both", "warning");
+    fs::write(well.site.path("slurm.key"), [0; 32]).unwrap();
+    well.is_well();
+    well.with_auth("AuthType=auth/munge");
+    well.is_well();
+}
+
+#[test]
+fn a_rotation_that_nobody_finishes_is_found_with_the_hosts_behind() {
+    let well = Healthy::new();
+    well.with_auth("AuthType=auth/slurm");
+    let now = support::site::now().0;
+    let rotation = |begun: i64| {
+        format!(
+            r#"{{"phase":"use","since":{begun},"begun":{begun},"done":null,"old":"a","new":"b","added":null,
+                "compromised":false,"named":[],"confirmed":[],"behind":{{"n7":"no answer","n8":"busy"}}}}"#
+        )
+    };
+    with_notes(&well, &rotation(now - 3600), now);
+    well.is_well();
+    with_notes(&well, &rotation(now - 8 * 86_400), now);
+    let look = well.finds("auth-slurm-rotation", "warning");
+    assert!(look.data.to_string().contains("at use; 2 behind: n[7-8]"), "{}", look.data);
+    well.site.write("state/auth-key/state.json", "x", 0o600);
+    well.finds("keys-noted", "unknown");
+}
+
+#[test]
+fn a_key_that_is_older_than_the_site_wants_is_found() {
+    let well = Healthy::new();
+    well.with_auth("AuthType=auth/slurm");
+    let now = support::site::now().0;
+    with_notes(&well, "null", now - 100 * 86_400);
+    well.is_well();
+    let config = well.site.read("slurm-pki.toml");
+    well.site.write("slurm-pki.toml", &format!("{config}\n[check]\nkey_age = \"90d\"\n"), 0o644);
+    well.finds("auth-slurm-age", "warning");
+    with_notes(&well, "null", now - 80 * 86_400);
+    well.is_well();
+}
+
+#[test]
+fn a_list_that_is_not_fetched_any_more_is_found() {
+    let well = Healthy::new();
+    let jwks = well.site.text_path("jwks.json");
+    let good = r#"{"keys":[{"kid":"a","kty":"RSA","alg":"RS256","n":"AQAB","e":"AQAB"}]}"#;
+    well.site.write("jwks.json", good, 0o644);
+    well.with_auth(&format!("AuthAltTypes=auth/jwt\nAuthAltParameters=jwks={jwks}"));
+    well.folder("state/jwt");
+    let fetched = |last: i64, list: &str| {
+        let noted = format!(
+            r#"{{"v":1,"url":"https://id.example/keys","jwks":"{list}","last_good":{last},"last_change":{last},
+                "sha256":"","etag":null,"last_modified":null,"kids":["a"],"gone":{{}}}}"#
+        );
+        well.site.write("state/jwt/fetched.json", &noted, 0o600);
+    };
+    let now = support::site::now().0;
+    fetched(now - 3600, &jwks);
+    well.is_well();
+    fetched(now - 3 * 86_400, &jwks);
+    let look = well.finds("auth-jwt-fetch", "warning");
+    assert!(look.data.to_string().contains("https://id.example/keys"), "{}", look.data);
+    fetched(now - 3 * 86_400, "/another/list");
+    well.is_well();
+}
+
+#[test]
+fn a_folder_where_others_can_put_a_key_of_theirs_is_found() {
+    let well = Healthy::new();
+    well.folder("keys");
+    let key = well.site.text_path("keys/jwt.key");
+    well.site.write("keys/jwt.key", K, 0o600);
+    well.with_auth(&format!("AuthAltTypes=auth/jwt\nAuthAltParameters=jwt_key={key}"));
+    well.mode("keys", 0o755);
+    well.is_well();
+    for mode in [0o775, 0o777] {
+        well.mode("keys", mode);
+        well.finds("auth-jwt-folder", "critical");
+    }
+    well.mode("keys", 0o1777);
+    well.is_well();
+}
+
+#[test]
+fn a_slurmdbd_with_another_key_or_without_tokens_is_found() {
+    let well = Healthy::new();
+    well.site.done(&["cert", "issue", "dbd"]);
+    let (key, other) = (well.site.text_path("jwt.key"), well.site.text_path("dbd.key"));
+    well.site.write("jwt.key", K, 0o600);
+    well.site.write("dbd.key", K, 0o600);
+    well.with_auth(&format!("AuthAltTypes=auth/jwt\nAuthAltParameters=jwt_key={key}"));
+    let dbd = |more: &str| {
+        well.site.write("slurmdbd.conf", &format!("DbdHost=h1\nTLSType=tls/s2n\n{more}"), 0o600);
+    };
+    dbd(&format!("AuthAltTypes=auth/jwt\nAuthAltParameters=jwt_key={other}\n"));
+    well.is_well();
+    well.site.write("dbd.key", "another", 0o600);
+    let look = well.finds("auth-jwt-same", "critical");
+    assert!(!look.data.to_string().contains(K), "{}", look.data);
+    dbd("");
+    well.finds("auth-jwt-slurmdbd", "warning");
+}
+
+#[test]
+fn tokens_that_cross_the_network_in_clear_are_found() {
+    let well = Healthy::new();
+    well.site.write("jwt.key", K, 0o600);
+    let key = well.site.text_path("jwt.key");
+    well.with_auth(&format!("AuthAltTypes=auth/jwt\nAuthAltParameters=jwt_key={key}"));
+    well.is_well();
+    let text = well.site.read("slurm.conf").replace("TLSType=tls/s2n", "TLSType=tls/none");
+    well.site.write("slurm.conf", &text, 0o644);
+    well.finds_among_others("auth-jwt-tls", "warning");
+}

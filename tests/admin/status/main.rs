@@ -8,6 +8,7 @@
 )]
 
 mod certificates;
+mod keys;
 mod metrics;
 mod monitoring;
 mod nodes;

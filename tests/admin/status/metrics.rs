@@ -44,6 +44,7 @@ pub(crate) fn busy_site() -> Scratch {
         issued_at(&site, node, now().minus(days * DAY));
     }
     put(&site, "state/fleet/skipped.json", "{\"h7\":{\"since\":1700000000,\"missed\":\"a push\"}}");
+    crate::keys::put_all(&site);
     site
 }
 
@@ -71,6 +72,19 @@ fn promtool_takes_all_of_it_and_it_says_what_status_says() {
     same("slurm_pki_node_not_after_seconds{node=\"n2\"}", &status["nodes"]["first_end"]["time"]);
     same("slurm_pki_tokens{state=\"waiting\"}", &4.into());
     same("slurm_pki_skipped_hosts", &1.into());
+    let keys = &status["keys"];
+    same("slurm_pki_key_made_seconds{key=\"auth_slurm\"}", &keys["auth"]["made"]);
+    same("slurm_pki_key_made_seconds{key=\"jwt\"}", &keys["jwt"]["changed"]);
+    same("slurm_pki_key_usable{key=\"jwks\"}", &1.into());
+    same("slurm_pki_auth_key_rotation_under_way", &1.into());
+    same("slurm_pki_auth_key_rotation_phase{phase=\"add\"}", &1.into());
+    same("slurm_pki_auth_key_rotation_phase{phase=\"use\"}", &0.into());
+    same("slurm_pki_auth_key_rotation_begun_seconds", &keys["auth"]["rotation"]["begun"]);
+    same("slurm_pki_auth_key_behind", &keys["auth"]["rotation"]["behind_count"]);
+    same("slurm_pki_auth_keys", &2.into());
+    same("slurm_pki_jwt_keys_equal", &1.into());
+    same("slurm_pki_jwks_keys", &1.into());
+    same("slurm_pki_jwks_last_good_fetch_seconds", &keys["jwks"]["fetched"]["last_good"]);
     same("slurm_pki_bind{mode=\"required\"}", &1.into());
     same("slurm_pki_ledger_bytes", &status["ledger"]["bytes"]);
     let age = now().0 - samples["slurm_pki_last_run_timestamp_seconds"];

@@ -1,6 +1,7 @@
 //! `slurm-pki metrics`: what `status` shows, as numbers for Prometheus.
 
 mod exposition;
+mod keys;
 
 use std::path::{Path, PathBuf};
 
@@ -87,6 +88,9 @@ impl Metrics {
         }
         if let Some(ledger) = overview.ledger.known() {
             of_ledger(&mut text, ledger);
+        }
+        if let Some(keys) = overview.keys.known() {
+            keys::write(&mut text, keys);
         }
         text.into_text()
     }

@@ -5,6 +5,7 @@
 
 mod ca;
 mod ending;
+mod keys;
 mod ledger;
 mod nodes;
 mod show;
@@ -33,10 +34,11 @@ use crate::advice::Advice;
 use crate::ca::rollover::UnderWay;
 use crate::cert::facts::DaemonFacts;
 use crate::global::Global;
+use crate::key_facts::KeyFacts;
 use crate::node::census::Census;
 use crate::report;
 
-/// CA, daemons, nodes, tokens and ledger in one table, and what runs out next
+/// CA, daemons, nodes, tokens, ledger and keys in one table, and what runs out next
 #[derive(Args, Debug)]
 #[command(
     after_help = "Run it as root or as SlurmUser: others may not read everything, and the parts that they may not \
@@ -137,6 +139,8 @@ pub(crate) struct Overview {
     pub(crate) ledger: Part<LedgerState>,
     /// Vault, where CA or records are there.
     pub(crate) vault: Part<VaultState>,
+    /// Keys of auth/slurm and auth/jwt.
+    pub(crate) keys: Part<KeyFacts>,
     /// What runs out, the first first.
     pub(crate) next: Vec<Ending>,
 }
@@ -160,6 +164,7 @@ impl Overview {
             skipped: Part::Elsewhere,
             ledger: Part::Elsewhere,
             vault: Part::Elsewhere,
+            keys: Part::Elsewhere,
             next: Vec::new(),
         };
         if is_controller(admin) {
@@ -186,6 +191,7 @@ impl Overview {
         self.skipped = skipped::of(admin).into();
         self.ledger = LedgerState::of(admin).into();
         self.vault = VaultState::of(admin, self.time);
+        self.keys = KeyFacts::of(admin).into();
     }
 
     /// The parts that this host has, and whether each could be read.
@@ -198,6 +204,7 @@ impl Overview {
             ("skipped", self.skipped.is_here()),
             ("ledger", self.ledger.is_here()),
             ("vault", self.vault.is_here()),
+            ("keys", self.keys.is_here()),
         ];
         let problems = self.problems();
         let readable = |part| !problems.iter().any(|(unreadable, _)| *unreadable == part);
@@ -214,6 +221,7 @@ impl Overview {
             ("skipped", self.skipped.problem()),
             ("ledger", self.ledger.problem()),
             ("vault", self.vault.problem()),
+            ("keys", self.keys.problem()),
         ];
         all.into_iter().filter_map(|(part, problem)| Some((part, problem?))).collect()
     }

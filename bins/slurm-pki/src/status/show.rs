@@ -17,7 +17,7 @@ const MAX_SHOWN: usize = 60;
 const NEXT: usize = 8;
 
 /// Part, what, state, until, note.
-type Row = (Mood, Vec<String>);
+pub(super) type Row = (Mood, Vec<String>);
 
 pub(super) fn print(admin: &Admin, overview: &Overview) -> anyhow::Result<()> {
     let limits = CheckConfig::read(&admin.config).advise()?;
@@ -33,6 +33,7 @@ pub(super) fn print(admin: &Admin, overview: &Overview) -> anyhow::Result<()> {
     rows.extend(skipped_rows(overview));
     rows.extend(overview.ledger.known().map(|ledger| ledger_row(ledger, overview.time)));
     rows.extend(overview.vault.known().map(|vault| vault_row(vault, overview.time)));
+    rows.extend(overview.keys.known().map(|keys| super::keys::rows(keys, overview.time)).unwrap_or_default());
     for (part, problem) in overview.problems() {
         rows.push(row(Mood::Bad, part, "", "not read", "", problem));
     }
@@ -41,7 +42,7 @@ pub(super) fn print(admin: &Admin, overview: &Overview) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn row(mood: Mood, part: &str, what: &str, state: &str, until: &str, note: &str) -> Row {
+pub(super) fn row(mood: Mood, part: &str, what: &str, state: &str, until: &str, note: &str) -> Row {
     (mood, [part, what, state, until, note].map(str::to_owned).to_vec())
 }
 
@@ -220,7 +221,7 @@ fn mood_of_end(end: UnixTime, now: UnixTime, limits: &CheckConfig) -> Mood {
 }
 
 /// A hostlist as far as it fits a line; `--json` has all of it.
-fn shortened(hostlist: &str) -> String {
+pub(super) fn shortened(hostlist: &str) -> String {
     match hostlist.char_indices().nth(MAX_SHOWN) {
         Some((end, _)) => format!("{}… (whole with --json)", hostlist.get(..end).unwrap_or(hostlist)),
         None => hostlist.to_owned(),

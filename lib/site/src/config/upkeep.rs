@@ -28,6 +28,8 @@ pub struct CheckConfig {
     pub warn: Duration,
     /// Critical from then on.
     pub critical: Duration,
+    /// A warning about a key of auth/slurm that is older; `None`: as old as it likes.
+    pub key_age: Option<Duration>,
 }
 
 /// `[metrics]`: where node_exporter picks them up.
@@ -55,11 +57,12 @@ impl Default for HooksKeys {
 struct CheckKeys {
     warn: String,
     critical: String,
+    key_age: String,
 }
 
 impl Default for CheckKeys {
     fn default() -> Self {
-        Self { warn: "30d".into(), critical: "7d".into() }
+        Self { warn: "30d".into(), critical: "7d".into(), key_age: String::new() }
     }
 }
 
@@ -95,7 +98,9 @@ impl CheckConfig {
         if critical > warn {
             return Err(config.refuse("[check] critical is longer than warn: it would come first".into()));
         }
-        Ok(Self { warn, critical })
+        let key_age = super::given(keys.key_age);
+        let key_age = key_age.map(|age| config.span("[check] key_age", &age, HOUR, CENTURY)).transpose()?;
+        Ok(Self { warn, critical, key_age })
     }
 }
 
@@ -127,13 +132,17 @@ mod tests {
     fn absent_sections_have_their_defaults() {
         let none = config("");
         assert_eq!(HooksConfig::read(&none).unwrap().dir, Path::new("/etc/slurm/slurm-pki.d"));
-        assert_eq!(CheckConfig::read(&none).unwrap(), CheckConfig { warn: 30 * DAY, critical: 7 * DAY });
+        assert_eq!(
+            CheckConfig::read(&none).unwrap(),
+            CheckConfig { warn: 30 * DAY, critical: 7 * DAY, key_age: None }
+        );
         assert_eq!(MetricsConfig::read(&none).unwrap().textfile, None);
     }
 
     #[test]
     fn values_without_a_meaning_are_refused() {
         assert!(CheckConfig::read(&config("[check]\nwarn = \"2d\"\ncritical = \"3d\"\n")).is_err());
+        assert!(CheckConfig::read(&config("[check]\nkey_age = \"0\"\n")).is_err());
         assert!(HooksConfig::read(&config("[hooks]\ndir = \"d\"\n")).is_err());
         assert!(HooksConfig::read(&config("[hooks]\ntimeout = \"2h\"\n")).is_err());
         assert!(MetricsConfig::read(&config("[metrics]\ntextfile = \"x.prom\"\n")).is_err());

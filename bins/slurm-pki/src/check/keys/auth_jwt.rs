@@ -10,6 +10,7 @@ use super::super::finding::Findings;
 use super::super::scene::Scene;
 use super::jwks::{Jwk, Jwks};
 use super::secret_file;
+use crate::key_facts::takes_tokens;
 use crate::parameters::Parameters;
 
 /// Longest file that is read.
@@ -19,8 +20,46 @@ const MAX: usize = 1024 * 1024;
 pub(super) fn look(scene: &Scene, found: &mut Findings) {
     let state = Path::new(scene.get("StateSaveLocation").unwrap_or("/var/spool")).join("jwt_hs256.key");
     of(scene, "slurm.conf", scene.get("AuthAltParameters"), Some(state), found);
-    if let Some(dbd) = scene.dbd().filter(|dbd| dbd.get("AuthAltTypes").is_some()) {
-        of(scene, "slurmdbd.conf", dbd.get("AuthAltParameters"), None, found);
+    match scene.dbd() {
+        Some(dbd) if takes_tokens(dbd) => {
+            of(scene, "slurmdbd.conf", dbd.get("AuthAltParameters"), None, found);
+        }
+        Some(_) => found.warning(
+            "auth-jwt-slurmdbd",
+            "slurmctld takes tokens and slurmdbd does not: what asks slurmdbd through slurmrestd is refused",
+            "slurm-pki conf enable --jwt on slurmdbd's host, then restart slurmdbd",
+        ),
+        None => {}
+    }
+    if scene.tls_is_on() {
+        found.ok("auth-jwt-tls", "tokens cross the network inside TLS");
+    } else {
+        found.warning(
+            "auth-jwt-tls",
+            "auth/jwt is on and TLS is off: tokens cross the network in clear, and whoever sees one can use it",
+            "slurm-pki conf enable; until then keep slurmctld's port from networks of others",
+        );
+    }
+}
+
+/// Whoever can put a file in the place of the key is root on the cluster.
+fn folder(scene: &Scene, key: &Path, found: &mut Findings) {
+    let Some(folder) = key.parent() else { return };
+    let Ok(seen) = fs::metadata(folder) else { return };
+    let shown = folder.display();
+    let is_theirs = seen.uid() == 0 || scene.slurm_user.is_none_or(|user| user.uid == seen.uid());
+    // In a folder with the sticky bit nobody replaces the files of others.
+    let writable = seen.mode() & 0o022 != 0 && seen.mode() & 0o1000 == 0;
+    if !is_theirs || writable {
+        let mode = seen.mode() & 0o7777;
+        let what = format!(
+            "{shown} (mode {mode:04o}, uid {}) lets others put a key of theirs in the place of {}",
+            seen.uid(),
+            key.display()
+        );
+        found.critical("auth-jwt-folder", what, format!("chown SlurmUser {shown}; chmod go-w {shown}"));
+    } else {
+        found.ok("auth-jwt-folder", format!("only root and SlurmUser change what is in {shown}"));
     }
 }
 
@@ -40,6 +79,10 @@ fn of(scene: &Scene, conf: &str, value: Option<&str>, default: Option<PathBuf>, 
         let what =
             format!("{conf}: auth/jwt without jwt_key= or jwks=: slurmdbd has no default and does not start");
         return found.critical("auth-jwt", what, format!("write AuthAltParameters=jwt_key=PATH in {conf}"));
+    }
+    match &key {
+        Some(key) => folder(scene, key, found),
+        None => found.ok("auth-jwt-hs256", format!("{conf}: jwks= alone: HS256 is off, no scontrol token")),
     }
     if let Some(key) = key.filter(|key| secret_file(scene.slurm_user, "auth-jwt", key, found)) {
         found.ok("auth-jwt", format!("{} is there, for nobody else", key.display()));

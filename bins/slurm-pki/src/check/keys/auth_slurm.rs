@@ -10,6 +10,7 @@ use super::super::scene::Scene;
 use super::super::tls_files::is_fetched;
 use super::jwks::{Jwk, Jwks};
 use super::secret_file;
+use crate::fleet::digest;
 use crate::moment;
 
 /// Where a configless daemon looks for its key.
@@ -29,10 +30,49 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
     // slurm.conf may have been fetched; keys never are.
     let beside = if is_fetched(conf.path()) { Path::new(DEFAULT) } else { conf.path() };
     let (jwks, key) = (beside.with_file_name("slurm.jwks"), beside.with_file_name("slurm.key"));
+    both(&jwks, &key, found);
     let path = if jwks.exists() { jwks } else { key };
     if let Some((signs, ends)) = read(scene.slurm_user, &path, found) {
         end(scene, &signs, ends, found);
     }
+}
+
+/// A key that no daemon reads is a secret less to lose; that somebody means to use it soon is as likely.
+pub(super) fn left_over(scene: &Scene, found: &mut Findings) {
+    let Some(conf) = scene.slurm_conf() else { return };
+    let files = ["slurm.jwks", "slurm.key"].map(|name| conf.path().with_file_name(name));
+    for path in files.iter().filter(|path| path.symlink_metadata().is_ok()) {
+        found.ok("auth-slurm-unused", format!("{} is there; AuthType is not auth/slurm", path.display()));
+    }
+}
+
+/// Hosts with the one file and hosts with the other talk to each other as long as the key that signs is the same
+/// (docs/slurm-contract.md 5).
+fn both(jwks: &Path, key: &Path, found: &mut Findings) {
+    if !jwks.exists() || !key.exists() {
+        return;
+    }
+    let (Ok((list, _)), Ok((single, _))) =
+        (file::read_with_metadata(jwks, MAX), file::read_with_metadata(key, MAX))
+    else {
+        return;
+    };
+    let Ok(list) = Jwks::parse(list.expose()) else { return };
+    let signs = list.keys.iter().find(|key| key.used.as_deref() == Some("default")).or(list.keys.first());
+    let same =
+        signs.and_then(Jwk::secret).is_some_and(|secret| digest(secret.expose()) == digest(single.expose()));
+    if same {
+        return found.ok("auth-slurm-both", "slurm.key has the bytes of the key that signs in slurm.jwks");
+    }
+    found.warning(
+        "auth-slurm-both",
+        format!(
+            "{} has another key than the one that signs in {}: a host that has slurm.key alone is refused",
+            key.display(),
+            jwks.display()
+        ),
+        format!("when every host has slurm.jwks: rm {} everywhere", key.display()),
+    );
 }
 
 /// Looks at a file, whenever its keys end.

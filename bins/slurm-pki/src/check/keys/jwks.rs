@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD};
+use pki::secret::Secret;
 use serde::Deserialize;
 
 /// One key; what is secret in it is borrowed from the file's own bytes, which are wiped.
@@ -61,6 +63,13 @@ impl Jwk<'_> {
     /// Its name, for a message.
     pub(super) fn name(&self) -> &str {
         self.kid.as_deref().unwrap_or_default()
+    }
+
+    /// The bytes that sign, where they can be read: base64 or base64url, with or without padding.
+    pub(super) fn secret(&self) -> Option<Secret> {
+        let text = self.k.as_deref()?.trim_end_matches('=');
+        let alphabet = if text.contains(['+', '/']) { BASE64_NOPAD } else { BASE64URL_NOPAD };
+        alphabet.decode(text.as_bytes()).ok().map(Secret::new)
     }
 
     /// Its end in unix seconds, a number or a text with one; 0 is never.

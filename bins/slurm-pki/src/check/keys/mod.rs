@@ -4,6 +4,7 @@
 mod auth_jwt;
 mod auth_slurm;
 mod jwks;
+mod noted;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -21,10 +22,15 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
     let auth = scene.get("AuthType").unwrap_or_default();
     if auth.eq_ignore_ascii_case("auth/slurm") {
         auth_slurm::look(scene, found);
+    } else {
+        auth_slurm::left_over(scene, found);
     }
     let others = scene.get("AuthAltTypes").unwrap_or_default().to_ascii_lowercase();
     if scene.controller && others.split(',').any(|kind| kind.trim() == "auth/jwt") {
         auth_jwt::look(scene, found);
+    }
+    if scene.controller {
+        noted::look(scene, found);
     }
 }
 
@@ -37,6 +43,32 @@ pub(crate) enum KeyFile<'a> {
     Jwks(&'a Path),
     /// auth/slurm's list, or its one key.
     AuthSlurm(&'a Path),
+}
+
+impl KeyFile<'_> {
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Self::Jwt(path) | Self::Jwks(path) | Self::AuthSlurm(path) => path,
+        }
+    }
+}
+
+/// What the keys of a list are called.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct KeyIds {
+    /// In the list's order.
+    pub(crate) all: Vec<String>,
+    /// The one that signs: the default, else the first.
+    pub(crate) signs: Option<String>,
+}
+
+/// Of a list of keys; nothing where it is none.
+pub(crate) fn key_ids(text: &[u8]) -> KeyIds {
+    let Ok(list) = jwks::Jwks::parse(text) else { return KeyIds::default() };
+    let default = list.keys.iter().find(|key| key.used.as_deref() == Some("default"));
+    let signs = default.or(list.keys.first()).map(|key| key.name().to_owned());
+    KeyIds { all: list.keys.iter().map(|key| key.name().to_owned()).collect(), signs }
 }
 
 /// Refuses a file that a daemon would not start with (docs/slurm-contract.md 5, 6).

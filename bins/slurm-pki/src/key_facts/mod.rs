@@ -1,0 +1,209 @@
+//! The cluster's keys as this host has them: how old, whether daemons would start with them, and whether slurmctld and
+//! slurmdbd have the same (docs/slurm-contract.md 5, 6). No key is shown; what names one is its kid.
+
+mod noted;
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use pki::secret::Secret;
+use pki::time::UnixTime;
+use serde::Serialize;
+use site::file;
+
+pub(crate) use noted::{Fetch, Rotation};
+
+use crate::admin::Admin;
+use crate::advice::Advise as _;
+use crate::check::{KeyFile, key_ids, must_load};
+use crate::fleet::digest;
+use crate::parameters::Parameters;
+use crate::slurm_conf::SlurmConf;
+
+/// Longest file that is read.
+const MAX: usize = 1024 * 1024;
+
+/// Slurm's defaults (slurm.conf(5)).
+const STATE: &str = "/var/spool";
+const JWT_KEY: &str = "jwt_hs256.key";
+
+/// All of them; null where slurm.conf asks for none.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct KeyFacts {
+    /// The key that daemons prove themselves with.
+    pub(crate) auth: Option<AuthKey>,
+    /// The key that tokens are made and checked with.
+    pub(crate) jwt: Option<JwtKey>,
+    /// An identity provider's keys.
+    pub(crate) jwks: Option<Jwks>,
+}
+
+/// A file of keys.
+#[derive(Debug, Serialize)]
+pub(crate) struct KeyOnDisk {
+    /// Where.
+    pub(crate) file: PathBuf,
+    /// When it was last changed.
+    pub(crate) changed: Option<UnixTime>,
+    /// What keeps daemons from starting with it.
+    pub(crate) problem: Option<String>,
+}
+
+/// auth/slurm's.
+#[derive(Debug, Serialize)]
+pub(crate) struct AuthKey {
+    #[serde(flatten)]
+    pub(crate) on_disk: KeyOnDisk,
+    /// The names of all keys, in the list's order; none in slurm.key.
+    pub(crate) kids: Vec<String>,
+    /// The one that signs.
+    pub(crate) signs: Option<String>,
+    /// When that was made: as it was noted, else when the file was last changed.
+    pub(crate) made: Option<UnixTime>,
+    /// A change that has begun.
+    pub(crate) rotation: Option<Rotation>,
+}
+
+/// auth/jwt's own.
+#[derive(Debug, Serialize)]
+pub(crate) struct JwtKey {
+    #[serde(flatten)]
+    pub(crate) on_disk: KeyOnDisk,
+    /// Whether slurmdbd has the same; null where slurmdbd is elsewhere, or takes no tokens of this kind.
+    pub(crate) same_on_slurmdbd: Option<bool>,
+}
+
+/// A list of an identity provider's.
+#[derive(Debug, Serialize)]
+pub(crate) struct Jwks {
+    #[serde(flatten)]
+    pub(crate) on_disk: KeyOnDisk,
+    /// Their names.
+    pub(crate) kids: Vec<String>,
+    /// The last good fetch; null where the list is not fetched by slurm-pki.
+    pub(crate) fetched: Option<Fetch>,
+}
+
+impl KeyFacts {
+    /// Looks at the files that slurm.conf, and slurmdbd.conf where it is here, ask for.
+    ///
+    /// # Errors
+    /// When this user may not read one of them, or what was noted about them.
+    pub(crate) fn of(admin: &Admin) -> anyhow::Result<Self> {
+        let Some(slurm) = &admin.slurm else { return Ok(Self::default()) };
+        let mut facts = Self::default();
+        if slurm.get("AuthType").is_some_and(|kind| kind.eq_ignore_ascii_case("auth/slurm")) {
+            facts.auth = Some(AuthKey::of(admin, slurm)?);
+        }
+        if takes_tokens(slurm) {
+            let dbd = SlurmConf::load_from(&slurm.path().with_file_name("slurmdbd.conf"))?;
+            let keys = TokenKeys::of_ctld(slurm);
+            // Without any it does not start, and there is nothing to compare.
+            let of_dbd = dbd.as_ref().filter(|dbd| takes_tokens(dbd)).map(TokenKeys::of_dbd);
+            let of_dbd = of_dbd.filter(|dbd| dbd.key.is_some() || dbd.jwks.is_some());
+            facts.jwt = keys.key.map(|key| JwtKey::of(admin, key, of_dbd.as_ref())).transpose()?;
+            facts.jwks = keys.jwks.map(|path| Jwks::of(admin, path)).transpose()?;
+        }
+        Ok(facts)
+    }
+
+    /// Every file, by a word for it.
+    pub(crate) fn files(&self) -> impl Iterator<Item = (&'static str, &KeyOnDisk)> {
+        let auth = self.auth.iter().map(|key| ("auth_slurm", &key.on_disk));
+        let jwt = self.jwt.iter().map(|key| ("jwt", &key.on_disk));
+        let jwks = self.jwks.iter().map(|list| ("jwks", &list.on_disk));
+        auth.chain(jwt).chain(jwks)
+    }
+}
+
+impl AuthKey {
+    fn of(admin: &Admin, slurm: &SlurmConf) -> anyhow::Result<Self> {
+        let path = auth_key_file(slurm.path());
+        let is_list = path.extension().is_some_and(|ending| ending == "jwks");
+        let (on_disk, text) = look(admin, KeyFile::AuthSlurm(&path))?;
+        let ids = text.as_ref().filter(|_| is_list).map(|text| key_ids(text.expose())).unwrap_or_default();
+        let (rotation, made) = noted::rotation(&admin.top().state_dir, ids.signs.as_deref())?;
+        let made = made.or(on_disk.changed);
+        Ok(Self { on_disk, kids: ids.all, signs: ids.signs, made, rotation })
+    }
+}
+
+impl JwtKey {
+    fn of(admin: &Admin, path: PathBuf, dbd: Option<&TokenKeys>) -> anyhow::Result<Self> {
+        let (on_disk, text) = look(admin, KeyFile::Jwt(&path))?;
+        let same = |dbd: &TokenKeys| -> anyhow::Result<bool> {
+            let Some(other) = &dbd.key else { return Ok(false) };
+            let other = read(other)?;
+            let pair = text.as_ref().zip(other.as_ref());
+            Ok(pair.is_some_and(|(own, (other, _))| digest(own.expose()) == digest(other.expose())))
+        };
+        Ok(Self { on_disk, same_on_slurmdbd: dbd.map(same).transpose()? })
+    }
+}
+
+impl Jwks {
+    fn of(admin: &Admin, path: PathBuf) -> anyhow::Result<Self> {
+        let (on_disk, text) = look(admin, KeyFile::Jwks(&path))?;
+        let kids = text.map(|text| key_ids(text.expose()).all).unwrap_or_default();
+        let fetched = noted::fetch(&admin.top().state_dir)?.filter(|fetch| fetch.jwks == path);
+        Ok(Self { on_disk, kids, fetched })
+    }
+}
+
+/// Where a daemon finds what it checks tokens with.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct TokenKeys {
+    /// For HS256.
+    pub(crate) key: Option<PathBuf>,
+    /// For RS256.
+    pub(crate) jwks: Option<PathBuf>,
+}
+
+impl TokenKeys {
+    /// slurmctld has a place where its key is when nobody names one.
+    pub(crate) fn of_ctld(slurm: &SlurmConf) -> Self {
+        let keys = Self::of_dbd(slurm);
+        let state = || Path::new(slurm.get("StateSaveLocation").unwrap_or(STATE)).join(JWT_KEY);
+        // With a list and no key of its own there is no HS256.
+        let key = keys.key.or_else(|| keys.jwks.is_none().then(state));
+        Self { key, jwks: keys.jwks }
+    }
+
+    /// slurmdbd has none.
+    pub(crate) fn of_dbd(conf: &SlurmConf) -> Self {
+        let given = Parameters::of(conf.get("AuthAltParameters"));
+        let path = |name| given.get(name).filter(|path| !path.is_empty()).map(PathBuf::from);
+        Self { key: path("jwt_key"), jwks: path("jwks") }
+    }
+}
+
+/// Whether a slurm.conf or slurmdbd.conf has auth/jwt.
+pub(crate) fn takes_tokens(conf: &SlurmConf) -> bool {
+    let kinds = conf.get("AuthAltTypes").unwrap_or_default();
+    kinds.split(',').any(|kind| kind.trim().eq_ignore_ascii_case("auth/jwt"))
+}
+
+/// The list beside slurm.conf, else the one key.
+fn auth_key_file(slurm_conf: &Path) -> PathBuf {
+    let list = slurm_conf.with_file_name("slurm.jwks");
+    if list.symlink_metadata().is_ok() { list } else { slurm_conf.with_file_name("slurm.key") }
+}
+
+/// A file as it is, and what is in it.
+fn look(admin: &Admin, file: KeyFile<'_>) -> anyhow::Result<(KeyOnDisk, Option<Secret>)> {
+    let path = file.path();
+    let read = read(path)?;
+    let problem = must_load(admin.slurm_user().ok(), file).err().map(|e| format!("{e:#}"));
+    let changed = read.as_ref().map(|(_, metadata)| UnixTime(metadata.mtime()));
+    Ok((KeyOnDisk { file: path.to_owned(), changed, problem }, read.map(|(text, _)| text)))
+}
+
+/// `None` when there is no such file.
+fn read(path: &Path) -> anyhow::Result<Option<(Secret, Metadata)>> {
+    match file::read_with_metadata(path, MAX) {
+        Ok(read) => Ok(Some(read)),
+        Err(e) if e.is_not_found() => Ok(None),
+        Err(e) => Err(e).advise(),
+    }
+}
