@@ -18,7 +18,9 @@ use std::process::Command;
 use support::programs::{program, workspace};
 use tempfile::TempDir;
 
-const UNITS: [&str; 6] = [
+const UNITS: [&str; 8] = [
+    "slurm-pki-jwks.service",
+    "slurm-pki-jwks.timer",
     "slurm-pki-renew.service",
     "slurm-pki-renew.timer",
     "slurm-pki-metrics.service",

@@ -1,0 +1,108 @@
+//! `jwt key init`.
+
+use std::fs;
+
+use support::openssl;
+
+use crate::scratch::caller;
+use crate::{folder, site, slurm_conf};
+
+#[test]
+fn the_key_is_slurmusers_alone_and_never_made_twice() {
+    let site = site("max_token_lifespan=3600");
+    let said = site.done(&["jwt", "key", "init", "--dry-run"]).0;
+    assert!(said.contains("would make") && !site.path("state/jwt_hs256.key").exists(), "{said}");
+    site.done(&["jwt", "key", "init"]);
+    site.assert_file("state/jwt_hs256.key", 0o400, site.slurm_user.1);
+    let key = fs::read(site.path("state/jwt_hs256.key")).unwrap();
+    assert_eq!(key.len(), 32);
+    site.done(&["jwt", "key", "init"]);
+    assert_eq!(fs::read(site.path("state/jwt_hs256.key")).unwrap(), key);
+}
+
+#[test]
+fn two_sites_never_have_one_key() {
+    let keys = [(); 2].map(|()| {
+        let site = site("");
+        site.done(&["jwt", "key", "init"]);
+        fs::read(site.path("state/jwt_hs256.key")).unwrap()
+    });
+    assert_ne!(keys[0], keys[1]);
+}
+
+#[test]
+fn slurmdbd_gets_the_same_bytes_and_another_key_there_is_refused() {
+    let site = site("");
+    folder(&site, "dbd", 0o700);
+    let dbd = site.text_path("dbd/jwt.key");
+    site.write("slurmdbd.conf", &format!("DbdHost=localhost\nAuthAltParameters=jwt_key={dbd}\n"), 0o600);
+    site.done(&["jwt", "key", "init"]);
+    let key = fs::read(site.path("state/jwt_hs256.key")).unwrap();
+    assert_eq!(fs::read(&dbd).unwrap(), key);
+    site.assert_file("dbd/jwt.key", 0o400, site.slurm_user.1);
+    // A killed run left one of the two: the other is made from it.
+    fs::remove_file(&dbd).unwrap();
+    site.done(&["jwt", "key", "init"]);
+    assert_eq!(fs::read(&dbd).unwrap(), key);
+    fs::remove_file(&dbd).unwrap();
+    site.write("dbd/jwt.key", "another", 0o600);
+    let before = site.everything();
+    assert!(site.refused(&["jwt", "key", "init"]).contains("two different keys"));
+    assert_eq!(site.everything(), before);
+}
+
+#[test]
+fn a_folder_that_others_get_into_is_refused() {
+    let site = site("");
+    for mode in [0o755, 0o711, 0o770, 0o777, 0o1777] {
+        let name = format!("open{mode:o}");
+        folder(&site, &name, mode);
+        let said = site.refused(&["jwt", "key", "init", "--out", &site.text_path(&format!("{name}/k"))]);
+        assert!(said.contains("others may enter"), "{mode:o}: {said}");
+        assert_eq!(fs::read_dir(site.path(&name)).unwrap().count(), 0);
+    }
+    folder(&site, "own", 0o700);
+    site.done(&["jwt", "key", "init", "--out", &site.text_path("own/k")]);
+    // StateSaveLocation is Slurm's own, but not for others to write in.
+    std::os::unix::fs::chown(site.path("state"), Some(site.slurm_user.1), None).unwrap();
+    fs::set_permissions(site.path("state"), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    site.refused(&["jwt", "key", "init"]);
+    if caller() == 0 {
+        folder(&site, "theirs", 0o700);
+        std::os::unix::fs::chown(site.path("theirs"), Some(1), None).unwrap();
+        let said = site.refused(&["jwt", "key", "init", "--out", &site.text_path("theirs/k")]);
+        assert!(said.contains("belongs to uid 1"), "{said}");
+    }
+}
+
+#[test]
+fn a_list_alone_has_switched_hs256_off_and_that_is_said() {
+    let site = site("jwks=/etc/slurm/jwks.json");
+    let said = site.refused(&["jwt", "key", "init"]);
+    assert!(said.contains("switches HS256 off"), "{said}");
+    let said = site.refused(&["jwt", "token"]);
+    assert!(said.contains("switches HS256 off"), "{said}");
+}
+
+#[test]
+fn an_rsa_key_is_one_that_openssl_takes_and_is_never_replaced() {
+    let site = site("");
+    folder(&site, "keys", 0o700);
+    let out = site.text_path("keys/k.pem");
+    let (_, said) = site.done(&["jwt", "key", "init", "--rs256", "--kid", "hpc-1", "--out", &out]);
+    assert!(said.contains("kid hpc-1") && said.contains("jwt jwks build"), "{said}");
+    site.assert_file("keys/k.pem", 0o400, site.slurm_user.1);
+    let key = site.read("keys/k.pem");
+    assert!(key.starts_with("-----BEGIN PRIVATE KEY-----\n"));
+    let about = openssl::read(&["pkey", "-check", "-noout", "-text"], key.as_bytes());
+    assert!(about.contains("Key is valid") && about.contains("3072 bit"), "{about}");
+    site.refused(&["jwt", "key", "init", "--rs256", "--out", &out]);
+    assert_eq!(site.read("keys/k.pem"), key);
+}
+
+#[test]
+fn a_relative_path_in_slurm_conf_is_refused() {
+    let site = site("");
+    slurm_conf(&site, "jwt_key=jwt.key");
+    assert!(site.refused(&["jwt", "key", "init"]).contains("no absolute path"));
+}
