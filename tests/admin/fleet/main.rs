@@ -13,6 +13,7 @@
 
 mod faults;
 mod hosts;
+mod jwt_key;
 mod push;
 mod reissue;
 mod secrets;

@@ -9,7 +9,7 @@ use support::openssl;
 use support::programs::program;
 
 use crate::provider::{Answer, Provider};
-use crate::scratch::{Scratch, caller, text};
+use crate::scratch::{Scratch, text};
 use crate::{site, slurm_conf};
 
 /// A site whose list is to come from a provider.
@@ -119,11 +119,9 @@ fn the_second_time_nothing_is_sent_or_changed_and_only_a_change_is_told() {
     let keys = [key("a"), key("b")];
     let fetching = Fetching::with(list(&keys));
     let hook = "#!/bin/sh\necho \"$SLURM_PKI_EVENT $SLURM_PKI_JWKS\" >> \"$(dirname \"$0\")/../told\"\n";
-    if caller() == 0 {
-        fs::create_dir(fetching.site.path("hooks")).unwrap();
-        fs::set_permissions(fetching.site.path("hooks"), fs::Permissions::from_mode(0o755)).unwrap();
-        fetching.site.write("hooks/tell", hook, 0o755);
-    }
+    fs::create_dir(fetching.site.path("hooks")).unwrap();
+    fs::set_permissions(fetching.site.path("hooks"), fs::Permissions::from_mode(0o755)).unwrap();
+    fetching.site.write("hooks/tell", hook, 0o755);
     assert!(fetching.done(&["--dry-run"]).0.contains("would write"));
     assert!(!fetching.site.path("jwks.json").exists());
     fetching.done(&[]);
@@ -137,10 +135,8 @@ fn the_second_time_nothing_is_sent_or_changed_and_only_a_change_is_told() {
     fetching.done(&["--grace", "0s"]);
     assert!(!fetching.provider.requests().last().unwrap().to_lowercase().contains("if-none-match"));
     assert_eq!(fetching.site.read("jwks.json"), before);
-    if caller() == 0 {
-        let told = format!("jwks-changed {}\n", fetching.site.text_path("jwks.json"));
-        assert_eq!(fetching.site.read("told"), told.repeat(2));
-    }
+    let told = format!("jwks-changed {}\n", fetching.site.text_path("jwks.json"));
+    assert_eq!(fetching.site.read("told"), told.repeat(2));
 }
 
 #[test]
@@ -241,6 +237,21 @@ fn own_keys_are_never_taken_out() {
     let (_, warned) = fetching.done(&["--also", &own, "--grace", "0s"]);
     assert_eq!(fetching.kids(), ["own", "c"]);
     assert!(warned.contains("a key of our own has that kid"), "{warned}");
+}
+
+/// A change that slurmctld is not told of would wait for its next restart.
+#[test]
+fn a_hook_that_failed_is_told_again_at_the_next_fetch() {
+    let fetching = Fetching::with(list(&[key("a")]));
+    fs::create_dir(fetching.site.path("hooks")).unwrap();
+    fs::set_permissions(fetching.site.path("hooks"), fs::Permissions::from_mode(0o755)).unwrap();
+    fetching.site.write("hooks/tell", "#!/bin/sh\nexit 1\n", 0o755);
+    assert_eq!(fetching.run(&[]).status.code(), Some(1));
+    assert_eq!(fetching.kids(), ["a"], "the file has changed all the same");
+    fetching.site.write("hooks/tell", "#!/bin/sh\necho x >> \"$(dirname \"$0\")/../told\"\n", 0o755);
+    fetching.done(&[]);
+    fetching.done(&[]);
+    assert_eq!(fetching.site.read("told"), "x\n");
 }
 
 #[test]

@@ -35,7 +35,11 @@ fn slurmdbd_gets_the_same_bytes_and_another_key_there_is_refused() {
     let site = site("");
     folder(&site, "dbd", 0o700);
     let dbd = site.text_path("dbd/jwt.key");
-    site.write("slurmdbd.conf", &format!("DbdHost=localhost\nAuthAltParameters=jwt_key={dbd}\n"), 0o600);
+    site.write(
+        "slurmdbd.conf",
+        &format!("DbdHost=localhost\nAuthAltTypes=auth/jwt\nAuthAltParameters=jwt_key={dbd}\n"),
+        0o600,
+    );
     site.done(&["jwt", "key", "init"]);
     let key = fs::read(site.path("state/jwt_hs256.key")).unwrap();
     assert_eq!(fs::read(&dbd).unwrap(), key);

@@ -93,6 +93,12 @@ fn check_names_what_a_release_never_matches() {
     let line = |release: &str| said.lines().find(|line| line.starts_with(release)).unwrap().to_owned();
     assert!(line("25.05.1").contains("never matched"), "{said}");
     assert!(line("26.05.3").contains("matches all 1"), "{said}");
+    // Older loaders look for n and e in it, whatever its kty.
+    let ec = r#"{"keys":[{"kid":"a","kty":"EC","crv":"P-256","x":"AA","y":"AA"}]}"#;
+    site.write("jwks.json", ec, 0o644);
+    let data: Value = serde_json::from_slice(&site.run(&["jwt", "jwks", "check", "--json"]).stdout).unwrap();
+    let starts = |n: usize| data["data"]["releases"][n]["starts"].as_bool().unwrap();
+    assert_eq!([0, 1, 2, 3].map(starts), [false, false, false, true]);
 }
 
 #[test]

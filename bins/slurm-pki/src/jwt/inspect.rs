@@ -10,13 +10,14 @@ use pki::jwk::{MAX_LIST, Sifted, sift};
 use pki::jws::{MAX_TOKEN, Token};
 use pki::jwt::{self, Keys, MappedUser, Refusal, SignedBy};
 use pki::secret::Secret;
+use pki::slurm_release::SlurmRelease;
 use pki::time::UnixTime;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use site::file::{self, Keep};
 
 use super::places::Places;
-use super::releases::{RELEASES, Release};
+use super::releases;
 use super::token::MAX_JWT_KEY;
 use crate::admin::Admin;
 use crate::advice::{Advice, Advise as _};
@@ -178,9 +179,9 @@ impl SiteKeys {
         }
     }
 
-    fn verify(&self, token: &Token, release: Release) -> Result<SignedBy, Refusal> {
+    fn verify(&self, token: &Token, release: SlurmRelease) -> Result<SignedBy, Refusal> {
         let matched = match &self.jwks {
-            Held::Here(list) => Some(release.matched(list)),
+            Held::Here(list) => Some(releases::matched(release, list)),
             _ => None,
         };
         let candidates: Option<Vec<_>> =
@@ -197,7 +198,7 @@ impl<'a> Finding<'a> {
     fn of(token: &'a Token, places: &Places, keys: &SiteKeys, now: UnixTime) -> Self {
         let user = jwt::mapped_user(token, places.userclaimfield());
         let unread = keys.unread(token);
-        let judge = |release: Release| -> Result<(), Refusal> {
+        let judge = |release: SlurmRelease| -> Result<(), Refusal> {
             if unread.is_none() {
                 keys.verify(token, release)?;
             }
@@ -205,13 +206,13 @@ impl<'a> Finding<'a> {
             jwt::admit(
                 token,
                 user.as_ref().map_err(Clone::clone)?,
-                release.identity(places.client_ids()),
+                releases::identity(release, places.client_ids()),
                 is_known,
             )
         };
         let releases: Vec<_> =
-            RELEASES.into_iter().map(|release| Verdict::of(release, judge(release))).collect();
-        let newest = RELEASES.last().map(|release| keys.verify(token, *release));
+            SlurmRelease::ALL.into_iter().map(|release| Verdict::of(release, judge(release))).collect();
+        let newest = SlurmRelease::ALL.last().map(|release| keys.verify(token, *release));
         Self {
             header: token.header(),
             claims: token.claims(),
@@ -298,10 +299,10 @@ impl Mapped {
 }
 
 impl Verdict {
-    fn of(release: Release, judged: Result<(), Refusal>) -> Self {
+    fn of(release: SlurmRelease, judged: Result<(), Refusal>) -> Self {
         let refusal = judged.err();
         Self {
-            release: release.name,
+            release: release.name(),
             accepted: refusal.is_none(),
             why: refusal.as_ref().map(ToString::to_string),
             hint: refusal.as_ref().map(pki::explain::Explain::hint),
@@ -318,7 +319,7 @@ fn notes(token: &Token, keys: &SiteKeys) -> Vec<String> {
     let mut notes = Vec::new();
     let text = |name: &str| token.header().get(name).and_then(Value::as_str);
     if let Some(typ) = text("typ").filter(|typ| !typ.eq_ignore_ascii_case("JWT")) {
-        notes.push(format!("its typ is {typ:?}: releases of libjwt before 1.13 take none but JWT"));
+        notes.push(format!("its typ is {typ:?}: old releases of libjwt take none but JWT"));
     }
     if let (Held::Here(list), Some(kid)) = (&keys.jwks, text("kid"))
         && let Some((_, why)) = list.dropped.iter().find(|(named, _)| named == kid)

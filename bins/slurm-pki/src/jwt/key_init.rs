@@ -3,22 +3,25 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use pki::auth_jwt;
 use pki::jwk::RsaKey;
+use pki::loading::FileFacts;
 use pki::secret::Secret;
 use site::file::{NewFile, Owner};
 use site::random;
 
 use super::folder::refuse_open;
-use super::places::{Places, slurmdbd_conf};
+use super::places::Places;
 use super::rsa_key;
 use super::token::read_key;
 use crate::admin::{Admin, owner_name};
 use crate::advice::{Advice, Advise as _};
 use crate::fleet::{Delivery, Fleet, Job, Placed, digest, quoted};
 use crate::global::Global;
+use crate::key_files::KeyFiles;
 use crate::members::{Members, Role, is_this_host};
-use crate::parameters::Parameters;
 use crate::report;
+use crate::slurm_conf::SlurmConf;
 
 /// Bytes of the key: as many as the hash has (RFC 7518 §3.2), and as Slurm's own guide.
 const KEY_BYTES: usize = 32;
@@ -26,8 +29,8 @@ const KEY_BYTES: usize = 32;
 /// Only its owner reads it, and nobody writes it.
 const MODE: u32 = 0o400;
 
-/// Where slurmdbd.conf lies on a host of its own.
-const SLURMDBD_CONF: &str = "/etc/slurm/slurmdbd.conf";
+/// Where slurm.conf lies unless it was found elsewhere; slurmdbd.conf lies beside it, on slurmdbd's host too.
+const SLURM_CONF: &str = "/etc/slurm/slurm.conf";
 
 /// Make the key that tokens are signed with; never a second time
 #[derive(Args, Debug)]
@@ -91,6 +94,7 @@ impl KeyInit {
         for path in &missing {
             refuse_open(path, owner, &places.state_save_location)?;
         }
+        must_load(&key, owner)?;
         let behind = elsewhere.behind(&key)?;
         if global.dry_run {
             missing.iter().for_each(|path| says("would make", path, owner));
@@ -171,11 +175,24 @@ impl KeyInit {
     }
 }
 
+/// No key is put anywhere that daemons do not start with.
+fn must_load(key: &Secret, owner: Owner) -> anyhow::Result<()> {
+    let facts = FileFacts { mode: MODE, owner: owner.uid };
+    let verdicts = auth_jwt::judge_key(key.expose(), facts, owner.uid);
+    verdicts.hazards().iter().for_each(|hazard| report::warning(hazard));
+    match verdicts.dies() {
+        None => Ok(()),
+        Some((_, why)) => Err(Advice::new(
+            format!("the key that is there is none: {why}"),
+            "move it away, and run it again",
+        )
+        .into()),
+    }
+}
+
 /// slurmdbd's copy on this host, where it is another file.
 fn copies_here(admin: &Admin, main: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let conf = slurmdbd_conf(admin)?;
-    let named = conf.as_ref().and_then(|conf| Parameters::of(conf.get("AuthAltParameters")).get("jwt_key"));
-    let named = named.map(PathBuf::from).filter(|path| path.is_absolute() && path != main);
+    let named = KeyFiles::of(admin)?.dbd_jwt_key.filter(|path| path != main);
     Ok(named.into_iter().collect())
 }
 
@@ -219,7 +236,9 @@ impl Elsewhere {
             return Ok(Self { fleet: None, copies: Vec::new() });
         }
         let fleet = Fleet::of(admin)?;
-        let copies = Self::look(global, &fleet, hosts)?;
+        let here = admin.slurm.as_ref().map_or(Path::new(SLURM_CONF), SlurmConf::path);
+        let conf = quoted(&here.with_file_name("slurmdbd.conf").display().to_string());
+        let copies = Self::look(global, &fleet, &conf, hosts)?;
         Ok(Self { fleet: Some(fleet), copies })
     }
 
@@ -228,10 +247,11 @@ impl Elsewhere {
     fn look(
         global: &Global,
         fleet: &Fleet,
+        conf: &str,
         hosts: Vec<String>,
     ) -> anyhow::Result<Vec<(Copy, Option<String>)>> {
         let script = format!(
-            "conf={SLURMDBD_CONF}\nkey=\nif [ -r \"$conf\" ]; then\n\
+            "conf={conf}\nkey=\nif [ -r \"$conf\" ]; then\n\
              key=$(sed -n 's/^[[:space:]]*[Aa]uth[Aa]lt[Pp]arameters[[:space:]]*=[[:space:]]*//p' \"$conf\" | tail -n 1 | \
              tr ',' '\\n' | sed -n 's/^jwt_key=\\([^[:space:]#]*\\).*/\\1/p' | head -n 1)\nfi\n\
              if [ -n \"$key\" ]; then\nsay \"key $key\"\n\

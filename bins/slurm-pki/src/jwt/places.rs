@@ -4,18 +4,15 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
+use site::config::KeysConfig;
 
 use crate::admin::Admin;
 use crate::advice::{Advice, Advise as _};
+use crate::key_files::KeyFiles;
 use crate::parameters::Parameters;
-use crate::slurm_conf::SlurmConf;
 
 /// Slurm's default for StateSaveLocation (slurm.conf(5)).
 const STATE_SAVE_LOCATION: &str = "/var/spool";
-
-/// How long a key that the provider has taken out of its list stays in ours: tokens signed with it just before live on.
-const DEFAULT_GRACE: Duration = Duration::from_secs(24 * 3600);
 
 const YEAR: Duration = Duration::from_secs(366 * 24 * 3600);
 
@@ -40,51 +37,32 @@ pub(crate) struct Places {
     pub(crate) state_save_location: PathBuf,
 }
 
-/// `[keys]`, as far as it is about auth/jwt.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Keys {
-    jwt_key: String,
-    jwks: String,
-    jwks_url: String,
-    jwks_ca: String,
-    jwks_grace: String,
-    jwt_private_key: String,
-}
-
 impl Places {
     /// Reads them.
     ///
     /// # Errors
-    /// When `[keys]` has no meaning.
+    /// When `[keys]` has no meaning, or a path in AuthAltParameters depends on where a daemon starts.
     pub(crate) fn of(admin: &Admin) -> anyhow::Result<Self> {
-        let keys: Keys = admin.config.section("keys").advise()?;
+        let KeysConfig { jwks_url, jwks_ca, jwks_grace, jwt_private_key, .. } =
+            KeysConfig::read(&admin.config).advise()?;
         let get = |key: &str| admin.slurm.as_ref().and_then(|slurm| slurm.get(key));
         let parameters = get("AuthAltParameters").unwrap_or_default().to_owned();
-        let state_save_location = PathBuf::from(get("StateSaveLocation").unwrap_or(STATE_SAVE_LOCATION));
-        let named = Parameters::of(Some(&parameters));
-        let given = |key: &str, own: &str| {
-            let own = Some(own).filter(|own| !own.is_empty()).or_else(|| named.get(key));
-            own.map(PathBuf::from)
-        };
-        let absolute = |key: &str, path: Option<PathBuf>| match path {
-            Some(path) if !path.is_absolute() => Err(not_absolute(key, &path)),
-            path => Ok(path),
-        };
-        let jwks = absolute("jwks", given("jwks", &keys.jwks))?;
-        let default = || named.get("jwks").is_none().then(|| state_save_location.join("jwt_hs256.key"));
-        let jwt_key = absolute("jwt_key", given("jwt_key", &keys.jwt_key).or_else(default))?;
-        let own = |text: String| Some(text).filter(|text| !text.is_empty());
+        for key in ["jwt_key", "jwks"] {
+            let path = Parameters::of(Some(&parameters)).get(key).map(Path::new);
+            if let Some(path) = path.filter(|path| !path.is_absolute()) {
+                return Err(not_absolute(key, path));
+            }
+        }
+        let KeyFiles { jwt_key, jwks, .. } = KeyFiles::of(admin)?;
         Ok(Self {
             jwt_key,
             jwks,
-            private_key: absolute("jwt_private_key", own(keys.jwt_private_key).map(PathBuf::from))?,
-            jwks_url: own(keys.jwks_url),
-            jwks_ca: absolute("jwks_ca", own(keys.jwks_ca).map(PathBuf::from))?,
-            jwks_grace: own(keys.jwks_grace)
-                .map_or(Ok(DEFAULT_GRACE), |text| parse_grace(&text).map_err(|why| bad_grace(&why)))?,
+            private_key: jwt_private_key,
+            jwks_url,
+            jwks_ca,
+            jwks_grace,
             parameters,
-            state_save_location,
+            state_save_location: PathBuf::from(get("StateSaveLocation").unwrap_or(STATE_SAVE_LOCATION)),
         })
     }
 
@@ -137,17 +115,6 @@ impl Places {
     }
 }
 
-/// slurmdbd.conf, where it is on this host: beside slurm.conf.
-///
-/// # Errors
-/// When it is there and cannot be read.
-pub(crate) fn slurmdbd_conf(admin: &Admin) -> anyhow::Result<Option<SlurmConf>> {
-    match &admin.slurm {
-        Some(slurm) => SlurmConf::load_from(&slurm.path().with_file_name("slurmdbd.conf")),
-        None => Ok(None),
-    }
-}
-
 /// From nothing to a year.
 ///
 /// # Errors
@@ -155,10 +122,6 @@ pub(crate) fn slurmdbd_conf(admin: &Admin) -> anyhow::Result<Option<SlurmConf>> 
 pub(crate) fn parse_grace(text: &str) -> Result<Duration, String> {
     let span = humantime::parse_duration(text).map_err(|_| format!("{text} is not a time like 24h or 7d"))?;
     if span <= YEAR { Ok(span) } else { Err("more than a year".into()) }
-}
-
-fn bad_grace(why: &str) -> anyhow::Error {
-    Advice::new(format!("[keys] jwks_grace: {why}"), "write it as in jwks_grace = \"24h\"").into()
 }
 
 fn not_absolute(key: &str, path: &Path) -> anyhow::Error {

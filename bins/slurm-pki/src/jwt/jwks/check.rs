@@ -3,12 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use pki::auth_jwt;
 use pki::explain::Explain as _;
-use pki::jwk::RsaKey;
+use pki::jwk::{MAX_LIST, RsaKey};
 use pki::jws::Token;
 use pki::jwt::{self, Keys};
+use pki::loading::{Loaded, Verdicts};
+use pki::slurm_release::SlurmRelease;
 use serde::Serialize;
 use serde_json::Value;
+use site::file;
 
 use super::place;
 use crate::admin::Admin;
@@ -17,7 +21,8 @@ use crate::exit::Exit;
 use crate::global::Global;
 use crate::jwt::inspect;
 use crate::jwt::places::Places;
-use crate::jwt::releases::RELEASES;
+use crate::jwt::releases;
+use crate::key_files::facts;
 use crate::report;
 
 /// Something is wrong with it for some release.
@@ -64,6 +69,10 @@ struct Key {
 #[derive(Serialize)]
 struct Verdict {
     release: &'static str,
+    /// Whether slurmctld and slurmdbd start with it.
+    starts: bool,
+    /// Why they do not.
+    fatal: Option<String>,
     /// The kids that it matches.
     matched: Vec<String>,
     /// What stands in the list in vain, or worse.
@@ -113,13 +122,24 @@ impl Finding {
         })?;
         let sample = sample.map(|sample| Sample::of(sample, &list.keys, places)).transpose()?;
         let kids = |keys: &[&RsaKey]| keys.iter().map(|key| key.kid().to_owned()).collect();
-        let releases = RELEASES.iter().map(|release| {
-            let matched = release.matched(&list);
+        let verdicts = Self::load(path)?;
+        let releases = SlurmRelease::ALL.into_iter().map(|release| {
+            let matched = releases::matched(release, &list);
             let unmatched = list.keys.iter().filter(|key| !matched.contains(key));
             let mut why: Vec<String> =
                 unmatched.map(|key| format!("{} has no alg, and is never matched", key.kid())).collect();
             why.extend(list.dropped.iter().map(|(kid, why)| format!("{kid}: {why}")));
-            Verdict { release: release.name, matched: kids(&matched), why }
+            let starts = match verdicts.of(release) {
+                Loaded::Dies(fatal) => Err(fatal),
+                Loaded::Accepts | Loaded::Warns(_) => Ok(()),
+            };
+            Verdict {
+                release: release.name(),
+                starts: starts.is_ok(),
+                fatal: starts.err(),
+                matched: kids(&matched),
+                why,
+            }
         });
         let releases = releases.collect();
         let good =
@@ -132,8 +152,16 @@ impl Finding {
         Ok(Self { file: path.to_owned(), keys: good.chain(bad).collect(), releases, sample })
     }
 
+    /// What the loaders of each release make of it.
+    fn load(path: &Path) -> anyhow::Result<Verdicts> {
+        let (bytes, is) = file::read_with_metadata(path, MAX_LIST).advise()?;
+        Ok(auth_jwt::judge_jwks(bytes.expose(), facts(&is)))
+    }
+
     fn is_good(&self) -> bool {
-        self.releases.iter().all(|verdict| verdict.why.is_empty() && !verdict.matched.is_empty())
+        self.releases
+            .iter()
+            .all(|verdict| verdict.starts && verdict.why.is_empty() && !verdict.matched.is_empty())
             && self.sample.as_ref().is_none_or(|sample| sample.why.is_empty())
     }
 
@@ -146,7 +174,9 @@ impl Finding {
         for verdict in &self.releases {
             let count = verdict.matched.len();
             let why = verdict.why.join("; ");
-            let says = if why.is_empty() {
+            let says = if let Some(fatal) = &verdict.fatal {
+                format!("does not start with it: {fatal}")
+            } else if why.is_empty() {
                 format!("matches all {count}")
             } else {
                 format!("matches {count}: {why}")

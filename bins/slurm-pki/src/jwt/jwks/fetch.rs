@@ -32,7 +32,7 @@ use crate::{hooks, moment, report};
     --also names has keys of one's own, which are never taken out. ETag and Last-Modified spare the provider's time; a \
     file that was changed by hand is fetched anew.\n\n\
     Nothing is reloaded. When the file has changed, this says so, and tells the site's hooks (event jwks-changed, \
-    SLURM_PKI_JWKS has the file): slurmctld reads it at scontrol reconfigure, slurmdbd at a restart. \
+    SLURM_PKI_JWKS has the file), at the next fetch again if one failed: slurmctld reads it at scontrol reconfigure, slurmdbd at a restart. \
     slurm-pki-jwks.timer runs it every hour.\n\n\
     Exit codes: 0 the file is what the provider has, changed or not; 1 it could not be fetched, or a hook failed; 64 \
     wrong usage.\n\n\
@@ -166,12 +166,20 @@ impl Work<'_> {
         if !is_same {
             place::replace(&self.out, &text, self.owner)?;
         }
-        self.remember(&wanted, answer.validators, &text, is_same)?;
-        if is_same {
+        let was_told = |last: &Fetched| last.told && last.sha256 == digest(text.as_bytes());
+        let is_told = is_same && self.last.as_ref().is_some_and(was_told);
+        let mut fetched = self.fetched(&wanted, answer.validators, &text, is_same);
+        fetched.told = is_told;
+        let state_dir = &self.admin.top().state_dir;
+        fetched.write(state_dir, self.owner)?;
+        if is_told {
             return Ok(());
         }
         let out = self.out.display().to_string();
-        hooks::run(global, self.admin, "jwks-changed", &[("SLURM_PKI_JWKS", &out)])
+        hooks::run(global, self.admin, "jwks-changed", &[("SLURM_PKI_JWKS", &out)])?;
+        // Killed before this, it tells them once more.
+        fetched.told = true;
+        fetched.write(state_dir, self.owner)
     }
 
     /// The provider's keys of use: from its answer, or those of its last one.
@@ -254,13 +262,7 @@ impl Work<'_> {
         }
     }
 
-    fn remember(
-        &self,
-        wanted: &Wanted,
-        validators: Validators,
-        text: &str,
-        is_same: bool,
-    ) -> anyhow::Result<()> {
+    fn fetched(&self, wanted: &Wanted, validators: Validators, text: &str, is_same: bool) -> Fetched {
         let mut fetched = Fetched::new(&self.url, &self.out, self.now);
         if let Some(last) = self.last.as_ref().filter(|_| is_same) {
             fetched.last_change = last.last_change;
@@ -270,6 +272,6 @@ impl Work<'_> {
         fetched.last_modified = validators.last_modified;
         fetched.kids.clone_from(&wanted.kids);
         fetched.gone.clone_from(&wanted.gone);
-        fetched.write(&self.admin.top().state_dir, self.owner)
+        fetched
     }
 }

@@ -38,6 +38,8 @@ pub(crate) struct Fetched {
     pub(crate) last_modified: Option<String>,
     /// The kids in the provider's list.
     pub(crate) kids: Vec<String>,
+    /// Whether the hooks were told of the last change, and did their work: if not, the next fetch tells them.
+    pub(crate) told: bool,
     /// Keys that stay for a grace time though the provider has them no more, and since when.
     pub(crate) gone: BTreeMap<String, UnixTime>,
 }
@@ -55,6 +57,7 @@ impl Fetched {
             etag: None,
             last_modified: None,
             kids: Vec::new(),
+            told: false,
             gone: BTreeMap::new(),
         }
     }

@@ -3,7 +3,9 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use pki::auth_jwt;
 use pki::jwk::{MAX_LIST, RsaKey, Sifted, sift, to_list};
+use pki::loading::FileFacts;
 use site::file::{self, Keep, NewFile, Owner};
 
 use crate::admin::refuse_links_of_others;
@@ -50,6 +52,12 @@ pub(crate) fn text_of(keys: &[RsaKey]) -> anyhow::Result<String> {
     let back = sift(text.as_bytes()).advise()?;
     if back.keys != keys || !back.dropped.is_empty() || !back.without_alg.is_empty() {
         return Err(refused("two keys have one kid").into());
+    }
+    let facts = FileFacts { mode: MODE, owner: 0 };
+    let verdicts = auth_jwt::judge_jwks(text.as_bytes(), facts);
+    if let Some(why) = verdicts.dies().map(|(_, why)| why).or(verdicts.hazards().first().map(String::as_str))
+    {
+        return Err(refused(why).into());
     }
     Ok(text)
 }
