@@ -2,14 +2,15 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::Output;
 
 use serde_json::{Value, json};
-use support::openssl;
 use support::programs::program;
+use support::{openssl, strace};
 
 use crate::provider::{Answer, Provider};
-use crate::scratch::{Scratch, text};
+use crate::scratch::{Scratch, changes, text};
 use crate::{site, slurm_conf};
 
 /// A site whose list is to come from a provider.
@@ -252,6 +253,37 @@ fn a_hook_that_failed_is_told_again_at_the_next_fetch() {
     fetching.done(&[]);
     fetching.done(&[]);
     assert_eq!(fetching.site.read("told"), "x\n");
+}
+
+#[test]
+fn whatever_kills_it_a_whole_list_is_there_and_the_hooks_hear_of_the_change() {
+    const FETCH: [&str; 3] = ["jwt", "jwks", "fetch"];
+    let (a, b) = (key("a"), key("b"));
+    let begin = || {
+        let fetching = Fetching::with(list(std::slice::from_ref(&a)));
+        fetching.done(&[]);
+        fs::create_dir(fetching.site.path("hooks")).unwrap();
+        fs::set_permissions(fetching.site.path("hooks"), fs::Permissions::from_mode(0o755)).unwrap();
+        fetching.site.write("hooks/tell", "#!/bin/sh\necho x >> \"$(dirname \"$0\")/../told\"\n", 0o755);
+        fetching.provider.answer(list(&[a.clone(), b.clone()]));
+        fetching
+    };
+    let traced = begin();
+    let (calls, output) = strace::trace(&traced.site.bare(), &program("slurm-pki"), &FETCH);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let changes = changes(&calls);
+    assert!(changes.len() >= 10, "{} changes", changes.len());
+    for call in changes {
+        let fetching = begin();
+        let bare = fetching.site.bare();
+        let output = strace::strike(&bare, &program("slurm-pki"), &FETCH, call, strace::Fault::Kill);
+        assert_eq!(output.status.signal(), Some(9), "{call:?}: {}", text(&output.stderr));
+        assert!(fetching.kids() == ["a"] || fetching.kids() == ["a", "b"], "{call:?}");
+        fetching.done(&[]);
+        assert_eq!(fetching.kids(), ["a", "b"], "{call:?}");
+        assert!(fetching.site.path("told").exists(), "{call:?}: nobody was told");
+        fetching.site.done(&["jwt", "jwks", "check"]);
+    }
 }
 
 #[test]

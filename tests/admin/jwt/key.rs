@@ -2,9 +2,12 @@
 
 use std::fs;
 
-use support::openssl;
+use std::os::unix::process::ExitStatusExt as _;
 
-use crate::scratch::caller;
+use support::programs::program;
+use support::{openssl, strace};
+
+use crate::scratch::{caller, changes, text};
 use crate::{folder, site, slurm_conf};
 
 #[test]
@@ -53,6 +56,44 @@ fn slurmdbd_gets_the_same_bytes_and_another_key_there_is_refused() {
     let before = site.everything();
     assert!(site.refused(&["jwt", "key", "init"]).contains("two different keys"));
     assert_eq!(site.everything(), before);
+}
+
+#[test]
+fn whatever_kills_it_there_is_one_key_in_both_places_in_the_end() {
+    const INIT: [&str; 3] = ["jwt", "key", "init"];
+    let begin = || {
+        let site = site("");
+        folder(&site, "dbd", 0o700);
+        let dbd = site.text_path("dbd/jwt.key");
+        let conf = format!("DbdHost=localhost\nAuthAltTypes=auth/jwt\nAuthAltParameters=jwt_key={dbd}\n");
+        site.write("slurmdbd.conf", &conf, 0o600);
+        site
+    };
+    let traced = begin();
+    let (calls, output) = strace::trace(&traced.bare(), &program("slurm-pki"), &INIT);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let changes = changes(&calls);
+    assert!(changes.len() >= 8, "{} changes", changes.len());
+    for call in changes {
+        let site = begin();
+        let output = strace::strike(&site.bare(), &program("slurm-pki"), &INIT, call, strace::Fault::Kill);
+        assert_eq!(output.status.signal(), Some(9), "{call:?}: {}", text(&output.stderr));
+        for name in ["state/jwt_hs256.key", "dbd/jwt.key"].iter().filter(|name| site.path(name).exists()) {
+            site.assert_file(name, 0o400, site.slurm_user.1);
+            assert_eq!(fs::read(site.path(name)).unwrap().len(), 32, "{call:?}");
+        }
+        site.done(&INIT);
+        let [ours, theirs] =
+            ["state/jwt_hs256.key", "dbd/jwt.key"].map(|name| fs::read(site.path(name)).unwrap());
+        assert_eq!(ours, theirs, "{call:?}");
+        for folder in ["state", "dbd"] {
+            assert_eq!(
+                fs::read_dir(site.path(folder)).unwrap().count(),
+                1,
+                "{call:?}: something is left in {folder}"
+            );
+        }
+    }
 }
 
 #[test]

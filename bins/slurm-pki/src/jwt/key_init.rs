@@ -7,7 +7,7 @@ use pki::auth_jwt;
 use pki::jwk::RsaKey;
 use pki::loading::FileFacts;
 use pki::secret::Secret;
-use site::file::{NewFile, Owner};
+use site::file::{self, NewFile, Owner};
 use site::random;
 
 use super::folder::refuse_open;
@@ -197,6 +197,8 @@ fn copies_here(admin: &Admin, main: &Path) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 fn create(path: &Path, owner: Owner, key: &Secret) -> anyhow::Result<()> {
+    // What a killed run wrote beside it was to be a key.
+    file::remove_leftovers(path).advise()?;
     let is_new = NewFile::new(path, MODE).owned_by(Some(owner)).create(key.expose()).advise()?;
     if is_new {
         return Ok(());

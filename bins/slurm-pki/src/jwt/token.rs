@@ -179,6 +179,8 @@ impl Token {
         if let Some(folder) = out.parent() {
             refuse_links_of_others(folder)?;
         }
+        // What a killed run wrote beside it was to be a token.
+        file::remove_leftovers(out).advise()?;
         let line = Secret::new(format!("{name}{text}\n").into_bytes());
         NewFile::new(out, MODE).replace(line.expose()).advise()?;
         report::done(global, &format!("{}: a token for {user}, {lifespan}", out.display()));

@@ -95,6 +95,7 @@ impl Fetched {
         file::make_folder(&folder, FOLDER_MODE, Some(owner)).advise()?;
         let mut text = serde_json::to_string_pretty(self)?;
         text.push('\n');
+        file::remove_leftovers(&path).advise()?;
         NewFile::new(&path, MODE).owned_by(Some(owner)).replace(text.as_bytes()).advise()
     }
 }

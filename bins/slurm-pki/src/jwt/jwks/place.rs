@@ -73,5 +73,6 @@ pub(crate) fn replace(path: &Path, text: &str, owner: Owner) -> anyhow::Result<(
     let former = path.symlink_metadata().ok().filter(std::fs::Metadata::is_file);
     let mode = former.as_ref().map_or(MODE, |former| former.mode() & 0o755 & !0o111);
     let owner = former.map_or(owner, |former| Owner { uid: former.uid(), gid: former.gid() });
+    file::remove_leftovers(path).advise()?;
     NewFile::new(path, mode).owned_by(Some(owner)).replace(text.as_bytes()).advise()
 }
