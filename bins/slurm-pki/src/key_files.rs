@@ -124,7 +124,7 @@ impl KeyFile {
             Self::AuthKey => auth_slurm::judge_key(bytes, facts, slurm_user),
             Self::AuthJwks => auth_slurm::judge_jwks(bytes, facts, slurm_user, now),
             Self::JwtKey => auth_jwt::judge_key(bytes, facts, slurm_user),
-            Self::Jwks => auth_jwt::judge_jwks(bytes, facts),
+            Self::Jwks => auth_jwt::judge_jwks(bytes, facts, slurm_user),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::explain::shown;
-use crate::key_list::{self, Entry, decoded_length, text};
+use crate::key_list::{self, Entry, Keys, decoded_length, text};
 use crate::loading::{FileFacts, Verdicts};
 use crate::slurm_release::SlurmRelease;
 
@@ -26,12 +26,13 @@ pub fn judge_key(bytes: &[u8], facts: FileFacts, slurm_user: u32) -> Verdicts {
 
 /// What they do with this list of public keys.
 #[must_use]
-pub fn judge_jwks(bytes: &[u8], facts: FileFacts) -> Verdicts {
+pub fn judge_jwks(bytes: &[u8], facts: FileFacts, slurm_user: u32) -> Verdicts {
     let mut verdicts = Verdicts::default();
-    verdicts.public_file(facts);
+    verdicts.public_file(facts, slurm_user);
     match key_list::parse(bytes) {
         Err(why) => verdicts.die(why),
-        Ok(keys) => {
+        Ok(Keys::Missing | Keys::NoList) => usable(&[], &mut verdicts),
+        Ok(Keys::List(keys)) => {
             for release in SlurmRelease::ALL {
                 keys.iter().enumerate().for_each(|(n, key)| entry(release, n + 1, key, &mut verdicts));
             }
@@ -50,6 +51,7 @@ fn entry(release: SlurmRelease, n: usize, key: &Entry<'_>, verdicts: &mut Verdic
     for (member, value) in [("n", &key.n), ("e", &key.e)] {
         match text(value).map(decoded_length) {
             None => verdicts.die_in(release, format!("key {name} has no {member}")),
+            Some(Ok(0)) => verdicts.die_in(release, format!("{member} of key {name} is empty")),
             Some(Err(why)) if release.decodes_strictly() => {
                 verdicts.die_in(release, format!("{member} of key {name} {why}"));
             }
@@ -95,7 +97,7 @@ mod tests {
     const PUBLIC: FileFacts = FileFacts { mode: 0o644, owner: 0 };
 
     fn list(keys: &str) -> Verdicts {
-        judge_jwks(format!("{{\"keys\":[{keys}]}}").as_bytes(), PUBLIC)
+        judge_jwks(format!("{{\"keys\":[{keys}]}}").as_bytes(), PUBLIC, 0)
     }
 
     #[test]
@@ -120,7 +122,7 @@ mod tests {
         assert_eq!(loose.dies().map(|(release, _)| release), Some(SlurmRelease::V26_05_0));
         let silent = list(r#"{"kid":"a","kty":"RSA","n":"AQAB","e":"AQAB"}"#);
         assert!(silent.loads() && silent.hazards().len() == 1);
-        assert!(!judge_jwks(b"{\"keys\":[]}", FileFacts { mode: 0o666, owner: 0 }).loads());
+        assert!(!judge_jwks(b"{\"keys\":[]}", FileFacts { mode: 0o666, owner: 0 }, 0).loads());
         assert!(!judge_key(b"", PUBLIC, 0).loads() && !judge_key(&[1; 32], PUBLIC, 0).loads());
         assert_eq!(judge_key(&[1; 32], FileFacts { mode: 0o400, owner: 0 }, 5), Verdicts::default());
     }

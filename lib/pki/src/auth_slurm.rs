@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use crate::explain::shown;
-use crate::key_list::{self, Entry, decoded_length, decoded_length_leniently, text};
+use crate::key_list::{self, Entry, Keys, Text, decoded_length, decoded_length_leniently, string, text};
 use crate::loading::{FileFacts, Verdicts};
 use crate::slurm_release::SlurmRelease;
 use crate::time::UnixTime;
@@ -14,6 +14,8 @@ const LEAST: usize = 16;
 
 /// Bytes of a key for HS256 (RFC 7518 3.2).
 const ENOUGH: usize = 32;
+
+const NO_KEY: &str = "it has no key: it loads, and then nothing can be signed or verified";
 
 /// What daemons do with this slurm.key. Every byte of it is the key.
 #[must_use]
@@ -39,8 +41,10 @@ pub fn judge_jwks(bytes: &[u8], facts: FileFacts, slurm_user: u32, now: UnixTime
     verdicts.secret_file(facts, slurm_user);
     match key_list::parse(bytes) {
         Err(why) => verdicts.die(why),
-        Ok(keys) if keys.is_empty() => verdicts.die("it has no key"),
-        Ok(keys) => {
+        Ok(Keys::Missing) => verdicts.die("it has no list of keys"),
+        Ok(Keys::NoList) => verdicts.hazard(NO_KEY),
+        Ok(Keys::List(keys)) if keys.is_empty() => verdicts.hazard(NO_KEY),
+        Ok(Keys::List(keys)) => {
             names(&keys, &mut verdicts);
             keys.iter().for_each(|key| entry(key, &mut verdicts));
             signing(&keys, now, &mut verdicts);
@@ -53,8 +57,8 @@ pub fn judge_jwks(bytes: &[u8], facts: FileFacts, slurm_user: u32, now: UnixTime
 fn names(keys: &[Entry<'_>], verdicts: &mut Verdicts) {
     let mut seen = HashSet::new();
     for (n, key) in keys.iter().enumerate() {
-        match text(&key.kid) {
-            None => verdicts.die(format!("key {} has no kid", n + 1)),
+        match string(&key.kid) {
+            None => verdicts.die(format!("key {} has no kid that is a text", n + 1)),
             Some(kid) if !seen.insert(kid) => {
                 verdicts.die(format!("two keys have the kid {}", shown(kid.as_bytes())));
             }
@@ -100,13 +104,16 @@ fn secret(name: &str, k: &str, verdicts: &mut Verdicts) {
     }
 }
 
-/// Its end in unix seconds; 0 is never.
+/// Its end in unix seconds; 0 is never. Of a number with a fraction the whole part counts.
 fn end(key: &Entry<'_>) -> Result<Option<i64>, ()> {
-    match (&key.exp, text(&key.exp)) {
-        (None, _) => Ok(None),
-        (Some(_), Some(text)) => text.parse().map(|end| Some(end).filter(|end| *end != 0)).map_err(drop),
-        (Some(_), None) => Err(()),
-    }
+    let whole = |text: &str| text.split('.').next().unwrap_or_default().parse().map_err(drop);
+    let end: Result<i64, ()> = match &key.exp {
+        None | Some(Text::Null) => return Ok(None),
+        Some(Text::Is(text)) => text.parse().map_err(drop),
+        Some(Text::Number(text)) => whole(text),
+        Some(Text::Other) => Err(()),
+    };
+    end.map(|end| Some(end).filter(|end| *end != 0))
 }
 
 /// Which key signs, and whether whoever verifies takes it: signers never look at its end.
@@ -164,7 +171,6 @@ mod tests {
     #[test]
     fn bad_lists_end_every_daemon() {
         for bad in [
-            vec![],
             vec![key("a", "RSA", K, "")],
             vec![key("a", "oct", "AAAA", "")],
             vec![key("a", "oct", K, ",\"exp\":\"soon\"")],
@@ -179,7 +185,7 @@ mod tests {
             }
             assert!(!format!("{verdicts:?}").contains(K), "{bad:?}");
         }
-        for text in ["", "x", "[]", "{}", "{\"keys\":{}}", "{\"keys\":[1]}"] {
+        for text in ["", "x", "[]", "{}", "{\"keys\":[1]}"] {
             assert!(!judge_jwks(text.as_bytes(), OWN, 0, UnixTime(0)).loads(), "{text}");
         }
     }
@@ -200,6 +206,10 @@ mod tests {
         for end in ["999", "\"1001\""] {
             let verdicts = jwks(&[key("a", "oct", K, &format!(",\"exp\":{end}"))]);
             assert!(verdicts.loads() && verdicts.hazards().len() == 1, "{end}");
+        }
+        for text in ["{\"keys\":[]}", "{\"keys\":{}}"] {
+            let verdicts = judge_jwks(text.as_bytes(), OWN, 0, UnixTime(0));
+            assert!(verdicts.loads() && verdicts.hazards().len() == 1, "{text}");
         }
         assert_eq!(judge_key(b"secret\n", OWN, 64030).hazards().len(), 2);
     }

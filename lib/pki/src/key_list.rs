@@ -7,24 +7,39 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// Longest list that is read.
 pub(crate) const MAX_LIST: usize = 1024 * 1024;
 
-/// A value: Slurm makes a text of every number.
+/// A value, as far as Slurm may make a text of it.
 pub(crate) enum Text<'a> {
-    /// A string, or a number as one.
+    /// A string.
     Is(Cow<'a, str>),
-    /// A list, an object, a truth value or nothing.
+    /// A number, of which Slurm makes a text in most places.
+    Number(String),
+    /// null, of which it makes an empty one.
+    Null,
+    /// A list, an object, or a truth value.
     Other,
+}
+
+/// What stands under `keys`.
+pub(crate) enum Keys<'a> {
+    /// A list.
+    List(Vec<Entry<'a>>),
+    /// Something else.
+    NoList,
+    /// Nothing: there is no such member.
+    Missing,
 }
 
 /// One key. What is in no list of Slurm's is passed over.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Entry<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "there")]
     pub(crate) kid: Option<Text<'a>>,
     #[serde(borrow)]
     pub(crate) kty: Option<Text<'a>>,
@@ -43,29 +58,132 @@ pub(crate) struct Entry<'a> {
 }
 
 #[derive(Deserialize)]
-struct List<'a> {
-    #[serde(borrow)]
-    keys: Vec<Entry<'a>>,
+struct Document<'a> {
+    #[serde(borrow, default = "missing")]
+    keys: Keys<'a>,
+}
+
+fn missing<'a>() -> Keys<'a> {
+    Keys::Missing
+}
+
+/// A member that is there, null as well.
+fn there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Text<'de>>, D::Error> {
+    Text::deserialize(deserializer).map(Some)
 }
 
 /// Reads a list.
 ///
 /// # Errors
 /// Where it is none, without anything of its contents.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Vec<Entry<'_>>, String> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Keys<'_>, String> {
     if bytes.len() > MAX_LIST {
         return Err(format!("it is longer than {MAX_LIST} bytes"));
     }
-    let list: List<'_> = serde_json::from_slice(bytes)
-        .map_err(|e| format!("it is no list of keys (line {}, column {})", e.line(), e.column()))?;
-    Ok(list.keys)
+    let none =
+        |e: serde_json::Error| format!("it is no list of keys (line {}, column {})", e.line(), e.column());
+    // A derived reader would take a list for an object's members in their order.
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return serde_json::from_slice::<IgnoredAny>(bytes).map(|_| Keys::Missing).map_err(none);
+    }
+    serde_json::from_slice::<Document<'_>>(bytes).map(|document| document.keys).map_err(none)
 }
 
-/// The text of a member that is one.
+/// The text of a member that is a string, or a number that Slurm makes one of.
 pub(crate) fn text<'t>(member: &'t Option<Text<'_>>) -> Option<&'t str> {
     match member {
         Some(Text::Is(text)) => Some(text.as_ref()),
+        Some(Text::Number(text)) => Some(text),
+        Some(Text::Null) => Some(""),
         Some(Text::Other) | None => None,
+    }
+}
+
+/// The text of a member that is a string.
+pub(crate) fn string<'t>(member: &'t Option<Text<'_>>) -> Option<&'t str> {
+    match member {
+        Some(Text::Is(text)) => Some(text.as_ref()),
+        _ => None,
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Keys<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyList)
+    }
+}
+
+/// An entry that is an object and no list of its members.
+struct Object<'a>(Entry<'a>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(AnyObject)
+    }
+}
+
+struct AnyObject;
+
+impl<'de> Visitor<'de> for AnyObject {
+    type Value = Object<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        Entry::deserialize(MapAccessDeserializer::new(map)).map(Object)
+    }
+}
+
+struct AnyList;
+
+impl<'de> Visitor<'de> for AnyList {
+    type Value = Keys<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of keys")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut keys = Vec::new();
+        while let Some(Object(key)) = seq.next_element()? {
+            keys.push(key);
+        }
+        Ok(Keys::List(keys))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Keys::NoList)
+    }
+
+    fn visit_borrowed_str<E: Error>(self, _: &'de str) -> Result<Self::Value, E> {
+        Ok(Keys::NoList)
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<Self::Value, E> {
+        Ok(Keys::NoList)
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(Keys::NoList)
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(Keys::NoList)
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(Keys::NoList)
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(Keys::NoList)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+        Ok(Keys::NoList)
     }
 }
 
@@ -93,15 +211,15 @@ impl<'de> Visitor<'de> for Any {
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
-        Ok(Text::Is(Cow::Owned(number.to_string())))
+        Ok(Text::Number(number.to_string()))
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
-        Ok(Text::Is(Cow::Owned(number.to_string())))
+        Ok(Text::Number(number.to_string()))
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<Self::Value, E> {
-        Ok(Text::Is(Cow::Owned(number.to_string())))
+        Ok(Text::Number(number.to_string()))
     }
 
     fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> {
@@ -109,7 +227,7 @@ impl<'de> Visitor<'de> for Any {
     }
 
     fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-        Ok(Text::Other)
+        Ok(Text::Null)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {

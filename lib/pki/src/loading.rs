@@ -85,20 +85,26 @@ impl Verdicts {
         self.hazards.push(what.into());
     }
 
-    /// A file that nobody else may touch at all; whose it is, is worth a warning only.
+    /// A file that nobody else may touch at all.
     pub(crate) fn secret_file(&mut self, facts: FileFacts, slurm_user: u32) {
         if facts.mode & OTHERS != 0 {
             self.die(format!("its mode {:04o} lets others in", facts.mode & 0o7777));
         }
-        if facts.owner != 0 && facts.owner != slurm_user {
-            self.warnings.push("it belongs to neither root nor SlurmUser".into());
-        }
+        self.owned(facts, slurm_user);
     }
 
     /// A file that everybody may read.
-    pub(crate) fn public_file(&mut self, facts: FileFacts) {
+    pub(crate) fn public_file(&mut self, facts: FileFacts, slurm_user: u32) {
         if facts.mode & OTHERS_WRITE != 0 {
             self.die(format!("its mode {:04o} lets others write", facts.mode & 0o7777));
+        }
+        self.owned(facts, slurm_user);
+    }
+
+    /// Whose it is, is worth a warning only.
+    fn owned(&mut self, facts: FileFacts, slurm_user: u32) {
+        if facts.owner != 0 && facts.owner != slurm_user {
+            self.warnings.push("it belongs to neither root nor SlurmUser".into());
         }
     }
 }

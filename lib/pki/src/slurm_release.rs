@@ -30,11 +30,12 @@ impl SlurmRelease {
         }
     }
 
-    /// The kind of a version like `26.05.5` or `slurm 26.05.5`; `None` for one that is older than 25.05.1, or no version.
+    /// The kind of a version like `26.05.5`, with a name before it (Debian's Slurm calls itself slurm-wlm); `None` for one that
+    /// is older than 25.05.1, or no version.
     #[must_use]
     pub fn of(version: &str) -> Option<Self> {
-        let version = version.trim().strip_prefix("slurm ").unwrap_or(version.trim());
-        let mut parts = version.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
+        let mut parts =
+            version.split_whitespace().last()?.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
         let version = (parts.next()?, parts.next()?, parts.next()?);
         Self::ALL.into_iter().rev().find(|kind| version >= kind.first())
     }
@@ -77,7 +78,9 @@ mod tests {
             ("26.05.3", Some(V26_05_3)),
             ("26.05.5", Some(V26_05_3)),
             ("26.11.0-1", Some(V26_05_3)),
+            ("slurm-wlm 26.05.5", Some(V26_05_3)),
             ("26.11", None),
+            ("", None),
             ("soon", None),
         ] {
             assert_eq!(SlurmRelease::of(version), kind, "{version}");
