@@ -155,7 +155,9 @@ impl Finding {
     /// What the loaders of each release make of it.
     fn load(path: &Path) -> anyhow::Result<Verdicts> {
         let (bytes, is) = file::read_with_metadata(path, MAX_LIST).advise()?;
-        Ok(auth_jwt::judge_jwks(bytes.expose(), facts(&is)))
+        // Whose it is, is worth a warning of Slurm's and none here.
+        let facts = facts(&is);
+        Ok(auth_jwt::judge_jwks(bytes.expose(), facts, facts.owner))
     }
 
     fn is_good(&self) -> bool {

@@ -54,7 +54,7 @@ pub(crate) fn text_of(keys: &[RsaKey]) -> anyhow::Result<String> {
         return Err(refused("two keys have one kid").into());
     }
     let facts = FileFacts { mode: MODE, owner: 0 };
-    let verdicts = auth_jwt::judge_jwks(text.as_bytes(), facts);
+    let verdicts = auth_jwt::judge_jwks(text.as_bytes(), facts, 0);
     if let Some(why) = verdicts.dies().map(|(_, why)| why).or(verdicts.hazards().first().map(String::as_str))
     {
         return Err(refused(why).into());
