@@ -56,6 +56,11 @@ impl Client {
         Ok(Self { transport: Transport::new(server, deadline)?, login, token: OnceCell::new() })
     }
 
+    /// Another deadline from now on: for many questions, each with a time of its own, over one connection.
+    pub fn give_until(&self, deadline: Instant) {
+        self.transport.give_until(deadline);
+    }
+
     /// Where it goes, for messages.
     #[must_use]
     pub fn address(&self) -> String {

@@ -1,6 +1,7 @@
 //! One HTTP exchange, and the tries it takes: TLS against one CA, redirects to the active server, a bounded answer, one
 //! deadline over all of it.
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 use std::thread::sleep;
@@ -80,7 +81,7 @@ pub(crate) struct Transport {
     agent: Agent,
     address: Address,
     namespace: Option<HeaderValue>,
-    deadline: Instant,
+    deadline: Cell<Instant>,
 }
 
 impl fmt::Debug for Transport {
@@ -110,12 +111,16 @@ impl Transport {
             agent: Agent::new_with_config(config),
             address: server.address.clone(),
             namespace,
-            deadline,
+            deadline: Cell::new(deadline),
         })
     }
 
     pub(crate) fn address(&self) -> &Address {
         &self.address
+    }
+
+    pub(crate) fn give_until(&self, deadline: Instant) {
+        self.deadline.set(deadline);
     }
 
     /// Asks until there is an answer, trying again what may pass: a status of 429 or 5xx, no connection, an answer that
@@ -147,7 +152,7 @@ impl Transport {
     }
 
     fn left(&self) -> Option<Duration> {
-        self.deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+        self.deadline.get().checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
     }
 
     /// One try, with its redirects; with the answer the rest that the server asks for.

@@ -20,7 +20,7 @@ use time::OffsetDateTime;
 
 use crate::core::Core;
 use crate::fault::{Armed, Fault};
-use crate::http::{self, Request, Response};
+use crate::http::{self, Ends, Request, Response};
 use crate::live::Live;
 
 /// What the listener shows.
@@ -217,27 +217,37 @@ fn is_plain(stream: &TcpStream) -> bool {
 }
 
 fn answer<S: Read + Write>(mut stream: S, core: &Mutex<Core>, peer: impl Fn(&S) -> Vec<Vec<u8>>) {
+    while answer_one(&mut stream, core, &peer) {}
+}
+
+/// Whether another request may come over the same connection: not after a fault, nor where the client wants no more.
+fn answer_one<S: Read + Write>(
+    mut stream: &mut S,
+    core: &Mutex<Core>,
+    peer: &impl Fn(&S) -> Vec<Vec<u8>>,
+) -> bool {
     let mut request = match http::read(&mut stream) {
         Ok(Some(request)) => request,
         Ok(None) => {
-            let _ = Response::new(400, "400 Bad Request").write(&mut stream, false);
-            return;
+            let _ = Response::new(400, "400 Bad Request").write(&mut stream, Ends::Closed);
+            return false;
         }
-        Err(_) => return,
+        Err(_) => return false,
     };
-    request.peer = peer(&stream);
+    request.peer = peer(stream);
     let lock = || core.lock().unwrap_or_else(PoisonError::into_inner);
     let fault = {
         let mut core = lock();
         core.seen.push(format!("{} {}", request.method, request.path));
         crate::fault::take(&mut core.faults, &request.method, &request.path)
     };
-    let mut cut = false;
+    let is_last = request.header("Connection").is_some_and(|said| said.eq_ignore_ascii_case("close"));
+    let mut ends = if is_last || fault.is_some() { Ends::Closed } else { Ends::Open };
     let response = match fault {
-        Some(Fault::Closed) => return,
+        Some(Fault::Closed) => return false,
         Some(Fault::Lost) => {
             lock().handle(&request);
-            return;
+            return false;
         }
         Some(Fault::Status(status, body)) => Response::new(status, body),
         Some(Fault::TooMany(rest)) => {
@@ -253,12 +263,12 @@ fn answer<S: Read + Write>(mut stream: S, core: &Mutex<Core>, peer: impl Fn(&S) 
             lock().handle(&request)
         }
         Some(Fault::Truncated) => {
-            cut = true;
+            ends = Ends::CutOff;
             lock().handle(&request)
         }
         None => lock().handle(&request),
     };
-    let _ = response.write(&mut stream, cut);
+    response.write(&mut stream, ends).is_ok() && ends == Ends::Open
 }
 
 /// PEM of the CA to be told of, and the listener's settings.
