@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -46,6 +46,7 @@ pub struct StandIn {
     ca: String,
     core: Arc<Mutex<Core>>,
     ended: Arc<AtomicBool>,
+    connections: Arc<AtomicUsize>,
 }
 
 impl StandIn {
@@ -79,18 +80,21 @@ impl StandIn {
         let (ca, tls) = tls(listener);
         let ended = Arc::new(AtomicBool::new(false));
         let (of_thread, end) = (Arc::clone(&core), Arc::clone(&ended));
+        let connections = Arc::new(AtomicUsize::new(0));
+        let came = Arc::clone(&connections);
         thread::spawn(move || {
             for stream in socket.incoming() {
                 if end.load(Ordering::SeqCst) {
                     return;
                 }
                 let Ok(stream) = stream else { continue };
+                came.fetch_add(1, Ordering::SeqCst);
                 let (core, tls) = (Arc::clone(&of_thread), tls.clone());
                 // A client that breaks off is its own affair.
                 thread::spawn(move || serve(stream, tls, &core));
             }
         });
-        Self { address, listener, ca, core, ended }
+        Self { address, listener, ca, core, ended, connections }
     }
 
     /// `https://127.0.0.1:PORT`, or `http://`.
@@ -155,6 +159,18 @@ impl StandIn {
     #[must_use]
     pub fn requests(&self) -> Vec<String> {
         self.core().seen.clone()
+    }
+
+    /// How many requests of this kind it has done with: what was asked for last may still be under way.
+    #[must_use]
+    pub fn answered(&self, call: &str) -> usize {
+        self.core().done.iter().filter(|one| one.starts_with(call)).count()
+    }
+
+    /// How many connections came so far.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
     }
 
     /// Does what a request with the root token would do, without the network.
@@ -268,6 +284,7 @@ fn answer_one<S: Read + Write>(
         }
         None => lock().handle(&request),
     };
+    lock().done.push(format!("{} {}", request.method, request.path));
     response.write(&mut stream, ends).is_ok() && ends == Ends::Open
 }
 
