@@ -580,9 +580,10 @@ fn each_line_of_the_policy_for_it_is_needed() {
     for line in lines {
         let cluster = Cluster::new();
         cluster.set_policy(&whole.replace(line, ""));
-        let steps = ["begin", "status", "switch", "abort"];
-        let all_done = steps.iter().all(|step| cluster.run(&words(step)).status.success());
-        assert!(!all_done, "without {line}");
+        let done = |step: &str| cluster.run(&words(step)).status.success();
+        // Without the list `status` says less, and fails not.
+        let all = done("begin") && cluster.status()["issuers"].is_array() && done("switch") && done("abort");
+        assert!(!all, "without {line}");
     }
 }
 
