@@ -47,6 +47,8 @@ pub struct StandIn {
     core: Arc<Mutex<Core>>,
     ended: Arc<AtomicBool>,
     connections: Arc<AtomicUsize>,
+    /// Whether what was made on a live server goes with it.
+    is_first: bool,
 }
 
 impl StandIn {
@@ -71,7 +73,9 @@ impl StandIn {
     /// Another listener of the same server: another member of a cluster.
     #[must_use]
     pub fn beside(&self, listener: Listener) -> Self {
-        Self::start_with(listener, Arc::clone(&self.core))
+        let mut other = Self::start_with(listener, Arc::clone(&self.core));
+        other.is_first = false;
+        other
     }
 
     fn start_with(listener: Listener, core: Arc<Mutex<Core>>) -> Self {
@@ -94,7 +98,7 @@ impl StandIn {
                 thread::spawn(move || serve(stream, tls, &core));
             }
         });
-        Self { address, listener, ca, core, ended, connections }
+        Self { address, listener, ca, core, ended, connections, is_first: true }
     }
 
     /// `https://127.0.0.1:PORT`, or `http://`.
@@ -203,6 +207,9 @@ impl Drop for StandIn {
         self.ended.store(true, Ordering::SeqCst);
         // The listener wakes up, sees it, and goes.
         let _ = TcpStream::connect(self.address);
+        // Here and not in a thread that serves: the process may end before those do.
+        let live = if self.is_first { self.core().live.take() } else { None };
+        drop(live);
     }
 }
 
