@@ -68,6 +68,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) body: Option<&'a Secret>,
     /// In words, after "asked to".
     pub(crate) what: &'a str,
+    /// Whether it is asked outside the namespace that all else is in.
+    pub(crate) at_root: bool,
 }
 
 /// What came back, whatever the status.
@@ -178,7 +180,7 @@ impl Transport {
         let mut request = Request::builder().method(ask.method.clone()).uri(format!("{address}{path}"));
         // What vault itself sends with each request: a listener can demand it.
         request = request.header("X-Vault-Request", "true").header("Accept", "application/json");
-        if let Some(namespace) = &self.namespace {
+        if let Some(namespace) = self.namespace.as_ref().filter(|_| !ask.at_root) {
             request = request.header("X-Vault-Namespace", namespace.clone());
         }
         if let Some(token) = ask.token {

@@ -125,6 +125,10 @@ impl Core {
             return live.handle(request);
         }
         if request.path == "sys/health" {
+            // It is the root namespace's alone.
+            if request.header("X-Vault-Namespace").is_some_and(|namespace| !namespace.is_empty()) {
+                return Response::errors(404, &["unsupported path"]);
+            }
             return sys::health(self, request);
         }
         if request.path == "sys/init" && request.method == "GET" {
