@@ -15,21 +15,8 @@ use support::site::{Site, now};
 use support::vaulted::role;
 use vault_stand_in::Fault;
 
+use crate::client::Hand;
 use crate::server::Server;
-
-/// What whoever changes the CA may do, besides having daemons' pairs signed.
-const ROLLOVER_POLICY: &str = r#"
-path "pki/sign/slurm-daemons" { capabilities = ["update"] }
-path "pki/roles/slurm" { capabilities = ["read", "patch"] }
-path "pki/roles/slurm-daemons" { capabilities = ["read", "patch"] }
-path "pki/config/issuers" { capabilities = ["read", "update"] }
-path "pki/issuers" { capabilities = ["list"] }
-path "pki/issuers/generate/root/internal" { capabilities = ["update"] }
-path "pki/intermediate/cross-sign" { capabilities = ["update"] }
-path "pki/issuer/+" { capabilities = ["read", "patch"] }
-path "pki/issuer/+/sign-intermediate" { capabilities = ["update"] }
-path "pki/issuer/+/sign/slurm" { capabilities = ["update"] }
-"#;
 
 /// A site in Vault with slurmctld on this host and the node n1.
 struct Cluster {
@@ -37,6 +24,8 @@ struct Cluster {
     /// What every host trusts before.
     old: String,
     ports: [u16; 2],
+    /// What its token may do: the policy that `vault setup` writes for whoever changes the CA, and no other.
+    policy: String,
 }
 
 impl Cluster {
@@ -52,10 +41,7 @@ impl Cluster {
         (daemons["ttl"], daemons["max_ttl"]) = (json!("8760h"), json!("8760h"));
         daemons["allow_localhost"] = json!(true);
         server.root("POST", "pki/roles/slurm-daemons", daemons);
-        server.root("POST", "sys/policies/acl/slurm-rollover", json!({ "policy": ROLLOVER_POLICY }));
-        let token = json!({ "policies": ["slurm-rollover"], "ttl": "1h" });
-        let token = server.root("POST", "auth/token/create", token);
-        site.write(".vault-token", token["auth"]["client_token"].as_str().unwrap().as_bytes(), 0o600);
+        site.write(".vault-token", server.root_token().as_bytes(), 0o600);
         for (key, name) in [("cert", "ctld_cert.pem"), ("key", "ctld_cert_key.pem")] {
             let path = site.path(name).to_str().unwrap().to_owned();
             site.set("daemons.ctld", key, path);
@@ -69,9 +55,27 @@ impl Cluster {
         );
         site.write("slurm.conf", slurm.as_bytes(), 0o644);
         let old = site.anchors();
-        let cluster = Self { site, old, ports };
+        let mut cluster = Self { site, old, ports, policy: String::new() };
+        cluster.policy = cluster.printed_policy();
+        cluster.set_policy(&cluster.policy);
+        let token = json!({ "policies": ["slurm-rollover"], "no_default_policy": true, "ttl": "1h" });
+        let token = cluster.site.vault().server.root("POST", "auth/token/create", token);
+        let token = token["auth"]["client_token"].as_str().unwrap().to_owned();
+        cluster.site.write(".vault-token", token.as_bytes(), 0o600);
         cluster.done(&["cert", "issue", "ctld", "--host", "head"]);
         cluster
+    }
+
+    /// The policy for a change of CA, as `vault setup --dry-run` prints it.
+    fn printed_policy(&self) -> String {
+        let said = self.done(&["vault", "setup", "--dry-run"]);
+        let text = said.split("vault policy write slurm-rollover - <<'END_OF_INPUT'\n").nth(1).unwrap();
+        text.split("END_OF_INPUT").next().unwrap().to_owned()
+    }
+
+    fn set_policy(&self, text: &str) {
+        let server = &self.site.vault().server;
+        server.root("POST", "sys/policies/acl/slurm-rollover", json!({ "policy": text }));
     }
 
     /// After these steps.
@@ -433,6 +437,7 @@ fn killed_in_the_middle_of_a_call_the_same_command_completes_the_step() {
 #[test]
 fn slurm_user_brings_no_root_of_its_own_to_the_hosts_through_the_files_of_a_rollover() {
     let cluster = Cluster::after(&["begin"]);
+    let so_far = cluster.site.vault().server.requests().len();
     let read = |name: &str| cluster.site.read(&format!("state/ca/rollover{name}"));
     let (state, root, cross) = (read(".json"), read("/new_root.pem"), read("/cross.pem"));
     let write = |name: &str, text: &str| {
@@ -477,7 +482,8 @@ fn slurm_user_brings_no_root_of_its_own_to_the_hosts_through_the_files_of_a_roll
             assert!(said.contains(words), "{which} {is}, {step}: {said}");
         }
     }
-    assert!(server.requests().iter().all(|request| !request.contains("sys/")), "{:?}", server.requests());
+    let asked = server.requests().split_off(so_far);
+    assert!(asked.iter().all(|request| !request.contains("sys/")), "{asked:?}");
     write(".json", &state);
     cluster.rollover("switch");
 }
@@ -522,4 +528,85 @@ fn daemons_anywhere_are_due_once_the_new_ca_signs() {
     }
     let said = text(&cluster.run(&["cert", "renew", "--dry-run"]));
     assert!(due(&said), "{said}");
+}
+
+#[test]
+fn the_policy_for_it_lets_its_owner_do_nothing_else() {
+    let cluster = Cluster::after(&["begin", "switch"]);
+    let server = &cluster.site.vault().server;
+    let token = cluster.site.read(".vault-token");
+    let hand = Hand::at(server, &cluster.site.path("vault_ca.pem"), &token);
+    let key = openssl::new_key("EC", &["ec_paramgen_curve:P-256"]);
+    let csr = json!({ "csr": openssl::request(&key, "/CN=n1", &[]), "common_name": "n1" });
+    let nothing = json!({});
+    for (method, path, body) in [
+        ("GET", "node-tokens/data/n1", None),
+        ("POST", "node-tokens/data/n1", Some(&nothing)),
+        ("GET", "node-tokens/metadata?list=true", None),
+        ("DELETE", "node-tokens/metadata/n1", None),
+        ("POST", "pki/roles/slurm", Some(&nothing)),
+        ("DELETE", "pki/roles/slurm", None),
+        ("POST", "pki/sign/slurm", Some(&csr)),
+        ("POST", "pki/issue/slurm", Some(&csr)),
+        ("POST", "pki/sign-verbatim", Some(&csr)),
+        ("POST", "pki/issuer/default", Some(&nothing)),
+        ("DELETE", "pki/issuer/default", None),
+        ("POST", "pki/issuer/default/sign/slurm-daemons", Some(&csr)),
+        ("POST", "pki/issuers/generate/root/exported", Some(&nothing)),
+        ("POST", "pki/root/generate/internal", Some(&nothing)),
+        ("POST", "sys/policies/acl/slurm-rollover", Some(&nothing)),
+        ("POST", "auth/token/create", Some(&nothing)),
+        ("GET", "sys/mounts", None),
+    ] {
+        let answer = hand.ask(method, path, body);
+        assert_eq!(answer.status, 403, "{method} {path}: {}", answer.body);
+    }
+    for arguments in [&["node", "add", "n2"][..], &["node", "remove", "n1", "--yes"], &["vault", "setup"]] {
+        let output = cluster.run(arguments);
+        assert!(
+            !output.status.success() && text(&output).contains("does not allow this token"),
+            "{arguments:?}"
+        );
+    }
+    let check = cluster.run(&["vault", "check", "--all"]);
+    assert!(text(&check).contains("your token has the rights it needs"), "{}", text(&check));
+}
+
+#[test]
+fn each_line_of_the_policy_for_it_is_needed() {
+    let whole = Cluster::new().policy;
+    let lines: Vec<&str> = whole.lines().filter(|line| line.starts_with("path \"pki/")).collect();
+    assert_eq!(lines.len(), 10, "{whole}");
+    for line in lines {
+        let cluster = Cluster::new();
+        cluster.set_policy(&whole.replace(line, ""));
+        let done = |step: &str| cluster.run(&words(step)).status.success();
+        // Without the list `status` says less, and fails not.
+        let all = done("begin") && cluster.status()["issuers"].is_array() && done("switch") && done("abort");
+        assert!(!all, "without {line}");
+    }
+}
+
+#[test]
+fn vault_check_finds_too_few_and_too_many_rights_of_who_changes_the_ca() {
+    let cluster = Cluster::new();
+    let whole = cluster.site.vault().server.root("GET", "sys/policies/acl/slurm-rollover", json!({}));
+    let whole = whole["data"]["policy"].as_str().unwrap().to_owned();
+    let line = "path \"pki/config/issuers\" { capabilities = [\"read\", \"update\"] }";
+    assert!(whole.contains(line), "{whole}");
+    cluster.set_policy(&whole.replace(line, "path \"pki/config/issuers\" { capabilities = [\"read\"] }"));
+    let said = text(&cluster.run(&["vault", "check"]));
+    assert!(said.contains("your token lacks update at pki/config/issuers"), "{said}");
+    cluster
+        .set_policy(&format!("{whole}path \"pki/roles/slurm-daemons\" {{ capabilities = [\"update\"] }}\n"));
+    let said = text(&cluster.run(&["vault", "check"]));
+    assert!(said.contains("your token has more than it needs: update at pki/roles/slurm-daemons"), "{said}");
+    // Whoever may read policies sees the same without having it.
+    let root = cluster.site.vault().server.root_token();
+    cluster.site.write(".vault-token", root.as_bytes(), 0o600);
+    let said = text(&cluster.run(&["vault", "check"]));
+    assert!(said.contains("the policy slurm-rollover is not as slurm-pki vault setup writes it"), "{said}");
+    cluster.set_policy(&whole);
+    let said = text(&cluster.run(&["vault", "check", "--all"]));
+    assert!(said.contains("the policy slurm-rollover gives what it takes and no more"), "{said}");
 }

@@ -259,6 +259,7 @@ fn a_dry_run_prints_commands_that_a_shell_reads_and_changes_nothing() {
         "policy write slurm-signer -",
         "policy write slurm-enroller -",
         "policy write slurm-daemons -",
+        "policy write slurm-rollover -",
         "auth enable -path=approle approle",
         "write auth/approle/role/slurm-signer -",
         "write -f -field=secret_id auth/approle/role/slurm-signer/secret-id",

@@ -1,6 +1,6 @@
 //! The records in Vault for a person who administers: read, written and listed, with that person's token.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -15,10 +15,11 @@ use vault::{Client, MountPath};
 use crate::answer::field;
 use crate::connect::{Door, kv, node_key, of_vault};
 
-/// The records of all nodes. A client per request, each with its own deadline.
-#[derive(Clone, Debug)]
+/// The records of all nodes. One connection for thousands of them, a deadline for each request.
+#[derive(Debug)]
 pub struct Records {
     config: VaultConfig,
+    client: OnceCell<Client>,
     /// What was there when it was first read, which is what a command went by; 0: nothing. A write holds only if that is
     /// still so.
     seen: RefCell<BTreeMap<NodeName, u64>>,
@@ -28,11 +29,20 @@ impl Records {
     /// By `[vault]`.
     #[must_use]
     pub fn of(config: VaultConfig) -> Self {
-        Self { config, seen: RefCell::default() }
+        Self { config, client: OnceCell::new(), seen: RefCell::default() }
     }
 
-    fn client(&self) -> Result<Client, Error> {
-        Door::Admin.open(&self.config, Instant::now() + self.config.deadline)
+    fn client(&self) -> Result<&Client, Error> {
+        let deadline = Instant::now() + self.config.deadline;
+        let client = match self.client.get() {
+            Some(client) => client,
+            None => {
+                let new = Door::Admin.open(&self.config, deadline)?;
+                self.client.get_or_init(|| new)
+            }
+        };
+        client.give_until(deadline);
+        Ok(client)
     }
 
     /// What `kv_path` puts around a name: the folder, and the text before and after the name in its last part.
@@ -47,7 +57,7 @@ impl Records {
 impl Elsewhere for Records {
     fn read(&self, name: &NodeName) -> Result<Kept, Error> {
         let entry =
-            kv(&self.config)?.read(&self.client()?, &node_key(&self.config, name)?).map_err(of_vault)?;
+            kv(&self.config)?.read(self.client()?, &node_key(&self.config, name)?).map_err(of_vault)?;
         let Some(entry) = entry else {
             self.seen.borrow_mut().entry(name.clone()).or_insert(0);
             return Ok(Kept::Nothing);
@@ -75,13 +85,13 @@ impl Elsewhere for Records {
         let key = node_key(&self.config, name)?;
         let (kv, client) = (kv(&self.config)?, self.client()?);
         let seen = self.seen.borrow_mut().remove(name);
-        match kv.write(&client, &key, &self.config.kv_field, text, seen) {
+        match kv.write(client, &key, &self.config.kv_field, text, seen) {
             Err(vault::Error::Refused { said, .. }) if said.contains("check-and-set") => {}
             done => return done.map_err(of_vault),
         }
         // A key whose last version was deleted reads as nothing, and still counts its versions.
-        if seen == Some(0) && kv.read(&client, &key).map_err(of_vault)?.is_none() {
-            return kv.write(&client, &key, &self.config.kv_field, text, None).map_err(of_vault);
+        if seen == Some(0) && kv.read(client, &key).map_err(of_vault)?.is_none() {
+            return kv.write(client, &key, &self.config.kv_field, text, None).map_err(of_vault);
         }
         Err(Error::Missing {
             what: format!("somebody else changed the record of {name} in Vault meanwhile"),
@@ -92,7 +102,7 @@ impl Elsewhere for Records {
     fn names(&self) -> Result<Vec<NodeName>, Error> {
         let (folder, before, after) = self.around();
         let folder = folder.map(MountPath::parse).transpose().map_err(of_vault)?;
-        let keys = kv(&self.config)?.list(&self.client()?, folder.as_ref()).map_err(of_vault)?;
+        let keys = kv(&self.config)?.list(self.client()?, folder.as_ref()).map_err(of_vault)?;
         // A folder ends in a slash, which no name has.
         let name = |key: &String| {
             let name = key.strip_prefix(before)?.strip_suffix(after)?;

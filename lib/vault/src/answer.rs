@@ -47,7 +47,8 @@ pub struct Lifetime {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Failure {
-    errors: Vec<String>,
+    /// Null where nothing is to be said.
+    errors: Option<Vec<String>>,
 }
 
 impl Answer {
@@ -123,7 +124,7 @@ fn failure(status: u16, body: &[u8], what: &str) -> Error {
     let what = what.to_owned();
     let parsed: Option<Failure> = serde_json::from_slice(body).ok();
     let is_vault = parsed.is_some();
-    let errors = parsed.unwrap_or_default().errors;
+    let errors = parsed.and_then(|failure| failure.errors).unwrap_or_default();
     let text = said(&errors.join("; "));
     let speaks_of = |words: &[&str]| words.iter().any(|word| text.contains(word));
     match status {
@@ -175,6 +176,7 @@ mod tests {
         let mount = "{\"errors\":[\"no handler for route \\\"pki/sign/x\\\". route entry not found.\"]}";
         assert!(matches!(came(404, mount), Err(Error::NoMount { .. })));
         assert!(matches!(came(404, "{\"errors\":[]}"), Err(Error::NotFound { .. })));
+        assert!(matches!(came(404, "{\"errors\":null}"), Err(Error::NotFound { .. })));
         assert!(matches!(came(404, "<html>not found</html>"), Err(Error::Answer { .. })));
         assert!(matches!(came(200, "<html>"), Err(Error::Answer { why: "it is not JSON", .. })));
         assert!(matches!(came(200, "{\"data\":{\"a\""), Err(Error::Answer { why: CUT_OFF, .. })));

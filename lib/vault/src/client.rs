@@ -56,6 +56,11 @@ impl Client {
         Ok(Self { transport: Transport::new(server, deadline)?, login, token: OnceCell::new() })
     }
 
+    /// Another deadline from now on: for many questions, each with a time of its own, over one connection.
+    pub fn give_until(&self, deadline: Instant) {
+        self.transport.give_until(deadline);
+    }
+
     /// Where it goes, for messages.
     #[must_use]
     pub fn address(&self) -> String {
@@ -130,13 +135,14 @@ impl Client {
         body: Option<&Secret>,
         what: &str,
     ) -> Result<Answer, Error> {
-        let ask = Ask { method, path, token: None, body, what };
+        let ask = Ask { method, path, token: None, body, what, at_root: false };
         self.transport.ask(&ask, |came| judge(&came, what))
     }
 
-    /// Reads, without a token, what does not come in the API's usual frame.
+    /// Reads, without a token, what does not come in the API's usual frame. It is about the server itself: only its root
+    /// namespace answers.
     pub(crate) fn read_openly<T: DeserializeOwned>(&self, path: &str, what: &str) -> Result<T, Error> {
-        let ask = Ask { method: Method::GET, path, token: None, body: None, what };
+        let ask = Ask { method: Method::GET, path, token: None, body: None, what, at_root: true };
         self.transport.ask(&ask, |came| match came.status {
             200 => serde_json::from_slice(came.body.expose()).map_err(|_| Error::Answer {
                 what: what.to_owned(),
@@ -148,7 +154,7 @@ impl Client {
 
     fn send(&self, method: Method, path: &str, body: Option<&Secret>, what: &str) -> Result<Answer, Error> {
         let token = self.token()?;
-        let ask = Ask { method, path, token, body, what };
+        let ask = Ask { method, path, token, body, what, at_root: false };
         let answer = self.transport.ask(&ask, |came| judge(&came, what));
         answer.map_err(|e| e.without(token)).map(|answer| answer.without(token))
     }

@@ -88,8 +88,8 @@ impl PkiEngine {
         struct Data {
             certificate: String,
             issuing_ca: String,
-            #[serde(default)]
-            ca_chain: Vec<String>,
+            /// A list without items can come as null.
+            ca_chain: Option<Vec<String>>,
         }
         let what = format!("sign with the role {role} at {}", self.mount);
         let body = Body {
@@ -108,7 +108,9 @@ impl PkiEngine {
         let unreadable =
             |_| Error::Answer { what: what.clone(), why: "it holds something other than certificates" };
         let mut all = one(&data.certificate).map_err(unreadable)?;
-        let above = std::iter::once(&data.issuing_ca).chain(&data.ca_chain).filter(|pem| !pem.is_empty());
+        let above = std::iter::once(&data.issuing_ca)
+            .chain(data.ca_chain.iter().flatten())
+            .filter(|pem| !pem.is_empty());
         let above: Result<Vec<_>, _> = above.map(|pem| one(pem)).collect();
         let above: Vec<_> = above.map_err(unreadable)?.into_iter().flatten().collect();
         if above.len() > MAX_ABOVE {
@@ -203,8 +205,8 @@ pub struct Issuer {
     pub issuer_name: String,
     /// Its certificate, PEM.
     pub certificate: String,
-    /// Its certificate and those above it, PEM.
-    #[serde(default)]
+    /// Its certificate and those above it, PEM; a list without items can come as null.
+    #[serde(default, deserialize_with = "list")]
     pub ca_chain: Vec<String>,
     /// Its key; empty where the engine has none.
     #[serde(default)]
@@ -215,4 +217,24 @@ pub struct Issuer {
     /// What it may be used for, with commas: `read-only,issuing-certificates,crl-signing`.
     #[serde(default)]
     pub usage: String,
+}
+
+fn list<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    Option::deserialize(from).map(Option::unwrap_or_default)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_that_is_null_or_missing_has_no_certificates() {
+        for text in [
+            "{\"issuer_id\":\"1\",\"certificate\":\"c\",\"ca_chain\":null}",
+            "{\"issuer_id\":\"1\",\"certificate\":\"c\"}",
+        ] {
+            let issuer: Issuer = serde_json::from_str(text).unwrap();
+            assert!(issuer.ca_chain.is_empty(), "{text}");
+        }
+    }
 }

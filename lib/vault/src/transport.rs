@@ -1,6 +1,7 @@
 //! One HTTP exchange, and the tries it takes: TLS against one CA, redirects to the active server, a bounded answer, one
 //! deadline over all of it.
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 use std::thread::sleep;
@@ -67,6 +68,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) body: Option<&'a Secret>,
     /// In words, after "asked to".
     pub(crate) what: &'a str,
+    /// Whether it is asked outside the namespace that all else is in.
+    pub(crate) at_root: bool,
 }
 
 /// What came back, whatever the status.
@@ -80,7 +83,7 @@ pub(crate) struct Transport {
     agent: Agent,
     address: Address,
     namespace: Option<HeaderValue>,
-    deadline: Instant,
+    deadline: Cell<Instant>,
 }
 
 impl fmt::Debug for Transport {
@@ -110,12 +113,16 @@ impl Transport {
             agent: Agent::new_with_config(config),
             address: server.address.clone(),
             namespace,
-            deadline,
+            deadline: Cell::new(deadline),
         })
     }
 
     pub(crate) fn address(&self) -> &Address {
         &self.address
+    }
+
+    pub(crate) fn give_until(&self, deadline: Instant) {
+        self.deadline.set(deadline);
     }
 
     /// Asks until there is an answer, trying again what may pass: a status of 429 or 5xx, no connection, an answer that
@@ -147,7 +154,7 @@ impl Transport {
     }
 
     fn left(&self) -> Option<Duration> {
-        self.deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+        self.deadline.get().checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
     }
 
     /// One try, with its redirects; with the answer the rest that the server asks for.
@@ -173,7 +180,7 @@ impl Transport {
         let mut request = Request::builder().method(ask.method.clone()).uri(format!("{address}{path}"));
         // What vault itself sends with each request: a listener can demand it.
         request = request.header("X-Vault-Request", "true").header("Accept", "application/json");
-        if let Some(namespace) = &self.namespace {
+        if let Some(namespace) = self.namespace.as_ref().filter(|_| !ask.at_root) {
             request = request.header("X-Vault-Namespace", namespace.clone());
         }
         if let Some(token) = ask.token {

@@ -53,6 +53,8 @@ pub(crate) struct Core {
     pub(crate) ahead: Duration,
     pub(crate) namespace: Option<String>,
     pub(crate) seen: Vec<String>,
+    /// The same of those that were answered.
+    pub(crate) done: Vec<String>,
     pub(crate) faults: Vec<Armed>,
     pub(crate) engines: BTreeMap<String, Mounted<Engine>>,
     pub(crate) methods: BTreeMap<String, Mounted<Method>>,
@@ -89,6 +91,7 @@ impl Core {
             ahead: Duration::ZERO,
             namespace: None,
             seen: Vec::new(),
+            done: Vec::new(),
             faults: Vec::new(),
             engines: BTreeMap::new(),
             methods: BTreeMap::from([("token/".into(), token)]),
@@ -122,6 +125,10 @@ impl Core {
             return live.handle(request);
         }
         if request.path == "sys/health" {
+            // It is the root namespace's alone.
+            if request.header("X-Vault-Namespace").is_some_and(|namespace| !namespace.is_empty()) {
+                return Response::errors(404, &["unsupported path"]);
+            }
             return sys::health(self, request);
         }
         if request.path == "sys/init" && request.method == "GET" {

@@ -1,4 +1,4 @@
-//! HTTP/1.1, one request per connection.
+//! HTTP/1.1, one request after the other.
 
 use std::io::{self, Read, Write};
 
@@ -38,6 +38,16 @@ pub(crate) struct Response {
     pub(crate) body: Vec<u8>,
 }
 
+/// What becomes of the connection after a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ends {
+    /// It stays for the next request.
+    Open,
+    Closed,
+    /// It ends before the second half of the body, though the header promises all of it.
+    CutOff,
+}
+
 impl Response {
     pub(crate) fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
         Self { status, headers: Vec::new(), body: body.into() }
@@ -56,8 +66,8 @@ impl Response {
         self
     }
 
-    /// Writes it; `cut` leaves the second half of the body out, though the header promises all of it.
-    pub(crate) fn write(&self, to: &mut impl Write, cut: bool) -> io::Result<()> {
+    /// Writes it.
+    pub(crate) fn write(&self, to: &mut impl Write, ends: Ends) -> io::Result<()> {
         let mut head = format!("HTTP/1.1 {} Status\r\n", self.status);
         for (name, value) in &self.headers {
             head += &format!("{name}: {value}\r\n");
@@ -65,9 +75,10 @@ impl Response {
         if self.status != 204 {
             head += &format!("Content-Type: application/json\r\nContent-Length: {}\r\n", self.body.len());
         }
-        head += "Cache-Control: no-store\r\nConnection: close\r\n\r\n";
+        let connection = if ends == Ends::Open { "keep-alive" } else { "close" };
+        head += &format!("Cache-Control: no-store\r\nConnection: {connection}\r\n\r\n");
         to.write_all(head.as_bytes())?;
-        let end = if cut { self.body.len() / 2 } else { self.body.len() };
+        let end = if ends == Ends::CutOff { self.body.len() / 2 } else { self.body.len() };
         to.write_all(&self.body[..end])?;
         to.flush()
     }

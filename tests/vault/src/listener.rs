@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use time::OffsetDateTime;
 
 use crate::core::Core;
 use crate::fault::{Armed, Fault};
-use crate::http::{self, Request, Response};
+use crate::http::{self, Ends, Request, Response};
 use crate::live::Live;
 
 /// What the listener shows.
@@ -46,6 +46,9 @@ pub struct StandIn {
     ca: String,
     core: Arc<Mutex<Core>>,
     ended: Arc<AtomicBool>,
+    connections: Arc<AtomicUsize>,
+    /// Whether what was made on a live server goes with it.
+    is_first: bool,
 }
 
 impl StandIn {
@@ -70,7 +73,9 @@ impl StandIn {
     /// Another listener of the same server: another member of a cluster.
     #[must_use]
     pub fn beside(&self, listener: Listener) -> Self {
-        Self::start_with(listener, Arc::clone(&self.core))
+        let mut other = Self::start_with(listener, Arc::clone(&self.core));
+        other.is_first = false;
+        other
     }
 
     fn start_with(listener: Listener, core: Arc<Mutex<Core>>) -> Self {
@@ -79,18 +84,21 @@ impl StandIn {
         let (ca, tls) = tls(listener);
         let ended = Arc::new(AtomicBool::new(false));
         let (of_thread, end) = (Arc::clone(&core), Arc::clone(&ended));
+        let connections = Arc::new(AtomicUsize::new(0));
+        let came = Arc::clone(&connections);
         thread::spawn(move || {
             for stream in socket.incoming() {
                 if end.load(Ordering::SeqCst) {
                     return;
                 }
                 let Ok(stream) = stream else { continue };
+                came.fetch_add(1, Ordering::SeqCst);
                 let (core, tls) = (Arc::clone(&of_thread), tls.clone());
                 // A client that breaks off is its own affair.
                 thread::spawn(move || serve(stream, tls, &core));
             }
         });
-        Self { address, listener, ca, core, ended }
+        Self { address, listener, ca, core, ended, connections, is_first: true }
     }
 
     /// `https://127.0.0.1:PORT`, or `http://`.
@@ -157,6 +165,18 @@ impl StandIn {
         self.core().seen.clone()
     }
 
+    /// How many requests of this kind it has done with: what was asked for last may still be under way.
+    #[must_use]
+    pub fn answered(&self, call: &str) -> usize {
+        self.core().done.iter().filter(|one| one.starts_with(call)).count()
+    }
+
+    /// How many connections came so far.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
     /// Does what a request with the root token would do, without the network.
     ///
     /// # Panics
@@ -187,6 +207,9 @@ impl Drop for StandIn {
         self.ended.store(true, Ordering::SeqCst);
         // The listener wakes up, sees it, and goes.
         let _ = TcpStream::connect(self.address);
+        // Here and not in a thread that serves: the process may end before those do.
+        let live = if self.is_first { self.core().live.take() } else { None };
+        drop(live);
     }
 }
 
@@ -217,27 +240,37 @@ fn is_plain(stream: &TcpStream) -> bool {
 }
 
 fn answer<S: Read + Write>(mut stream: S, core: &Mutex<Core>, peer: impl Fn(&S) -> Vec<Vec<u8>>) {
+    while answer_one(&mut stream, core, &peer) {}
+}
+
+/// Whether another request may come over the same connection: not after a fault, nor where the client wants no more.
+fn answer_one<S: Read + Write>(
+    mut stream: &mut S,
+    core: &Mutex<Core>,
+    peer: &impl Fn(&S) -> Vec<Vec<u8>>,
+) -> bool {
     let mut request = match http::read(&mut stream) {
         Ok(Some(request)) => request,
         Ok(None) => {
-            let _ = Response::new(400, "400 Bad Request").write(&mut stream, false);
-            return;
+            let _ = Response::new(400, "400 Bad Request").write(&mut stream, Ends::Closed);
+            return false;
         }
-        Err(_) => return,
+        Err(_) => return false,
     };
-    request.peer = peer(&stream);
+    request.peer = peer(stream);
     let lock = || core.lock().unwrap_or_else(PoisonError::into_inner);
     let fault = {
         let mut core = lock();
         core.seen.push(format!("{} {}", request.method, request.path));
         crate::fault::take(&mut core.faults, &request.method, &request.path)
     };
-    let mut cut = false;
+    let is_last = request.header("Connection").is_some_and(|said| said.eq_ignore_ascii_case("close"));
+    let mut ends = if is_last || fault.is_some() { Ends::Closed } else { Ends::Open };
     let response = match fault {
-        Some(Fault::Closed) => return,
+        Some(Fault::Closed) => return false,
         Some(Fault::Lost) => {
             lock().handle(&request);
-            return;
+            return false;
         }
         Some(Fault::Status(status, body)) => Response::new(status, body),
         Some(Fault::TooMany(rest)) => {
@@ -253,12 +286,13 @@ fn answer<S: Read + Write>(mut stream: S, core: &Mutex<Core>, peer: impl Fn(&S) 
             lock().handle(&request)
         }
         Some(Fault::Truncated) => {
-            cut = true;
+            ends = Ends::CutOff;
             lock().handle(&request)
         }
         None => lock().handle(&request),
     };
-    let _ = response.write(&mut stream, cut);
+    lock().done.push(format!("{} {}", request.method, request.path));
+    response.write(&mut stream, ends).is_ok() && ends == Ends::Open
 }
 
 /// PEM of the CA to be told of, and the listener's settings.

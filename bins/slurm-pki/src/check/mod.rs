@@ -170,7 +170,7 @@ impl Check {
         if self.only.contains(&Group::Vault)
             || (self.wants(Group::Vault) && scene.controller && vault::is_in_use(scene))
         {
-            vault::look(scene, found);
+            vault::look(scene, global, found);
         }
         if self.is_of_vault {
             return;

@@ -15,11 +15,13 @@ use signer::{Door, of_vault, pki_engine};
 use site::config::{Place, VaultConfig};
 use site::random;
 use site::store::Store;
+use site::token_list;
 use vault::Client;
 
 use super::role::{Settings, domains, names_in, with_names};
 use crate::admin::Admin;
 use crate::advice::{Advice, Advise as _};
+use crate::global::Global;
 use crate::report;
 
 /// For all that one command asks about the role, a large one among it.
@@ -30,6 +32,44 @@ const TRIES: u32 = 5;
 
 /// Storage of a server holds values up to 1 MiB, some of 512 KiB: this much of names is worth a word.
 const MANY_BYTES: usize = 400 * 1024;
+
+/// More than any server stores in one value, and half of the answer that is still read: what is written must be read again.
+const MAX_BYTES: usize = 2 * 1024 * 1024;
+
+/// All nodes that may have a certificate.
+pub(crate) struct Enrolled {
+    pub(crate) names: Vec<NodeName>,
+    /// Whether the list has tokens without a name, which enrol nodes of any.
+    pub(crate) any: bool,
+}
+
+/// Reads the records of all nodes, one by one, and the list once: nodes that it alone enrols may ask too, those with records
+/// are judged by them. `store` is `None` where there can be no records yet.
+///
+/// # Errors
+/// When records or list cannot be read.
+pub(crate) fn enrolled(global: &Global, admin: &Admin, store: Option<&Store>) -> anyhow::Result<Enrolled> {
+    let (now, windows) = (site::clock::now(), admin.controller.windows);
+    let recorded = store.map_or_else(|| Ok(Vec::new()), Store::names).advise()?;
+    let bar = report::progress(global, recorded.len(), "reading records");
+    let mut names = Vec::new();
+    for name in &recorded {
+        if let Some(store) = store
+            && store.standing(name).advise()?.is_enrolled(now, &windows)
+        {
+            names.push(name.clone());
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let Some(list) = &admin.controller.token_list else { return Ok(Enrolled { names, any: false }) };
+    let entries = token_list::entries(list).advise()?;
+    let any = entries.iter().any(|(name, _)| name.is_none());
+    // Sorted, as the store gives them.
+    let is_judged = |name: &NodeName| name.is_reserved() || recorded.binary_search(name).is_ok();
+    names.extend(entries.into_iter().filter_map(|(name, _)| name).filter(|name| !is_judged(name)));
+    Ok(Enrolled { names, any })
+}
 
 /// Adds the names of nodes that are about to be enrolled, where the CA is in Vault.
 ///
@@ -99,10 +139,13 @@ impl Role {
             if wanted == now {
                 return Ok(());
             }
+            // Taking names away is never too much.
+            if !more.is_empty() {
+                refuse_too_many(&wanted)?;
+            }
             self.write(&with_names(&role, &wanted))?;
             let after = names_in(&self.read()?);
             if more.is_subset(&after) && less.is_disjoint(&after) {
-                warn_if_many(&after);
                 return Ok(());
             }
             let [random] = random::bytes().advise()?;
@@ -133,13 +176,35 @@ impl Role {
     }
 }
 
-/// Says so before the server refuses it.
-pub(super) fn warn_if_many(names: &BTreeSet<String>) {
+/// Says so before the server refuses it, and refuses what none takes.
+///
+/// # Errors
+/// When the names are more than a server stores.
+pub(super) fn refuse_too_many(names: &BTreeSet<String>) -> anyhow::Result<()> {
     let bytes: usize = names.iter().map(|name| name.len() + 3).sum();
+    let what = format!(
+        "the names in the role come to {} KiB; servers store at most 512 KiB or 1 MiB in one value (max_entry_size)",
+        bytes / 1024
+    );
+    if bytes > MAX_BYTES {
+        return Err(Advice::new(what, "fewer names in san, or shorter ones; nothing was written").into());
+    }
     if bytes > MANY_BYTES {
-        report::warning(&format!(
-            "the names in the role come to {} KiB; servers store at most 512 KiB or 1 MiB in one value (max_entry_size)",
-            bytes / 1024
-        ));
+        report::warning(&what);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ten_thousand_names_are_taken_and_more_than_a_server_stores_are_not() {
+        let names = |count: usize, length: usize| -> BTreeSet<String> {
+            (0..count).map(|number| format!("{number:0length$}")).collect()
+        };
+        assert!(refuse_too_many(&names(10_000, 64)).is_ok());
+        assert!(refuse_too_many(&names(40_000, 64)).is_err());
     }
 }

@@ -1,6 +1,7 @@
-//! Each login: how long its token lives, and exactly the rights that it needs.
+//! Each login: how long its token lives, and exactly the rights that it needs. The same rights of a person whose token has
+//! policies of ours and no other, and the texts of those policies.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use pki::name::{NodeName, REHEARSAL};
@@ -15,7 +16,7 @@ use super::super::finding::{Findings, Severity};
 use super::{Look, SETUP};
 use crate::moment;
 use crate::vault::life::{Latest, Life};
-use crate::vault::policies::Names;
+use crate::vault::policies::{self, Names, Policy, Uses};
 
 /// As a certificate: with less than a quarter or a tenth of its life left, whatever the thresholds.
 const WARN_PART: u32 = 4;
@@ -73,7 +74,60 @@ pub(super) fn look(look: &Look<'_>, found: &mut Findings) {
                 continue;
             }
         }
-        rights(look, who, client, found);
+        match all_rights(look, who) {
+            Ok(all) => rights(&Holder { words: who.words(), fix: fix(look, who) }, &all, client, found),
+            Err(e) => found.critical_error("vault-config", &e),
+        }
+    }
+    persons(look, found);
+}
+
+/// What a person who enrols, or changes the CA, may do: by their own token where that is whose it is, and by the texts of
+/// the policies, which nobody need have at the moment.
+fn persons(look: &Look<'_>, found: &mut Findings) {
+    let Some(admin) = look.admin(found) else { return };
+    let all = policies::all(&look.config, Uses { signer: look.signs, store: look.keeps });
+    let held = auth::lookup_self(admin).map(|facts| facts.policies).unwrap_or_default();
+    let ours: Vec<&Policy> = all.iter().filter(|policy| held.contains(&policy.name)).collect();
+    let is_ours = |name: &String| name == "default" || ours.iter().any(|policy| policy.name == *name);
+    if !ours.is_empty() && held.iter().all(is_ours) {
+        match rights_by(look, &ours) {
+            Ok(all) => rights(&persons_token(&ours), &all, admin, found),
+            Err(e) => found.critical_error("vault-config", &e),
+        }
+    }
+    let names = Names::of(&look.config);
+    for policy in all.iter().filter(|one| [&names.enroller, &names.rollover].contains(&&one.name)) {
+        text(policy, admin, found);
+    }
+}
+
+fn persons_token(ours: &[&Policy]) -> Holder {
+    let names: Vec<_> = ours.iter().map(|policy| policy.name.as_str()).collect();
+    Holder {
+        words: "your token",
+        fix: format!("slurm-pki vault setup writes what it has by policy: {}", names.join(", ")),
+    }
+}
+
+/// A site may have written policies of other names by hand: that one of ours is missing is no fault.
+fn text(policy: &Policy, admin: &Client, found: &mut Findings) {
+    let name = &policy.name;
+    let there = super::told(found, "vault-policy", &format!("the policy {name}"), sys::policy(admin, name));
+    match there {
+        None => {}
+        Some(None) => {
+            found.ok("vault-policy", format!("there is no policy {name}; slurm-pki vault setup makes it"));
+        }
+        Some(Some(text)) if text.trim() == policy.text().trim() => {
+            found.ok("vault-policy", format!("the policy {name} gives what it takes and no more"));
+        }
+        Some(Some(_)) => {
+            let what = format!("the policy {name} is not as slurm-pki vault setup writes it");
+            let fix =
+                "slurm-pki vault setup --dry-run shows what it is to be; without --dry-run it writes it";
+            found.warning("vault-policy", what, fix);
+        }
     }
 }
 
@@ -140,19 +194,18 @@ fn severity(look: &Look<'_>, made: UnixTime, latest: UnixTime) -> Severity {
     }
 }
 
-/// A path, and what the login has to be able to do there: nothing at most of them.
-struct Right {
-    path: String,
-    needs: &'static [&'static str],
+/// What a login has to be able to do at each path: nothing at most of them.
+type Rights = BTreeMap<String, BTreeSet<&'static str>>;
+
+/// Whose rights are judged, in words, and what mends them.
+struct Holder {
+    words: &'static str,
+    fix: String,
 }
 
-fn rights(look: &Look<'_>, who: Who, client: &Client, found: &mut Findings) {
-    let words = who.words();
-    let rights = match all_rights(look, who) {
-        Ok(rights) => rights,
-        Err(e) => return found.critical_error("vault-config", &e),
-    };
-    let paths: Vec<&str> = rights.iter().map(|right| right.path.as_str()).collect();
+fn rights(holder: &Holder, rights: &Rights, client: &Client, found: &mut Findings) {
+    let words = holder.words;
+    let paths: Vec<&str> = rights.keys().map(String::as_str).collect();
     let told = match sys::capabilities_self(client, &paths) {
         Ok(told) => told,
         Err(e) if e.is_denied() => {
@@ -162,20 +215,19 @@ fn rights(look: &Look<'_>, who: Who, client: &Client, found: &mut Findings) {
         Err(e) => return found.critical_error("vault-rights", &of_vault(e)),
     };
     let before = found.all().len();
-    for right in &rights {
-        let has = told.get(&right.path).map(Vec::as_slice).unwrap_or_default();
+    for (path, needs) in rights {
+        let has = told.get(path).map(Vec::as_slice).unwrap_or_default();
         let has: BTreeSet<&str> = has.iter().map(String::as_str).filter(|word| *word != "deny").collect();
-        let needs: BTreeSet<&str> = right.needs.iter().copied().collect();
         let list = |words: &mut dyn Iterator<Item = &&str>| words.copied().collect::<Vec<_>>().join(", ");
         let missing = if has.contains("root") { String::new() } else { list(&mut needs.difference(&has)) };
         if !missing.is_empty() {
-            let what = format!("{words} lacks {missing} at {}", right.path);
-            found.critical("vault-rights", what, fix(look, who));
+            let what = format!("{words} lacks {missing} at {path}");
+            found.critical("vault-rights", what, holder.fix.as_str());
         }
-        let more = list(&mut has.difference(&needs));
+        let more = list(&mut has.difference(needs));
         if !more.is_empty() {
-            let what = format!("{words} has more than it needs: {more} at {}", right.path);
-            found.warning("vault-rights-many", what, fix(look, who));
+            let what = format!("{words} has more than it needs: {more} at {path}");
+            found.warning("vault-rights-many", what, holder.fix.as_str());
         }
     }
     if found.all().len() == before {
@@ -191,29 +243,42 @@ fn fix(look: &Look<'_>, who: Who) -> String {
     format!("slurm-pki vault setup writes the policy {policy}; vault token lookup shows which the token has")
 }
 
-fn all_rights(look: &Look<'_>, who: Who) -> Result<Vec<Right>, site::Error> {
-    const NONE: &[&str] = &[];
+/// What a login has by its policy, at paths that the policy fits, and nothing anywhere else.
+fn all_rights(look: &Look<'_>, who: Who) -> Result<Rights, site::Error> {
+    let name = who.policy(&look.config);
+    let all = policies::all(&look.config, Uses { signer: look.signs, store: look.keeps });
+    let own: Vec<&Policy> = all.iter().filter(|policy| policy.name == name).collect();
+    rights_by(look, &own)
+}
+
+/// The same by several policies.
+fn rights_by(look: &Look<'_>, policies: &[&Policy]) -> Result<Rights, site::Error> {
+    let mut rights: Rights = elsewhere(look)?.into_iter().map(|path| (path, BTreeSet::new())).collect();
+    for rule in policies.iter().flat_map(|policy| &policy.rules) {
+        rights.entry(rule.example()).or_default().extend(rule.capabilities);
+    }
+    Ok(rights)
+}
+
+/// What is worth having to whoever steals a login.
+fn elsewhere(look: &Look<'_>) -> Result<Vec<String>, site::Error> {
     let config = &look.config;
     let (pki, role, daemon_role) = (config.pki_mount.trim_matches('/'), &config.role, &config.daemon_role);
-    let given = |is: bool, needs: &'static [&'static str]| if is { needs } else { NONE };
-    let programs = who == Who::Programs;
     let kv = kv(config)?;
     let name = NodeName::parse(REHEARSAL.as_bytes()).map_err(|e| site::Error::Missing {
         what: format!("{REHEARSAL} is no name: {e}"),
         hint: String::new(),
     })?;
     let key = node_key(config, &name)?;
-    let mut all = vec![
-        (format!("{pki}/sign/{role}"), given(programs && look.signs, &["update"])),
-        (format!("{pki}/sign/{daemon_role}"), given(!programs, &["update"])),
-        (kv.data_path(&key), given(programs && look.keeps, &["read"])),
-        (format!("{}/", kv.list_path(None)), NONE),
-    ];
+    let mut all = vec![kv.data_path(&key), format!("{}/", kv.list_path(None))];
     if config.kv_version == 2 {
-        all.push((kv.list_path(Some(&key)), NONE));
-        all.push((format!("{}/destroy/{key}", kv.mount), NONE));
+        all.push(kv.list_path(Some(&key)));
+        all.push(format!("{}/destroy/{key}", kv.mount));
     }
+    let issuer = format!("issuer/{REHEARSAL}");
     let of_engine = [
+        &format!("sign/{role}"),
+        &format!("sign/{daemon_role}"),
         "sign-verbatim",
         &format!("sign-verbatim/{role}"),
         &format!("issue/{role}"),
@@ -224,19 +289,26 @@ fn all_rights(look: &Look<'_>, who: Who) -> Result<Vec<Right>, site::Error> {
         "root/sign-intermediate",
         "root/sign-self-issued",
         "intermediate/set-signed",
+        "intermediate/cross-sign",
         "issuers/import/bundle",
+        "issuers/generate/root/internal",
+        &issuer,
+        &format!("{issuer}/sign-intermediate"),
+        &format!("{issuer}/sign-verbatim"),
+        &format!("{issuer}/sign/{role}"),
         "config/ca",
         "config/issuers",
         "config/urls",
         "revoke",
         "tidy",
     ]
-    .map(|path| (format!("{pki}/{path}"), NONE));
+    .map(|path| format!("{pki}/{path}"));
     all.extend(of_engine);
     let of_server = [
         "auth/token/create".to_owned(),
         "auth/token/create-orphan".to_owned(),
-        format!("sys/policies/acl/{}", who.policy(config)),
+        format!("sys/policies/acl/{}", Names::of(config).signer),
+        format!("sys/policies/acl/{}", Names::of(config).daemons),
         format!("sys/mounts/{pki}"),
         format!("sys/mounts/{}", kv.mount),
         "sys/auth/slurm-pki-elsewhere".to_owned(),
@@ -244,6 +316,6 @@ fn all_rights(look: &Look<'_>, who: Who) -> Result<Vec<Right>, site::Error> {
         "sys/seal".to_owned(),
         "sys/step-down".to_owned(),
     ];
-    all.extend(of_server.map(|path| (path, NONE)));
-    Ok(all.into_iter().map(|(path, needs)| Right { path, needs }).collect())
+    all.extend(of_server);
+    Ok(all)
 }

@@ -15,6 +15,7 @@ use vault::Client;
 
 use super::finding::{Findings, Group};
 use super::scene::Scene;
+use crate::global::Global;
 
 /// For everything that is asked through one door, thousands of records not among it.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -30,6 +31,7 @@ pub(super) fn is_in_use(scene: &Scene) -> bool {
 
 /// What is looked at, and how one gets there.
 struct Look<'a> {
+    global: &'a Global,
     scene: &'a Scene,
     config: VaultConfig,
     /// How many seconds Vault's clock is ahead.
@@ -44,7 +46,7 @@ struct Look<'a> {
 }
 
 /// Looks at all of it.
-pub(super) fn look(scene: &Scene, found: &mut Findings) {
+pub(super) fn look(scene: &Scene, global: &Global, found: &mut Findings) {
     found.begin(Group::Vault);
     let config = match VaultConfig::read(&scene.admin.config) {
         Ok(config) => config,
@@ -56,6 +58,7 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
     let planned = !is_in_use(scene);
     let ControllerConfig { signer, store, .. } = scene.admin.controller;
     let look = Look {
+        global,
         scene,
         ahead,
         signs: planned || signer == Place::Vault,

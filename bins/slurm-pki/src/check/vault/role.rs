@@ -2,25 +2,23 @@
 //! against what every host trusts.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pki::ca::CaCertificates;
 use pki::key::KeyKind;
 use pki::loads_in_s2n::MAX_CHAIN_PEM;
-use pki::name::NodeName;
 use pki::x509::X509;
 use serde_json::Value;
 use signer::pki_engine;
-use site::clock;
 use site::signer::ca_certificates;
 use vault::Client;
 use vault::pki_engine::{Issuer, PkiEngine};
 
 use super::super::expiry;
 use super::super::finding::{Findings, Severity};
-use super::{Look, SETUP, told};
-use crate::advice::Advise as _;
+use super::{Look, PATIENCE, SETUP, told};
 use crate::moment;
+use crate::vault::names;
 use crate::vault::role::{Settings, domains_of, names_in};
 
 /// How many names a finding shows.
@@ -40,7 +38,9 @@ pub(super) fn look(look: &Look<'_>, found: &mut Findings) {
     let (role, daemon_role) = (&look.config.role, &look.config.daemon_role);
     if let Some(settings) = settings(&engine, admin, role, Severity::Critical, found) {
         judge(role, &settings, controller.validity, &controller.allowed_keys, look, found);
-        names(look, role, &settings, found);
+        enrolled_names(look, role, &settings, found);
+        // Thousands of records were read meanwhile.
+        admin.give_until(Instant::now() + PATIENCE);
         issuer(look, &engine, admin, &settings, found);
     }
     if let Some(settings) = settings(&engine, admin, daemon_role, Severity::Warning, found) {
@@ -195,9 +195,9 @@ fn key_problem(settings: &Settings, kind: KeyKind) -> Option<(Severity, String)>
 
 /// Enrolled, and not in the role: no certificate. In the role, and not enrolled: whoever steals the programs' login can
 /// have it signed.
-fn names(look: &Look<'_>, role: &str, settings: &Settings, found: &mut Findings) {
+fn enrolled_names(look: &Look<'_>, role: &str, settings: &Settings, found: &mut Findings) {
     let allowed: BTreeSet<String> = names_in(settings);
-    let wanted = match enrolled(look, &allowed) {
+    let wanted = match enrolled(look) {
         Ok(wanted) => wanted,
         Err(e) => return found.error(Severity::Unknown, "vault-names", &e),
     };
@@ -225,19 +225,9 @@ fn names(look: &Look<'_>, role: &str, settings: &Settings, found: &mut Findings)
 }
 
 /// The names that the role is to have: of every node whose records, or whose line of the list, still speak for it.
-fn enrolled(look: &Look<'_>, allowed: &BTreeSet<String>) -> anyhow::Result<BTreeSet<String>> {
+fn enrolled(look: &Look<'_>) -> anyhow::Result<BTreeSet<String>> {
     let admin = &look.scene.admin;
-    let (store, windows, now) = (admin.store()?, admin.controller.windows, clock::now());
-    let mut names = store.names().advise()?;
-    names.extend(allowed.iter().filter_map(|name| NodeName::parse(name.as_bytes()).ok()));
-    names.sort();
-    names.dedup();
-    let mut living = Vec::new();
-    for name in names {
-        if store.standing(&name).advise()?.is_enrolled(now, &windows) {
-            living.push(name);
-        }
-    }
+    let living = names::enrolled(look.global, admin, Some(&admin.store()?))?.names;
     Ok(domains_of(&admin.controller, &living))
 }
 

@@ -15,7 +15,7 @@ use signer::{Door, of_vault};
 use site::config::{Place, VaultConfig};
 
 use self::work::Work;
-use super::policies::{self, Names, Uses};
+use super::policies::{self, Uses};
 use crate::admin::Admin;
 use crate::advice::{Advice, Advise as _};
 use crate::global::Global;
@@ -34,8 +34,8 @@ mount engines and write policies: in --token-file, the file that $VAULT_TOKEN_FI
 that follows. A second run changes what is not as the config wants it, says what that was, and leaves the rest alone.
 
 It makes the CA (its key never leaves Vault), the engines at pki_mount and kv_mount, the roles for nodes and for daemons, \
-three policies (ROLE-signer for slurmctld's programs, ROLE-enroller for who adds nodes, ROLE-daemons for who runs cert issue \
-and cert renew), and the programs' login: with auth = \"approle\" role_id_file and secret_id_file, with \"token-file\" a \
+four policies (ROLE-signer for slurmctld's programs, ROLE-enroller for who adds nodes, ROLE-daemons for who runs cert issue \
+and cert renew, ROLE-rollover for who runs ca rollover, to be given for as long as that lasts), and the programs' login: with auth = \"approle\" role_id_file and secret_id_file, with \"token-file\" a \
 token that vault renew keeps alive. It installs and unseals no server. Records that lie in files here stay there: slurm-pki vault \
 copy brings them over.
 
@@ -144,11 +144,8 @@ impl Setup {
         if scene.uses.signer && ca {
             roles::complete(scene, work, mounted)?;
         }
-        let names = Names::of(scene.config);
-        work.policy(&names.signer, &policies::signer(scene.config, scene.uses))?;
-        work.policy(&names.enroller, &policies::enroller(scene.config, scene.uses))?;
-        if scene.uses.signer {
-            work.policy(&names.daemons, &policies::daemons(scene.config))?;
+        for policy in policies::all(scene.config, scene.uses) {
+            work.policy(&policy.name, &policy.text())?;
         }
         login::complete(scene, work)
     }

@@ -1,6 +1,7 @@
 //! The two roles of the PKI engine, with exactly the names that they are for.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use pki::key::KeyKind;
 use pki::name::NodeName;
@@ -10,12 +11,12 @@ use site::config::{Daemon, Place};
 
 use super::engines::{Mounted, daemons_life};
 use super::work::{Left, Work};
-use super::{Kind, Scene};
+use super::{Kind, PATIENCE, Scene};
 use crate::advice::Advise as _;
 use crate::cert::host_names;
 use crate::members::{Members, Role as Part};
 use crate::report;
-use crate::vault::names::warn_if_many;
+use crate::vault::names::{Enrolled, enrolled as enrolled_names, refuse_too_many};
 use crate::vault::role::{NAMES, Settings, domains_of, names_in, settings};
 
 /// Makes the roles, or sets them right.
@@ -36,52 +37,27 @@ pub(super) fn complete(scene: &Scene<'_>, work: &Work<'_>, mounted: Mounted) -> 
 fn nodes(scene: &Scene<'_>, work: &Work<'_>, mounted: Mounted) -> anyhow::Result<()> {
     let controller = &scene.admin.controller;
     let names = domains_of(controller, &enrolled(scene, work, mounted)?);
-    warn_if_many(&names);
+    refuse_too_many(&names)?;
     let mut wanted = settings(controller, controller.validity, &controller.allowed_keys);
     wanted.insert(NAMES.into(), json!(names));
     write(scene, work, mounted, &scene.config.role, wanted)
 }
 
-/// All nodes that may have a certificate. Read anew, one by one: what the role says now may be wrong.
+/// Read anew, one by one: what the role says now may be wrong.
 fn enrolled(scene: &Scene<'_>, work: &Work<'_>, mounted: Mounted) -> anyhow::Result<Vec<NodeName>> {
-    let controller = &scene.admin.controller;
-    let mut names: Vec<NodeName> = Vec::new();
     // An engine that was mounted a moment ago holds none, and one of version 2 needs a while before it answers.
-    if controller.store == Place::Local || mounted.kv {
-        let (store, now) = (scene.admin.store()?, site::clock::now());
-        let all = store.names().advise()?;
-        let bar = report::progress(work.global(), all.len(), "reading records");
-        for name in all {
-            if store.standing(&name).advise()?.is_enrolled(now, &controller.windows) {
-                names.push(name);
-            }
-            bar.inc(1);
-        }
-        bar.finish_and_clear();
-    }
-    // Nodes that only the list enrols may ask too; those with records are judged by them alone.
-    let (listed, bare) = listed(scene)?;
-    let store = scene.admin.store()?;
-    for name in listed {
-        if (controller.store == Place::Local || mounted.kv) && store.records(&name).advise()?.is_some() {
-            continue;
-        }
-        names.push(name);
-    }
-    if bare {
+    let has_records = scene.admin.controller.store == Place::Local || mounted.kv;
+    let store = has_records.then(|| scene.admin.store()).transpose()?;
+    let Enrolled { names, any } = enrolled_names(work.global(), scene.admin, store.as_ref())?;
+    // That may have been thousands.
+    work.client().give_until(Instant::now() + PATIENCE);
+    if any {
         report::warning(
             "token_list has bare tokens, which enrol nodes of any name: those get no certificate from Vault before node \
              import --for gives them a name",
         );
     }
     Ok(names)
-}
-
-fn listed(scene: &Scene<'_>) -> anyhow::Result<(Vec<NodeName>, bool)> {
-    let Some(list) = &scene.admin.controller.token_list else { return Ok((Vec::new(), false)) };
-    let entries = site::token_list::entries(list).advise()?;
-    let bare = entries.iter().any(|(name, _)| name.is_none());
-    Ok((entries.into_iter().filter_map(|(name, _)| name).filter(|name| !name.is_reserved()).collect(), bare))
 }
 
 /// The names of the daemons and their hosts, and those that are there already: somebody asked for them with `--host`.

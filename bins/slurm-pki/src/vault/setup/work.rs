@@ -1,6 +1,7 @@
 //! Changes in Vault: made, and said; with `--dry-run` printed as commands instead.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde_json::{Value, json};
@@ -178,8 +179,9 @@ fn differences(there: &Settings, wanted: &Settings) -> Vec<String> {
         if let (Value::Array(from), Value::Array(to)) = (from, to)
             && from.len().max(to.len()) > 3
         {
-            let more = to.iter().filter(|one| !from.contains(one)).count();
-            let less = from.iter().filter(|one| !to.contains(one)).count();
+            let set = |list: &[Value]| list.iter().map(Value::to_string).collect::<BTreeSet<_>>();
+            let (from, to) = (set(from), set(to));
+            let (more, less) = (to.difference(&from).count(), from.difference(&to).count());
             return Some(format!("{name} {more} more, {less} less"));
         }
         Some(format!("{name} {from} -> {to}"))
