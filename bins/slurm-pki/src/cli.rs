@@ -38,6 +38,7 @@ enum Command {
     /// Try what slurmd and slurmctld would get now, with the live config
     Rehearse(crate::rehearse::Rehearse),
     Ca(crate::ca::Ca),
+    AuthKey(crate::auth_key::AuthKey),
     Cert(crate::cert::Cert),
     Check(crate::check::Check),
     #[command(subcommand)]
@@ -64,6 +65,7 @@ impl Cli {
             Command::Conf(conf) => return conf.run(global),
             Command::Rehearse(rehearse) => rehearse.run(global),
             Command::Ca(ca) => ca.run(global),
+            Command::AuthKey(auth_key) => auth_key.run(global),
             Command::Cert(cert) => return cert.run(global),
             Command::Check(check) => return check.run(global),
             Command::Ledger(ledger) => ledger.run(global),

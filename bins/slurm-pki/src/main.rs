@@ -6,6 +6,7 @@
 mod activation;
 mod admin;
 mod advice;
+mod auth_key;
 mod ca;
 mod cert;
 mod check;

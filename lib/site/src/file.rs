@@ -51,6 +51,22 @@ pub fn read_itself(path: &Path, keep: Keep, limit: usize) -> Result<Secret, Erro
     read_checked(path, open_with(path, OFlags::NOFOLLOW)?, keep, limit)
 }
 
+/// As [`read_itself`], with the owner, mode and number of names that these very bytes have.
+///
+/// # Errors
+/// As [`read_itself`].
+pub fn read_itself_with_metadata(
+    path: &Path,
+    keep: Keep,
+    limit: usize,
+) -> Result<(Secret, fs::Metadata), Error> {
+    let file = open_with(path, OFlags::NOFOLLOW)?;
+    let metadata = file.metadata().map_err(Error::read(path))?;
+    check(path, &metadata, keep)?;
+    check_folder(path)?;
+    Ok((contents(path, &file, &metadata, limit)?, metadata))
+}
+
 fn read_checked(path: &Path, file: File, keep: Keep, limit: usize) -> Result<Secret, Error> {
     let metadata = file.metadata().map_err(Error::read(path))?;
     check(path, &metadata, keep)?;
