@@ -190,6 +190,14 @@ fn a_server_of_another_ca_is_not_believed() {
     assert!(fetching.refused(&[&format!("https://127.0.0.1:{}/", 1)]).contains("connection refused"));
 }
 
+/// Before any packet is sent: Slurm would take a token of any organisation.
+#[test]
+fn keys_that_sign_for_everybody_are_not_even_asked_for() {
+    let fetching = Fetching::with(list(&[key("a")]));
+    let said = fetching.refused(&["https://login.microsoftonline.com/common/discovery/v2.0/keys"]);
+    assert!(said.contains("anybody with an account there"), "{said}");
+}
+
 #[test]
 fn a_redirect_to_https_is_followed() {
     let fetching = Fetching::with(Answer::Status(500));

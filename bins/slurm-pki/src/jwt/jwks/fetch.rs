@@ -27,6 +27,10 @@ use crate::{hooks, moment, report};
     jwks_url. Only https is asked, and followed, for 20 seconds at most. From the list come the keys that every supported \
     Slurm loads and matches: RSA of 2048 bits or more with a kid, for RS256; alg is written where the provider leaves it \
     out (before 26.05.3 Slurm never matches a key without it). Others are named and left out.\n\n\
+    Every token that one of these keys signs counts, for whatever application and by whatever organisation: Slurm looks \
+    neither at iss nor at aud. So the keys have to sign for your own users alone (a realm of Keycloak, a user pool of \
+    Cognito), and the claim that names the user must not be one that users set. Keys of providers that sign for everybody \
+    (Entra ID, Google) are refused.\n\n\
     On any trouble, and when no key in the answer is of use, the file that is here stays, and counts. A key that the \
     provider takes out of its list stays for [keys] jwks_grace, because tokens signed with it live on; the file that \
     --also names has keys of one's own, which are never taken out. ETag and Last-Modified spare the provider's time; a \
@@ -58,6 +62,9 @@ pub(crate) struct Fetch {
     /// A list of own keys, as jwks build makes it, that are in the file too
     #[arg(long, value_name = "FILE")]
     also: Option<PathBuf>,
+    /// Fetch even keys that are known to sign for everybody: then anybody can be root on the cluster
+    #[arg(long)]
+    shared_keys: bool,
 }
 
 /// A fetch under way.
@@ -97,6 +104,9 @@ impl Fetch {
             )
         })?;
         let url = provider::url(text)?;
+        if !self.shared_keys {
+            provider::refuse_shared(&url)?;
+        }
         let work = self.work(&admin, &places, text)?;
         let ca = self.ca.as_deref().or(places.jwks_ca.as_deref());
         let answer = provider::ask(&url, ca, &work.validators())?;

@@ -31,6 +31,18 @@ const MAX_REDIRECTS: usize = 3;
 /// Longest CA file: the bundles of distributions have some 220 KB.
 const MAX_CA: usize = 4 * 1024 * 1024;
 
+/// Servers whose keys sign the tokens of everybody who has an account there, whatever organisation it is of.
+const SHARED: [&str; 8] = [
+    "login.microsoftonline.com",
+    "login.microsoftonline.us",
+    "login.partner.microsoftonline.cn",
+    "login.windows.net",
+    "www.googleapis.com",
+    "appleid.apple.com",
+    "gitlab.com",
+    "token.actions.githubusercontent.com",
+];
+
 /// What came, where something did.
 pub(super) struct Answer {
     /// The list; `None`: the one that is known still counts (RFC 9110 §15.4.5).
@@ -63,6 +75,29 @@ pub(super) fn url(text: &str) -> anyhow::Result<Uri> {
         )
         .into()
     })
+}
+
+/// Slurm looks neither at iss nor at aud: whoever gets the provider to sign a claim of their choice is whoever they like on
+/// the cluster. Keys of one application alone (Entra ID gives them for `appid=`) are not shared.
+///
+/// # Errors
+/// When the keys are known to sign for others than this site.
+pub(super) fn refuse_shared(url: &Uri) -> anyhow::Result<()> {
+    let host = url.host().unwrap_or_default().to_ascii_lowercase();
+    let is_of_one = url.query().is_some_and(|query| query.split('&').any(|part| part.starts_with("appid=")));
+    if !SHARED.contains(&host.as_str()) || is_of_one {
+        return Ok(());
+    }
+    Err(Advice::new(
+        format!(
+            "{host} signs the tokens of all organisations with the same keys, and Slurm looks neither at iss nor at aud: \
+             anybody with an account there could issue one for root"
+        ),
+        "put a proxy before slurmrestd that checks the provider's tokens, and give Slurm tokens of your own; or fetch the \
+         keys of your application alone (Entra ID: appid=ID in the address, with a signing key of its own). --shared-keys, \
+         if it is meant all the same",
+    )
+    .into())
 }
 
 /// Asks for the list.
@@ -247,6 +282,16 @@ mod tests {
         ] {
             assert!(url(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn keys_that_sign_for_everybody_are_refused() {
+        let is_refused = |text: &str| refuse_shared(&url(text).unwrap()).is_err();
+        assert!(is_refused("https://login.microsoftonline.com/common/discovery/v2.0/keys"));
+        assert!(is_refused("https://LOGIN.microsoftonline.com:443/f6c2/discovery/v2.0/keys?x=appid=1"));
+        assert!(!is_refused("https://login.microsoftonline.com/f6c2/discovery/keys?appid=6731"));
+        assert!(!is_refused("https://sso.example.org/realms/hpc/protocol/openid-connect/certs"));
+        assert!(!is_refused("https://cognito-idp.eu-central-1.amazonaws.com/p/.well-known/jwks.json"));
     }
 
     #[test]
