@@ -198,6 +198,22 @@ fn keys_that_sign_for_everybody_are_not_even_asked_for() {
     assert!(said.contains("anybody with an account there"), "{said}");
 }
 
+/// As Entra ID gives an application that has no signing key of its own those of everybody.
+#[test]
+fn of_an_applications_list_what_everybodys_has_too_stays_out() {
+    let (own, shared) = (key("own"), key("shared"));
+    let text = |keys: &[&Value]| json!({ "keys": keys }).to_string();
+    let fetching = Fetching::with(Answer::OfOne(text(&[&shared, &own]), text(&[&shared])));
+    let url = format!("{}?appid=6731", fetching.provider.url());
+    let (_, warned) = fetching.done(&[&url]);
+    assert_eq!(fetching.kids(), ["own"]);
+    assert!(warned.contains("key shared is left out"), "{warned}");
+    fetching.provider.answer(Answer::OfOne(text(&[&shared]), text(&[&shared])));
+    assert!(fetching.refused(&[&url]).contains("no key in it is of use"));
+    fetching.provider.answer(Answer::OfOne(text(&[&own]), "x".into()));
+    assert!(fetching.refused(&[&url]).contains("not JSON"));
+}
+
 #[test]
 fn a_redirect_to_https_is_followed() {
     let fetching = Fetching::with(Answer::Status(500));

@@ -17,6 +17,8 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 pub(crate) enum Answer {
     /// 200 with this body, and an ETag that follows from it; 304 to whoever has that.
     List(String),
+    /// The first of these to whoever asks with a query, else the second.
+    OfOne(String, String),
     /// Nothing but this status.
     Status(u16),
     /// To another place.
@@ -153,6 +155,10 @@ fn reply(
             }
             let length = list.len();
             write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nETag: {etag}\r\n\r\n{list}")
+        }
+        Answer::OfOne(own, everybodys) => {
+            let list = if head.lines().next().unwrap_or_default().contains('?') { own } else { everybodys };
+            write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{list}", list.len())
         }
         Answer::Status(status) => stream.write_all(short(&format!("{status} Status"), "").as_bytes()),
         Answer::Redirect(to) => {

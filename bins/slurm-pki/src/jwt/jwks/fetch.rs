@@ -30,7 +30,7 @@ use crate::{hooks, moment, report};
     Every token that one of these keys signs counts, for whatever application and by whatever organisation: Slurm looks \
     neither at iss nor at aud. So the keys have to sign for your own users alone (a realm of Keycloak, a user pool of \
     Cognito), and the claim that names the user must not be one that users set. Keys of providers that sign for everybody \
-    (Entra ID, Google) are refused.\n\n\
+    (Entra ID, Google) are refused; with appid= in the address those that the list without it has too are left out.\n\n\
     On any trouble, and when no key in the answer is of use, the file that is here stays, and counts. A key that the \
     provider takes out of its list stays for [keys] jwks_grace, because tokens signed with it live on; the file that \
     --also names has keys of one's own, which are never taken out. ETag and Last-Modified spare the provider's time; a \
@@ -74,6 +74,8 @@ struct Work<'a> {
     out: PathBuf,
     grace: Duration,
     own: Vec<RsaKey>,
+    /// Keys that sign for everybody, and stay out.
+    shared: Vec<String>,
     owner: Owner,
     now: UnixTime,
     /// What is in the file now.
@@ -107,8 +109,11 @@ impl Fetch {
         if !self.shared_keys {
             provider::refuse_shared(&url)?;
         }
-        let work = self.work(&admin, &places, text)?;
+        let mut work = self.work(&admin, &places, text)?;
         let ca = self.ca.as_deref().or(places.jwks_ca.as_deref());
+        if !self.shared_keys {
+            work.shared = provider::shared_kids(&url, ca)?;
+        }
         let answer = provider::ask(&url, ca, &work.validators())?;
         work.finish(global, answer)
     }
@@ -138,7 +143,18 @@ impl Fetch {
             }
         };
         let grace = self.grace.unwrap_or(places.jwks_grace);
-        Ok(Work { admin, url: url.to_owned(), out, grace, own, owner, now: clock::now(), here, last })
+        Ok(Work {
+            admin,
+            url: url.to_owned(),
+            out,
+            grace,
+            own,
+            shared: Vec::new(),
+            owner,
+            now: clock::now(),
+            here,
+            last,
+        })
     }
 }
 
@@ -199,7 +215,12 @@ impl Work<'_> {
             let last = self.last.as_ref().map(|last| last.kids.as_slice()).unwrap_or_default();
             return Ok(here.filter(|key| last.iter().any(|kid| kid == key.kid())).cloned().collect());
         };
-        let sifted = sift(list).map_err(|e| self.refused(&e.to_string()))?;
+        let mut sifted = sift(list).map_err(|e| self.refused(&e.to_string()))?;
+        let is_shared = |key: &RsaKey| self.shared.iter().any(|kid| kid == key.kid());
+        for key in sifted.keys.iter().filter(|key| is_shared(key)) {
+            report::warning(&format!("key {} is left out: it signs for everybody", key.kid()));
+        }
+        sifted.keys.retain(|key| !is_shared(key));
         for (kid, why) in &sifted.dropped {
             report::warning(&format!("key {kid} is left out: {why}"));
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pki::jwk::MAX_LIST;
+use pki::jwk::{MAX_LIST, sift};
 use pki::x509::X509;
 use rustls::CertificateError;
 use site::file::{self, Keep};
@@ -84,8 +84,7 @@ pub(super) fn url(text: &str) -> anyhow::Result<Uri> {
 /// When the keys are known to sign for others than this site.
 pub(super) fn refuse_shared(url: &Uri) -> anyhow::Result<()> {
     let host = url.host().unwrap_or_default().to_ascii_lowercase();
-    let is_of_one = url.query().is_some_and(|query| query.split('&').any(|part| part.starts_with("appid=")));
-    if !SHARED.contains(&host.as_str()) || is_of_one {
+    if !SHARED.contains(&host.as_str()) || is_of_one_application(url) {
         return Ok(());
     }
     Err(Advice::new(
@@ -98,6 +97,28 @@ pub(super) fn refuse_shared(url: &Uri) -> anyhow::Result<()> {
          if it is meant all the same",
     )
     .into())
+}
+
+fn is_of_one_application(url: &Uri) -> bool {
+    url.query().is_some_and(|query| query.split('&').any(|part| part.starts_with("appid=")))
+}
+
+/// The kids that an application's list has in common with everybody's: an application without a key of its own is given
+/// those. None where the address is not of one application.
+///
+/// # Errors
+/// When everybody's list cannot be had.
+pub(super) fn shared_kids(url: &Uri, ca: Option<&Path>) -> anyhow::Result<Vec<String>> {
+    if !is_of_one_application(url) {
+        return Ok(Vec::new());
+    }
+    let authority = url.authority().map(ToString::to_string).unwrap_or_default();
+    let everybodys: Uri = format!("https://{authority}{}", url.path())
+        .parse()
+        .map_err(|_| trouble(url, "it is no address without its query"))?;
+    let list = ask(&everybodys, ca, &Validators::default())?.list.unwrap_or_default();
+    let sifted = sift(&list).map_err(|e| trouble(&everybodys, &e.to_string()))?;
+    Ok(sifted.keys.iter().map(|key| key.kid().to_owned()).collect())
 }
 
 /// Asks for the list.
