@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::explain::shown;
 use crate::key_list::{self, Entry, Keys, decoded_length, text};
-use crate::loading::{FileFacts, Verdicts};
+use crate::loading::{FileFacts, Harm, Verdicts};
 use crate::slurm_release::SlurmRelease;
 
 /// Bytes of a key for HS256 (RFC 7518 3.2).
@@ -18,8 +18,10 @@ pub fn judge_key(bytes: &[u8], facts: FileFacts, slurm_user: u32) -> Verdicts {
     if bytes.is_empty() {
         verdicts.die("it is empty");
     } else if bytes.len() < ENOUGH {
-        verdicts
-            .hazard(format!("a key of {} bytes can be guessed: {ENOUGH} random ones are usual", bytes.len()));
+        verdicts.hazard(
+            Harm::Guessable,
+            format!("a key of {} bytes can be guessed: {ENOUGH} random ones are usual", bytes.len()),
+        );
     }
     verdicts
 }
@@ -77,15 +79,20 @@ fn usable(keys: &[Entry<'_>], verdicts: &mut Verdicts) {
         let kid = text(&key.kid).unwrap_or_default();
         let name = shown(kid.as_bytes());
         if !seen.insert(kid) {
-            verdicts.hazard(format!("two keys have the kid {name}: only the first is ever used"));
+            verdicts.hazard(
+                Harm::NotMatched,
+                format!("two keys have the kid {name}: only the first is ever used"),
+            );
         }
         if key.alg.is_none() {
-            verdicts
-                .hazard(format!("key {name} does not say alg RS256: releases before 26.05.3 never match it"));
+            verdicts.hazard(
+                Harm::NotMatched,
+                format!("key {name} does not say alg RS256: releases before 26.05.3 never match it"),
+            );
         }
     }
     if seen.is_empty() {
-        verdicts.hazard("it has no RSA key for RS256: no token is ever accepted by it");
+        verdicts.hazard(Harm::NotMatched, "it has no RSA key for RS256: no token is ever accepted by it");
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use crate::explain::shown;
 use crate::key_list::{self, Entry, Keys, Text, decoded_length, decoded_length_leniently, string, text};
-use crate::loading::{FileFacts, Verdicts};
+use crate::loading::{FileFacts, Harm, Verdicts};
 use crate::slurm_release::SlurmRelease;
 use crate::time::UnixTime;
 
@@ -25,11 +25,16 @@ pub fn judge_key(bytes: &[u8], facts: FileFacts, slurm_user: u32) -> Verdicts {
     if bytes.is_empty() {
         verdicts.die("it is empty");
     } else if bytes.len() < ENOUGH {
-        verdicts
-            .hazard(format!("a key of {} bytes can be guessed: {ENOUGH} random ones are usual", bytes.len()));
+        verdicts.hazard(
+            Harm::Guessable,
+            format!("a key of {} bytes can be guessed: {ENOUGH} random ones are usual", bytes.len()),
+        );
     }
     if bytes.ends_with(b"\n") {
-        verdicts.hazard("the newline at its end is part of the key: a copy without it is another key");
+        verdicts.hazard(
+            Harm::Newline,
+            "the newline at its end is part of the key: a copy without it is another key",
+        );
     }
     verdicts
 }
@@ -42,8 +47,8 @@ pub fn judge_jwks(bytes: &[u8], facts: FileFacts, slurm_user: u32, now: UnixTime
     match key_list::parse(bytes) {
         Err(why) => verdicts.die(why),
         Ok(Keys::Missing) => verdicts.die("it has no list of keys"),
-        Ok(Keys::NoList) => verdicts.hazard(NO_KEY),
-        Ok(Keys::List(keys)) if keys.is_empty() => verdicts.hazard(NO_KEY),
+        Ok(Keys::NoList) => verdicts.hazard(Harm::NoKey, NO_KEY),
+        Ok(Keys::List(keys)) if keys.is_empty() => verdicts.hazard(Harm::NoKey, NO_KEY),
         Ok(Keys::List(keys)) => {
             names(&keys, &mut verdicts);
             keys.iter().for_each(|key| entry(key, &mut verdicts));
@@ -100,7 +105,7 @@ fn secret(name: &str, k: &str, verdicts: &mut Verdicts) {
         }
     }
     if strictly.is_ok_and(|length| (LEAST..ENOUGH).contains(&length)) {
-        verdicts.hazard(format!("k of key {name} is shorter than {ENOUGH} bytes"));
+        verdicts.hazard(Harm::Guessable, format!("k of key {name} is shorter than {ENOUGH} bytes"));
     }
 }
 
@@ -124,14 +129,16 @@ fn signing(keys: &[Entry<'_>], now: UnixTime, verdicts: &mut Verdicts) {
         verdicts.die("two keys are the default");
     }
     if defaults == 0 && keys.len() > 1 {
-        verdicts.hazard("no key is the default, so the first of the list signs: on a host with another order, another one");
+        verdicts.hazard(Harm::NoDefault, "no key is the default, so the first of the list signs: on a host with another order, another one");
     }
     let Some(signs) = keys.iter().find(is_default).or(keys.first()) else { return };
     match end(signs) {
         Ok(Some(end)) if end <= now.0 => verdicts.hazard(
+            Harm::SigningKeyEnds,
             "the key that signs has ended: it loads, and then every message is refused, a reconfigure too",
         ),
         Ok(Some(_)) => verdicts.hazard(
+            Harm::SigningKeyEnds,
             "the key that signs has an end: signers go on using it after that, and every message is refused",
         ),
         _ => {}

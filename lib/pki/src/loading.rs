@@ -26,12 +26,31 @@ pub enum Loaded {
     Dies(String),
 }
 
+/// What kind of harm a file does that every release loads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Harm {
+    /// There is no key in it at all.
+    NoKey,
+    /// Its key is short enough to be guessed.
+    Guessable,
+    /// A newline is part of the key.
+    Newline,
+    /// Which key signs depends on the order of the list.
+    NoDefault,
+    /// The key that signs has an end.
+    SigningKeyEnds,
+    /// A key of the list is matched by no token, or not by every release.
+    NotMatched,
+}
+
 /// The answers of every release, and what no loader minds but harms later.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdicts {
     dies: Vec<(SlurmRelease, String)>,
     warnings: Vec<String>,
     hazards: Vec<String>,
+    /// Of which kind each of them is.
+    harms: Vec<Harm>,
 }
 
 impl Verdicts {
@@ -63,6 +82,11 @@ impl Verdicts {
         &self.hazards
     }
 
+    /// The same, each with its kind.
+    pub fn harms(&self) -> impl Iterator<Item = (Harm, &str)> {
+        self.harms.iter().copied().zip(self.hazards.iter().map(String::as_str))
+    }
+
     /// Whether every supported release loads it.
     #[must_use]
     pub fn loads(&self) -> bool {
@@ -81,8 +105,9 @@ impl Verdicts {
         }
     }
 
-    pub(crate) fn hazard(&mut self, what: impl Into<String>) {
+    pub(crate) fn hazard(&mut self, harm: Harm, what: impl Into<String>) {
         self.hazards.push(what.into());
+        self.harms.push(harm);
     }
 
     /// A file that nobody else may touch at all.

@@ -230,11 +230,41 @@ fn a_slurmdbd_with_another_key_or_without_tokens_is_found() {
     };
     dbd(&format!("AuthAltTypes=auth/jwt\nAuthAltParameters=jwt_key={other}\n"));
     well.is_well();
-    well.site.write("dbd.key", "another", 0o600);
+    well.site.write("dbd.key", &K.replace('A', "B"), 0o600);
     let look = well.finds("auth-jwt-same", "critical");
     assert!(!look.data.to_string().contains(K), "{}", look.data);
     dbd("");
     well.finds("auth-jwt-slurmdbd", "warning");
+}
+
+#[test]
+fn a_key_that_can_be_guessed_or_ends_in_a_newline_is_found() {
+    let well = Healthy::new();
+    well.site.write("jwt.key", "secret", 0o600);
+    let key = well.site.text_path("jwt.key");
+    well.with_auth(&format!("AuthAltTypes=auth/jwt\nAuthAltParameters=jwt_key={key}"));
+    well.finds("auth-jwt-weak", "warning");
+    well.with_auth("AuthType=auth/slurm");
+    well.site.write("slurm.key", &format!("{K}\n"), 0o600);
+    well.finds("auth-slurm-newline", "warning");
+    well.site.write("slurm.key", "secret", 0o600);
+    let look = well.finds("auth-slurm-weak", "warning");
+    assert!(!look.data.to_string().contains("secret"), "{}", look.data);
+}
+
+/// Releases differ: what the newest takes, an older one may not start with, and the other way round.
+#[test]
+fn a_list_that_one_release_alone_does_not_start_with_names_that_release() {
+    let well = Healthy::new();
+    well.with_auth("AuthType=auth/slurm");
+    let list = format!(r#"{{"keys":[{{"kid":"a","kty":"oct","alg":"HS256","k":"{K}AA"}}]}}"#);
+    well.site.write("slurm.jwks", &list, 0o600);
+    let look = well.finds("auth-slurm", "critical");
+    assert!(
+        look.data.to_string().contains("daemons of Slurm 26.05.0, 26.05.3 do not start"),
+        "{}",
+        look.data
+    );
 }
 
 #[test]

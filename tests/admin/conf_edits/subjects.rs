@@ -156,7 +156,7 @@ fn a_key_that_daemons_would_die_of_is_refused() {
         site.write("jwks.json", "{\"keys\":[{\"kty\":\"RSA\"}]}", 0o644);
         refused(&["--jwt", "--jwks", &site.text_path("jwks.json")], "has no kid");
         refused(&["--auth-slurm"], "with auth/slurm no daemon starts");
-        site.write("slurm.jwks", "{\"keys\":[]}", 0o600);
+        site.write("slurm.jwks", "{\"keys\":[{}]}", 0o600);
         refused(&["--auth-slurm"], "daemons do not start with it");
         fs::remove_file(site.path("jwt_hs256.key")).unwrap();
         let (_, said) = jwt(&site, &[]);

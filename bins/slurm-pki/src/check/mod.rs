@@ -32,7 +32,7 @@ use crate::global::Global;
 use crate::moment;
 use crate::slurm_conf::SlurmConf;
 use finding::{Findings, Group, Severity};
-pub(crate) use keys::{KeyFile, key_ids, must_load};
+pub(crate) use keys::{key_ids, must_load};
 use scene::{HostRoot, Roles, Scene};
 
 /// What looks at one part.

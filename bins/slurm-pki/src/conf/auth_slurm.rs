@@ -12,9 +12,10 @@ use super::still;
 use super::wish::Wish;
 use crate::admin::Admin;
 use crate::advice::{Advice, Advise as _};
-use crate::check::{KeyFile, must_load};
+use crate::check::must_load;
 use crate::fleet::{Fleet, Job, Skips, digest, quoted};
 use crate::global::Global;
+use crate::key_files::KeyFile;
 use crate::members::{Member, Members, Role};
 use crate::{hostlist, report};
 
@@ -49,7 +50,9 @@ pub(super) fn must_have_key(admin: &Admin, slurm_conf: &Path) -> anyhow::Result<
         )
         .into());
     }
-    must_load(admin.slurm_user().ok(), KeyFile::AuthSlurm(&path))
+    let is_list = path.extension().is_some_and(|ending| ending == "jwks");
+    let kind = if is_list { KeyFile::AuthJwks } else { KeyFile::AuthKey };
+    must_load(admin.slurm_user().ok(), kind, &path)
 }
 
 /// Asks every host that slurm.conf and `[fleet]` name whether it has the same key, and whether its daemons are down.

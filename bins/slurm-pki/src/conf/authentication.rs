@@ -4,6 +4,7 @@ use std::path::Path;
 
 use clap::Args;
 use pki::name::NodeName;
+use site::config::KeysConfig;
 
 use super::auth_slurm;
 use super::editing::Editing;
@@ -15,9 +16,10 @@ use super::subject::Subject;
 use super::turning::{ALL_STOPPED, Turning};
 use super::{plugin, still};
 use crate::admin::Admin;
-use crate::advice::Advice;
-use crate::check::{KeyFile, must_load};
+use crate::advice::{Advice, Advise as _};
+use crate::check::must_load;
 use crate::global::Global;
+use crate::key_files::KeyFile;
 use crate::report;
 use crate::slurm_conf::SlurmConf;
 use crate::slurm_plugins::{AUTH_JWT, AUTH_SLURM};
@@ -70,11 +72,15 @@ impl Wanted {
     fn of(
         subject: Subject,
         options: &JwtOptions,
+        admin: &Admin,
         slurm: impl Fn(&str) -> Option<String>,
         dbd: impl Fn(&str) -> Option<String>,
     ) -> anyhow::Result<Self> {
         match subject {
-            Subject::Jwt => options.wanted(slurm, dbd).map(Self::Jwt),
+            Subject::Jwt => {
+                let config = KeysConfig::read(&admin.config).advise()?;
+                options.wanted(slurm, dbd, &config).map(Self::Jwt)
+            }
             Subject::Tls | Subject::AuthSlurm => Ok(Self::AuthSlurm(auth_slurm::wishes())),
         }
     }
@@ -114,7 +120,7 @@ pub(super) fn show(global: &Global, subject: Subject, options: &JwtOptions) -> a
     let dbd = SlurmConf::load_from(&path.with_file_name("slurmdbd.conf"))?;
     let value = |conf: &Option<SlurmConf>, key: &str| conf.as_ref()?.get(key).map(str::to_owned);
     let (in_slurm, in_dbd) = (|key: &str| value(&admin.slurm, key), |key: &str| value(&dbd, key));
-    let wanted = Wanted::of(subject, options, in_slurm, in_dbd)?;
+    let wanted = Wanted::of(subject, options, &admin, in_slurm, in_dbd)?;
     let Wishes { slurm, dbd } = wanted.wishes();
     let shown = Shown {
         slurm_conf: slurm.iter().map(|wish| wish.line(in_slurm)).collect(),
@@ -164,6 +170,7 @@ pub(super) fn enable(
     let wanted = Wanted::of(
         subject,
         options,
+        &admin,
         |key| slurm.value(key),
         |key| dbd.as_ref().and_then(|dbd| dbd.value(key)),
     )?;
@@ -212,7 +219,10 @@ fn must_hold(
     match wanted {
         Wanted::Jwt(jwt) => {
             let dbd = jwt.dbd.files().filter(|_| has_dbd);
-            jwt.ctld.files().chain(dbd).try_for_each(|file| key_must_load(admin, file, manner.offline))?;
+            jwt.ctld
+                .files()
+                .chain(dbd)
+                .try_for_each(|(kind, path)| key_must_load(admin, kind, path, manner.offline))?;
             if manner.offline {
                 report::warning("not checked (--offline): auth_jwt.so");
                 return Ok(());
@@ -237,11 +247,11 @@ fn must_hold(
 }
 
 /// An image may be built before its keys are there; a bad key is bad there too.
-fn key_must_load(admin: &Admin, file: KeyFile<'_>, offline: bool) -> anyhow::Result<()> {
-    let (path, made) = match file {
-        KeyFile::Jwt(path) => (path, "slurm-pki jwt key init"),
-        KeyFile::Jwks(path) => (path, "slurm-pki jwt jwks fetch, or slurm-pki jwt jwks build"),
-        KeyFile::AuthSlurm(path) => (path, "slurm-pki auth-key init"),
+fn key_must_load(admin: &Admin, kind: KeyFile, path: &Path, offline: bool) -> anyhow::Result<()> {
+    let made = match kind {
+        KeyFile::JwtKey => "slurm-pki jwt key init",
+        KeyFile::Jwks => "slurm-pki jwt jwks fetch, or slurm-pki jwt jwks build",
+        KeyFile::AuthKey | KeyFile::AuthJwks => "slurm-pki auth-key init",
     };
     let is_missing = std::fs::metadata(path).is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound);
     let shown = path.display();
@@ -256,5 +266,5 @@ fn key_must_load(admin: &Admin, file: KeyFile<'_>, offline: bool) -> anyhow::Res
         )
         .into());
     }
-    must_load(admin.slurm_user().ok(), file)
+    must_load(admin.slurm_user().ok(), kind, path)
 }

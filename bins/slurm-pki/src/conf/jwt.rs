@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use site::config::KeysConfig;
 
 use super::lines::checked;
 use super::plan::Wishes;
 use super::subject::{ALT_PARAMETERS, Subject};
 use super::wish::Wish;
 use crate::advice::Advice;
-use crate::check::KeyFile;
+use crate::key_files::KeyFile;
 use crate::parameters::Parameters;
 
 /// Slurm's defaults (slurm.conf(5)).
@@ -22,13 +23,13 @@ const MAX_LIFESPAN: i64 = i32::MAX as i64 - 1;
 /// What of it is wanted.
 #[derive(Args, Debug)]
 pub(super) struct JwtOptions {
-    /// The key for HS256; else the one that slurm.conf names, else StateSaveLocation/jwt_hs256.key
+    /// The key for HS256; else slurm.conf's, jwt_key of the config under keys, or StateSaveLocation/jwt_hs256.key
     #[arg(long, value_name = "FILE", requires = "jwt", conflicts_with = "without_jwt_key")]
     jwt_key: Option<PathBuf>,
     /// No HS256: only the keys of --jwks, and no scontrol token
     #[arg(long, requires = "jwt")]
     without_jwt_key: bool,
-    /// An identity provider's keys, for RS256 (slurm-pki jwt jwks fetch)
+    /// An identity provider's keys, for RS256; else slurm.conf's, or jwks of the config under keys
     #[arg(long, value_name = "FILE", requires = "jwt")]
     jwks: Option<PathBuf>,
     /// The claim with the user's name, where it is neither sun nor username
@@ -51,9 +52,9 @@ pub(super) struct KeysOfDaemon {
 
 impl KeysOfDaemon {
     /// All files that it must have.
-    pub(super) fn files(&self) -> impl Iterator<Item = KeyFile<'_>> {
-        let key = self.key.iter().map(|path| KeyFile::Jwt(path));
-        key.chain(self.jwks.iter().map(|path| KeyFile::Jwks(path)))
+    pub(super) fn files(&self) -> impl Iterator<Item = (KeyFile, &Path)> {
+        let key = self.key.iter().map(|path| (KeyFile::JwtKey, path.as_path()));
+        key.chain(self.jwks.iter().map(|path| (KeyFile::Jwks, path.as_path())))
     }
 }
 
@@ -67,7 +68,7 @@ pub(super) struct Jwt {
 }
 
 impl JwtOptions {
-    /// For what both files say now.
+    /// For what both files say now, and `[keys]` of the config.
     ///
     /// # Errors
     /// When that is no way to check a token, or something cannot stand in slurm.conf.
@@ -75,11 +76,16 @@ impl JwtOptions {
         &self,
         slurm: impl Fn(&str) -> Option<String>,
         dbd: impl Fn(&str) -> Option<String>,
+        config: &KeysConfig,
     ) -> anyhow::Result<Jwt> {
         let ctld = self.keys(&slurm, || {
+            if config.jwt_key.is_some() {
+                return config.jwt_key.clone();
+            }
             let state = slurm("StateSaveLocation").unwrap_or_else(|| STATE.into());
             Some(Path::new(&state).join(KEY))
         });
+        let ctld = KeysOfDaemon { jwks: ctld.jwks.or_else(|| config.jwks.clone()), ..ctld };
         let of_dbd = self.keys(&dbd, || ctld.key.clone());
         let of_dbd = KeysOfDaemon { jwks: of_dbd.jwks.or_else(|| ctld.jwks.clone()), ..of_dbd };
         if ctld.key.is_none() && ctld.jwks.is_none() {
@@ -190,6 +196,11 @@ mod tests {
         disable_token_creation: false,
     };
 
+    fn config(text: &str) -> KeysConfig {
+        let file = site::config::ConfigFile::parse(Path::new("t"), text.as_bytes()).unwrap();
+        KeysConfig::read(&file).unwrap()
+    }
+
     /// What AuthAltParameters is to say in both files.
     fn parameters(options: &JwtOptions, slurm: &str, dbd: &str) -> [String; 2] {
         let value = |text: &str| {
@@ -200,7 +211,7 @@ mod tests {
                 .collect();
             move |key: &str| pairs.iter().find(|(is, _)| is == key).map(|(_, value)| value.clone())
         };
-        let jwt = options.wanted(value(slurm), value(dbd)).unwrap();
+        let jwt = options.wanted(value(slurm), value(dbd), &config("")).unwrap();
         [(jwt.wishes.slurm, value(slurm)), (jwt.wishes.dbd, value(dbd))].map(|(wishes, value)| {
             let wish = wishes.into_iter().find(|wish| wish.key() == ALT_PARAMETERS).unwrap();
             wish.value(&value(ALT_PARAMETERS).unwrap_or_default())
@@ -245,7 +256,9 @@ mod tests {
         assert_eq!(parameters(&NONE, has, has), ["jwks=/j", "jwks=/j"]);
         let options = JwtOptions { jwt_key: Some("/k".into()), ..NONE };
         assert_eq!(parameters(&options, has, has), ["jwks=/j,jwt_key=/k", "jwks=/j,jwt_key=/k"]);
-        let jwt = NONE.wanted(|key| (key == ALT_PARAMETERS).then(|| "jwks=/j".into()), |_| None).unwrap();
+        let jwt = NONE
+            .wanted(|key| (key == ALT_PARAMETERS).then(|| "jwks=/j".into()), |_| None, &config(""))
+            .unwrap();
         assert!(
             jwt.warnings.iter().any(|warning| warning.contains("switches HS256 off")),
             "{:?}",
@@ -259,14 +272,24 @@ mod tests {
         let has = "AuthAltParameters=jwt_key=/k,x";
         assert_eq!(parameters(&options, has, has), ["x,jwks=/j", "x,jwks=/j"]);
         let options = JwtOptions { without_jwt_key: true, ..NONE };
-        assert!(options.wanted(|_| None, |_| None).is_err());
+        assert!(options.wanted(|_| None, |_| None, &config("")).is_err());
     }
 
     #[test]
     fn what_slurm_would_split_is_no_claim() {
         for bad in ["", "a,b", "a b", "a=b", "a#b"] {
             let options = JwtOptions { userclaimfield: Some(bad.into()), ..NONE };
-            assert!(options.wanted(|_| None, |_| None).is_err(), "{bad:?}");
+            assert!(options.wanted(|_| None, |_| None, &config("")).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn the_config_says_where_keys_are_that_slurm_conf_does_not_name() {
+        let config = config("[keys]\njwt_key = \"/c/k\"\njwks = \"/c/j\"\n");
+        let jwt = NONE.wanted(|_| None, |_| None, &config).unwrap();
+        assert_eq!(jwt.ctld, KeysOfDaemon { key: Some("/c/k".into()), jwks: Some("/c/j".into()) });
+        assert_eq!(jwt.dbd, jwt.ctld);
+        let has = |key: &str| (key == ALT_PARAMETERS).then(|| "jwt_key=/s/k".into());
+        assert_eq!(NONE.wanted(has, |_| None, &config).unwrap().ctld.key, Some("/s/k".into()));
     }
 }

@@ -16,17 +16,13 @@ pub(crate) use noted::{Fetch, Rotation};
 
 use crate::admin::Admin;
 use crate::advice::Advise as _;
-use crate::check::{KeyFile, key_ids, must_load};
+use crate::check::{key_ids, must_load};
 use crate::fleet::digest;
-use crate::parameters::Parameters;
+use crate::key_files::{KeyFile, KeyFiles};
 use crate::slurm_conf::SlurmConf;
 
 /// Longest file that is read.
 const MAX: usize = 1024 * 1024;
-
-/// Slurm's defaults (slurm.conf(5)).
-const STATE: &str = "/var/spool";
-const JWT_KEY: &str = "jwt_hs256.key";
 
 /// All of them; null where slurm.conf asks for none.
 #[derive(Debug, Default, Serialize)]
@@ -92,18 +88,17 @@ impl KeyFacts {
     /// When this user may not read one of them, or what was noted about them.
     pub(crate) fn of(admin: &Admin) -> anyhow::Result<Self> {
         let Some(slurm) = &admin.slurm else { return Ok(Self::default()) };
+        let files = KeyFiles::of(admin)?;
         let mut facts = Self::default();
         if slurm.get("AuthType").is_some_and(|kind| kind.eq_ignore_ascii_case("auth/slurm")) {
-            facts.auth = Some(AuthKey::of(admin, slurm)?);
+            facts.auth = Some(AuthKey::of(admin, &files)?);
         }
         if takes_tokens(slurm) {
-            let dbd = SlurmConf::load_from(&slurm.path().with_file_name("slurmdbd.conf"))?;
-            let keys = TokenKeys::of_ctld(slurm);
-            // Without any it does not start, and there is nothing to compare.
-            let of_dbd = dbd.as_ref().filter(|dbd| takes_tokens(dbd)).map(TokenKeys::of_dbd);
-            let of_dbd = of_dbd.filter(|dbd| dbd.key.is_some() || dbd.jwks.is_some());
-            facts.jwt = keys.key.map(|key| JwtKey::of(admin, key, of_dbd.as_ref())).transpose()?;
-            facts.jwks = keys.jwks.map(|path| Jwks::of(admin, path)).transpose()?;
+            // Without any slurmdbd does not start, and there is nothing to compare.
+            let has_dbd = files.dbd_jwt_key.is_some() || files.dbd_jwks.is_some();
+            let of_dbd = has_dbd.then_some(files.dbd_jwt_key.as_deref());
+            facts.jwt = files.jwt_key.map(|key| JwtKey::of(admin, key, of_dbd)).transpose()?;
+            facts.jwks = files.jwks.map(|path| Jwks::of(admin, path)).transpose()?;
         }
         Ok(facts)
     }
@@ -118,10 +113,10 @@ impl KeyFacts {
 }
 
 impl AuthKey {
-    fn of(admin: &Admin, slurm: &SlurmConf) -> anyhow::Result<Self> {
-        let path = auth_key_file(slurm.path());
-        let is_list = path.extension().is_some_and(|ending| ending == "jwks");
-        let (on_disk, text) = look(admin, KeyFile::AuthSlurm(&path))?;
+    fn of(admin: &Admin, files: &KeyFiles) -> anyhow::Result<Self> {
+        let (kind, path) = files.auth();
+        let is_list = kind == KeyFile::AuthJwks;
+        let (on_disk, text) = look(admin, kind, path)?;
         let ids = text.as_ref().filter(|_| is_list).map(|text| key_ids(text.expose())).unwrap_or_default();
         let (rotation, made) = noted::rotation(&admin.top().state_dir, ids.signs.as_deref())?;
         let made = made.or(on_disk.changed);
@@ -130,10 +125,10 @@ impl AuthKey {
 }
 
 impl JwtKey {
-    fn of(admin: &Admin, path: PathBuf, dbd: Option<&TokenKeys>) -> anyhow::Result<Self> {
-        let (on_disk, text) = look(admin, KeyFile::Jwt(&path))?;
-        let same = |dbd: &TokenKeys| -> anyhow::Result<bool> {
-            let Some(other) = &dbd.key else { return Ok(false) };
+    fn of(admin: &Admin, path: PathBuf, dbd: Option<Option<&Path>>) -> anyhow::Result<Self> {
+        let (on_disk, text) = look(admin, KeyFile::JwtKey, &path)?;
+        let same = |dbd: Option<&Path>| -> anyhow::Result<bool> {
+            let Some(other) = dbd else { return Ok(false) };
             let other = read(other)?;
             let pair = text.as_ref().zip(other.as_ref());
             Ok(pair.is_some_and(|(own, (other, _))| digest(own.expose()) == digest(other.expose())))
@@ -144,37 +139,10 @@ impl JwtKey {
 
 impl Jwks {
     fn of(admin: &Admin, path: PathBuf) -> anyhow::Result<Self> {
-        let (on_disk, text) = look(admin, KeyFile::Jwks(&path))?;
+        let (on_disk, text) = look(admin, KeyFile::Jwks, &path)?;
         let kids = text.map(|text| key_ids(text.expose()).all).unwrap_or_default();
         let fetched = noted::fetch(&admin.top().state_dir)?.filter(|fetch| fetch.jwks == path);
         Ok(Self { on_disk, kids, fetched })
-    }
-}
-
-/// Where a daemon finds what it checks tokens with.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct TokenKeys {
-    /// For HS256.
-    pub(crate) key: Option<PathBuf>,
-    /// For RS256.
-    pub(crate) jwks: Option<PathBuf>,
-}
-
-impl TokenKeys {
-    /// slurmctld has a place where its key is when nobody names one.
-    pub(crate) fn of_ctld(slurm: &SlurmConf) -> Self {
-        let keys = Self::of_dbd(slurm);
-        let state = || Path::new(slurm.get("StateSaveLocation").unwrap_or(STATE)).join(JWT_KEY);
-        // With a list and no key of its own there is no HS256.
-        let key = keys.key.or_else(|| keys.jwks.is_none().then(state));
-        Self { key, jwks: keys.jwks }
-    }
-
-    /// slurmdbd has none.
-    pub(crate) fn of_dbd(conf: &SlurmConf) -> Self {
-        let given = Parameters::of(conf.get("AuthAltParameters"));
-        let path = |name| given.get(name).filter(|path| !path.is_empty()).map(PathBuf::from);
-        Self { key: path("jwt_key"), jwks: path("jwks") }
     }
 }
 
@@ -184,17 +152,10 @@ pub(crate) fn takes_tokens(conf: &SlurmConf) -> bool {
     kinds.split(',').any(|kind| kind.trim().eq_ignore_ascii_case("auth/jwt"))
 }
 
-/// The list beside slurm.conf, else the one key.
-fn auth_key_file(slurm_conf: &Path) -> PathBuf {
-    let list = slurm_conf.with_file_name("slurm.jwks");
-    if list.symlink_metadata().is_ok() { list } else { slurm_conf.with_file_name("slurm.key") }
-}
-
 /// A file as it is, and what is in it.
-fn look(admin: &Admin, file: KeyFile<'_>) -> anyhow::Result<(KeyOnDisk, Option<Secret>)> {
-    let path = file.path();
+fn look(admin: &Admin, kind: KeyFile, path: &Path) -> anyhow::Result<(KeyOnDisk, Option<Secret>)> {
     let read = read(path)?;
-    let problem = must_load(admin.slurm_user().ok(), file).err().map(|e| format!("{e:#}"));
+    let problem = must_load(admin.slurm_user().ok(), kind, path).err().map(|e| format!("{e:#}"));
     let changed = read.as_ref().map(|(_, metadata)| UnixTime(metadata.mtime()));
     Ok((KeyOnDisk { file: path.to_owned(), changed, problem }, read.map(|(text, _)| text)))
 }

@@ -4,17 +4,12 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use site::file;
-
 use super::super::finding::Findings;
 use super::super::scene::Scene;
-use super::jwks::{Jwk, Jwks};
-use super::secret_file;
+use super::judged;
 use crate::key_facts::takes_tokens;
+use crate::key_files::KeyFile;
 use crate::parameters::Parameters;
-
-/// Longest file that is read.
-const MAX: usize = 1024 * 1024;
 
 /// Looks at slurmctld's, and at slurmdbd's where it is here.
 pub(super) fn look(scene: &Scene, found: &mut Findings) {
@@ -84,50 +79,15 @@ fn of(scene: &Scene, conf: &str, value: Option<&str>, default: Option<PathBuf>, 
         Some(key) => folder(scene, key, found),
         None => found.ok("auth-jwt-hs256", format!("{conf}: jwks= alone: HS256 is off, no scontrol token")),
     }
-    if let Some(key) = key.filter(|key| secret_file(scene.slurm_user, "auth-jwt", key, found)) {
+    if let Some(key) = key
+        && judged(scene.slurm_user, KeyFile::JwtKey, &key, scene.now, found).is_some()
+    {
         found.ok("auth-jwt", format!("{} is there, for nobody else", key.display()));
     }
-    if let Some(jwks) = jwks {
-        list(&jwks, found);
+    if let Some(jwks) = jwks
+        && let Some(read) = judged(scene.slurm_user, KeyFile::Jwks, &jwks, scene.now, found)
+        && read.verdicts.hazards().is_empty()
+    {
+        found.ok("auth-jwt", format!("{} has keys that every Slurm matches", jwks.display()));
     }
-}
-
-/// Public keys: others may read it, and must not write it.
-pub(super) fn list(path: &Path, found: &mut Findings) {
-    let shown = path.display();
-    if fs::metadata(path).is_ok_and(|seen| seen.mode() & 0o002 != 0) {
-        let what = format!("{shown} can be changed by everybody: slurmctld does not start with it");
-        return found.critical("auth-jwt", what, format!("chmod 0644 {shown}; see that its keys are yours"));
-    }
-    let text = match file::read_with_metadata(path, MAX) {
-        Ok((text, _)) => text,
-        Err(e) if e.is_not_found() => {
-            let what = format!("there is no {shown}: slurmctld does not start");
-            return found.critical("auth-jwt", what, "fetch it from whoever issues the tokens");
-        }
-        Err(e) => return found.unknown("auth-jwt", e.to_string(), "run this as root"),
-    };
-    let fix = "each key: kid (all different), kty RSA, alg RS256, n, e";
-    match Jwks::parse(text.expose()).and_then(|list| list.names().map(|()| list)) {
-        Err(why) => found.critical("auth-jwt", format!("{shown}: {why}: slurmctld does not start"), fix),
-        Ok(list) => match list.keys.iter().find(|key| !is_matched(key)) {
-            Some(key) => found.warning(
-                "auth-jwt-key",
-                format!(
-                    "{shown}: key {} is not RSA with RS256, n and e: some versions of Slurm never match it",
-                    key.name()
-                ),
-                fix,
-            ),
-            None => {
-                found
-                    .ok("auth-jwt", format!("{shown} has {} keys that every Slurm matches", list.keys.len()));
-            }
-        },
-    }
-}
-
-fn is_matched(key: &Jwk<'_>) -> bool {
-    let is = |value: &Option<std::borrow::Cow<'_, str>>, wanted: &str| value.as_deref() == Some(wanted);
-    is(&key.kty, "RSA") && is(&key.alg, "RS256") && key.n.is_some() && key.e.is_some()
 }

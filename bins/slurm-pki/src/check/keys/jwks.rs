@@ -1,7 +1,6 @@
 //! A list of keys (RFC 7517), as far as Slurm reads it.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 
 use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD};
 use pki::secret::Secret;
@@ -13,15 +12,7 @@ pub(super) struct Jwk<'a> {
     #[serde(borrow)]
     pub(super) kid: Option<Cow<'a, str>>,
     #[serde(borrow)]
-    pub(super) kty: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    pub(super) alg: Option<Cow<'a, str>>,
-    #[serde(borrow)]
     pub(super) k: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    pub(super) n: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    pub(super) e: Option<Cow<'a, str>>,
     #[serde(borrow, rename = "use")]
     pub(super) used: Option<Cow<'a, str>>,
     pub(super) exp: Option<serde_json::Value>,
@@ -43,19 +34,9 @@ impl<'a> Jwks<'a> {
             .map_err(|e| format!("no list of keys (line {}, column {})", e.line(), e.column()))
     }
 
-    /// What is wrong with the names: every key has one, and no two have the same.
-    pub(super) fn names(&self) -> Result<(), String> {
-        let mut seen = HashSet::new();
-        for (n, key) in self.keys.iter().enumerate() {
-            match &key.kid {
-                None => return Err(format!("key {} has no kid", n + 1)),
-                Some(kid) if !seen.insert(kid.as_ref()) => {
-                    return Err(format!("two keys have the kid {kid}"));
-                }
-                Some(_) => {}
-            }
-        }
-        if self.keys.is_empty() { Err("it has no key".into()) } else { Ok(()) }
+    /// The one that signs: the default, else the first.
+    pub(super) fn signs(&self) -> Option<&Jwk<'a>> {
+        self.keys.iter().find(|key| key.used.as_deref() == Some("default")).or(self.keys.first())
     }
 }
 

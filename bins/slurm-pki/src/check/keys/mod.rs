@@ -6,15 +6,18 @@ mod auth_slurm;
 mod jwks;
 mod noted;
 
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use pki::loading::{Harm, Loaded, Verdicts};
+use pki::slurm_release::SlurmRelease;
+use pki::time::UnixTime;
+use site::clock;
 use site::file::Owner;
 
 use super::finding::{Findings, Group, Severity};
 use super::scene::Scene;
 use crate::advice::Advice;
+use crate::key_files::{KeyFile, Read};
 
 /// Looks at both, where slurm.conf asks for them.
 pub(super) fn look(scene: &Scene, found: &mut Findings) {
@@ -34,26 +37,6 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
     }
 }
 
-/// A file of keys that daemons are about to be told of.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum KeyFile<'a> {
-    /// auth/jwt's own key, for HS256.
-    Jwt(&'a Path),
-    /// The list of an identity provider's keys.
-    Jwks(&'a Path),
-    /// auth/slurm's list, or its one key.
-    AuthSlurm(&'a Path),
-}
-
-impl KeyFile<'_> {
-    /// Where it is.
-    pub(crate) fn path(&self) -> &Path {
-        match self {
-            Self::Jwt(path) | Self::Jwks(path) | Self::AuthSlurm(path) => path,
-        }
-    }
-}
-
 /// What the keys of a list are called.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct KeyIds {
@@ -66,8 +49,7 @@ pub(crate) struct KeyIds {
 /// Of a list of keys; nothing where it is none.
 pub(crate) fn key_ids(text: &[u8]) -> KeyIds {
     let Ok(list) = jwks::Jwks::parse(text) else { return KeyIds::default() };
-    let default = list.keys.iter().find(|key| key.used.as_deref() == Some("default"));
-    let signs = default.or(list.keys.first()).map(|key| key.name().to_owned());
+    let signs = list.signs().map(|key| key.name().to_owned());
     KeyIds { all: list.keys.iter().map(|key| key.name().to_owned()).collect(), signs }
 }
 
@@ -75,15 +57,9 @@ pub(crate) fn key_ids(text: &[u8]) -> KeyIds {
 ///
 /// # Errors
 /// What keeps daemons from starting, and what to do.
-pub(crate) fn must_load(slurm_user: Option<Owner>, file: KeyFile<'_>) -> anyhow::Result<()> {
+pub(crate) fn must_load(slurm_user: Option<Owner>, kind: KeyFile, path: &Path) -> anyhow::Result<()> {
     let mut found = Findings::new(&[]);
-    match file {
-        KeyFile::Jwt(path) => {
-            let _ = secret_file(slurm_user, "auth-jwt", path, &mut found);
-        }
-        KeyFile::Jwks(path) => auth_jwt::list(path, &mut found),
-        KeyFile::AuthSlurm(path) => auth_slurm::file(slurm_user, path, &mut found),
-    }
+    let _ = judged(slurm_user, kind, path, clock::now(), &mut found);
     let bad = |severity| found.all().iter().find(|finding| finding.severity == severity);
     match bad(Severity::Critical).or(bad(Severity::Unknown)) {
         None => Ok(()),
@@ -94,35 +70,109 @@ pub(crate) fn must_load(slurm_user: Option<Owner>, file: KeyFile<'_>) -> anyhow:
     }
 }
 
-/// A key that anybody else can read or change: Slurm does not start with it. Another owner is only a warning of
-/// Slurm's, and means that somebody else can change the file.
-fn secret_file(slurm_user: Option<Owner>, code: &'static str, path: &Path, found: &mut Findings) -> bool {
+/// What daemons do with a file at their next start: our own copy of their loaders says it. The file as it was read where
+/// they do start.
+fn judged(
+    slurm_user: Option<Owner>,
+    kind: KeyFile,
+    path: &Path,
+    now: UnixTime,
+    found: &mut Findings,
+) -> Option<Read> {
+    let (code, fix) = words(kind);
     let shown = path.display();
-    let seen = match fs::metadata(path) {
-        Ok(seen) => seen,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            let what = format!("there is no {shown}: daemons do not start without it");
-            found.critical(code, what, "copy it from a host that has it; or restore it from a backup");
-            return false;
+    let read = match kind.read(path, slurm_user.map_or(0, |user| user.uid), now) {
+        Ok(Some(read)) => read,
+        Ok(None) => {
+            found.critical(
+                code,
+                format!("there is no {shown}: daemons do not start without it"),
+                absent(kind),
+            );
+            return None;
         }
         Err(e) => {
-            found.unknown(code, format!("{shown}: {e}"), "run this as root");
-            return false;
+            found.unknown(code, e.to_string(), "run this as root");
+            return None;
         }
     };
-    let mode = seen.mode() & 0o7777;
-    if mode & 0o007 != 0 {
-        let what = format!("{shown} has mode {mode:04o}: daemons do not start with a key that others get at");
-        found.critical(code, what, format!("chmod 0600 {shown}; if users could read it, make a new key"));
-        return false;
+    if let Some((_, why)) = read.verdicts.dies() {
+        let from = which(&read.verdicts);
+        found.critical(code, format!("{shown}: {why}: daemons{from} do not start with it"), fix);
+        return None;
     }
-    if seen.uid() != 0 && slurm_user.is_some_and(|user| user.uid != seen.uid()) {
-        let what = format!("{shown} belongs to uid {}, neither root nor SlurmUser", seen.uid());
-        found.warning(code, what, format!("chown SlurmUser {shown}"));
+    // Who nobody can name owns nothing.
+    if slurm_user.is_some() {
+        for why in read.verdicts.warnings() {
+            found.warning(code, format!("{shown}: {why}"), format!("chown SlurmUser {shown}"));
+        }
     }
-    if seen.len() == 0 {
-        found.critical(code, format!("{shown} is empty"), "copy it from a host that has it");
-        return false;
+    read.verdicts.harms().for_each(|(harm, what)| hazard(kind, path, harm, what, found));
+    Some(read)
+}
+
+/// Which releases do not start with it, by the first of each kind; nothing where it is all of them.
+fn which(verdicts: &Verdicts) -> String {
+    let dies = |release: &SlurmRelease| matches!(verdicts.of(*release), Loaded::Dies(_));
+    let all: Vec<&str> = SlurmRelease::ALL.into_iter().filter(dies).map(SlurmRelease::name).collect();
+    if all.len() == SlurmRelease::ALL.len() {
+        return String::new();
     }
-    true
+    format!(" of Slurm {}", all.join(", "))
+}
+
+/// The end of the key that signs is told with its time, elsewhere.
+fn hazard(kind: KeyFile, path: &Path, harm: Harm, what: &str, found: &mut Findings) {
+    let is_jwt = matches!(kind, KeyFile::JwtKey | KeyFile::Jwks);
+    let (code, fix) = match harm {
+        Harm::SigningKeyEnds => return,
+        Harm::NoKey => {
+            let (code, fix) = words(kind);
+            return found.critical(code, format!("{}: {what}", path.display()), fix);
+        }
+        Harm::Guessable if is_jwt => ("auth-jwt-weak", "make another: slurm-pki jwt key rotate"),
+        Harm::Guessable => ("auth-slurm-weak", "make another: slurm-pki auth-key rotate"),
+        Harm::Newline => {
+            ("auth-slurm-newline", "every host must have the same bytes: compare with sha256sum")
+        }
+        Harm::NoDefault => {
+            ("auth-slurm-default", "give the key that signs \"use\":\"default\", on every host")
+        }
+        Harm::NotMatched => ("auth-jwt-key", "each key: kid (all different), kty RSA, alg RS256, n, e"),
+    };
+    found.warning(code, format!("{}: {what}", path.display()), fix);
+}
+
+/// The word for it, and what mends it.
+fn words(kind: KeyFile) -> (&'static str, &'static str) {
+    match kind {
+        KeyFile::AuthKey => (
+            "auth-slurm",
+            "chmod 0600, and the bytes that the other hosts have; if users could read it, make a new key",
+        ),
+        KeyFile::AuthJwks => (
+            "auth-slurm",
+            "chmod 0600, or put the former list back: there is no way back to slurm.key while it is there; each key has kid, \
+             kty oct, alg HS256, k in base64url without blanks; one is use default",
+        ),
+        KeyFile::JwtKey => {
+            ("auth-jwt", "chmod 0600; if users could read it, make a new key: slurm-pki jwt key rotate")
+        }
+        KeyFile::Jwks => (
+            "auth-jwt",
+            "chmod 0644; each key has kid (all different), kty RSA, alg RS256, n, e: slurm-pki jwt jwks fetch or build",
+        ),
+    }
+}
+
+fn absent(kind: KeyFile) -> &'static str {
+    match kind {
+        KeyFile::AuthKey | KeyFile::AuthJwks => {
+            "copy it from a host that has it; the first one is made by slurm-pki auth-key init"
+        }
+        KeyFile::JwtKey => {
+            "copy it from a host that has it, or restore it from a backup; the first one is made by slurm-pki jwt key init"
+        }
+        KeyFile::Jwks => "fetch it from whoever issues the tokens: slurm-pki jwt jwks fetch",
+    }
 }
