@@ -18,7 +18,7 @@ use std::process::Command;
 use support::programs::{program, workspace};
 use tempfile::TempDir;
 
-const UNITS: [&str; 8] = [
+const UNITS: [&str; 10] = [
     "slurm-pki-jwks.service",
     "slurm-pki-jwks.timer",
     "slurm-pki-renew.service",
@@ -27,6 +27,8 @@ const UNITS: [&str; 8] = [
     "slurm-pki-metrics.timer",
     "slurm-pki-vault-renew.service",
     "slurm-pki-vault-renew.timer",
+    "slurm-pki-proxy-token@.service",
+    "slurm-pki-proxy-token@.timer",
 ];
 
 /// systemd counts tenths of its exposure level, from 0 to 100; "OK" ends at 49.
@@ -43,6 +45,8 @@ fn with_the_built_program() -> TempDir {
     for name in UNITS {
         let built = program("slurm-pki");
         let text = unit(name).replace("/usr/bin/slurm-pki", built.to_str().unwrap());
+        let ours = workspace().join("packaging/libexec");
+        let text = text.replace("/usr/libexec/slurm-pki", ours.to_str().unwrap());
         fs::write(folder.path().join(name), text).unwrap();
     }
     folder
@@ -98,4 +102,20 @@ fn a_renewal_that_was_missed_is_made_up_for_and_every_site_has_its_own_minute() 
     for line in ["Persistent=yes", "RandomizedDelaySec=50min", "FixedRandomDelay=yes", "OnCalendar=hourly"] {
         assert!(timer.lines().any(|is| is == line), "{line}");
     }
+}
+
+#[test]
+fn a_token_becomes_what_each_proxy_includes_and_anything_else_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = workspace().join("packaging/libexec/proxy-token");
+    let run = || Command::new(&script).arg(folder.path()).output().unwrap();
+    let read = |name| fs::read_to_string(folder.path().join(name));
+    fs::write(folder.path().join("token"), "eyJ.a-b_c.d\n").unwrap();
+    assert!(run().status.success());
+    assert_eq!(read("nginx.conf").unwrap(), "map 1 $slurm_token { default \"eyJ.a-b_c.d\"; }\n");
+    assert_eq!(read("apache.conf").unwrap(), "Define SLURM_TOKEN eyJ.a-b_c.d\n");
+    assert!(read("token").is_err());
+    fs::write(folder.path().join("token"), "a\"; } server { }\n").unwrap();
+    assert!(!run().status.success());
+    assert!(read("nginx.conf").unwrap().contains("eyJ.a-b_c.d"), "what was there stays");
 }
