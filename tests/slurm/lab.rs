@@ -1,10 +1,10 @@
 //! The root in which Slurm runs, as the cases see it from beside: its files, its users, its commands.
 
-use std::cell::RefCell;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -22,10 +22,17 @@ const HOSTS: &str = "\
 127.0.0.21 n1
 127.0.0.22 n2
 127.0.0.31 login1
+127.0.0.41 dbd1
+127.0.0.51 rest1
 ";
 
 /// Whoever is not named in these files does not exist: no network could be asked.
 const NSSWITCH: &str = "passwd: files\ngroup: files\nhosts: files\n";
+
+const ALICE: u32 = 2001;
+
+/// People, as slurmctld and slurmdbd look them up.
+const PEOPLE: [(&str, u32); 2] = [("alice", ALICE), ("bob", 2002)];
 
 /// Nobody, on every system.
 const ORDINARY: u32 = 65534;
@@ -45,7 +52,15 @@ pub(crate) enum User {
     Slurm,
     /// As anybody who types squeue.
     Ordinary,
+    /// As a user with jobs.
+    Alice,
 }
+
+/// The first process of a host. `wait` collects what daemons leave behind.
+const HOST: &str = "set -e; echo \"$1\" > /proc/sys/kernel/hostname; mount -t proc proc \"$2/proc\"; \
+    mount -t tmpfs -o mode=755 tmpfs \"$2/run\"; mkdir \"$2/run/slurm\" \"$2/run/lock\"; \
+    if [ -d \"$2/hosts/$1\" ]; then mount --bind \"$2/hosts/$1\" \"$2/etc/slurm\"; fi; \
+    : > \"$2/run/ready\"; exec chroot \"$2\" sh -c 'sleep infinity & wait'";
 
 /// The root and everything in it.
 #[derive(Debug)]
@@ -55,7 +70,7 @@ pub(crate) struct Lab {
     plugins: PathBuf,
     slurm_user: (u32, u32),
     /// What must not stand in any log.
-    secrets: RefCell<Vec<String>>,
+    secrets: Mutex<Vec<String>>,
 }
 
 impl Lab {
@@ -63,8 +78,9 @@ impl Lab {
     pub(crate) fn of(staged: Staged) -> Result<Self> {
         let Staged { root, prefix, plugins, probe } = staged;
         let slurm_user = slurm_user(&root.join("etc"))?;
-        let lab = Self { root, prefix, plugins, slurm_user, secrets: RefCell::default() };
+        let lab = Self { root, prefix, plugins, slurm_user, secrets: Mutex::default() };
         fs::write(lab.path("/etc/hosts"), HOSTS)?;
+        people(&lab.path("/etc"))?;
         fs::write(lab.path("/etc/nsswitch.conf"), NSSWITCH)?;
         // What this machine may have there is not ours.
         let _ = fs::remove_dir_all(lab.path("/etc/slurm"));
@@ -128,6 +144,7 @@ impl Lab {
             User::Root => (0, 0),
             User::Slurm => self.slurm_user,
             User::Ordinary => (ORDINARY, ORDINARY),
+            User::Alice => (ALICE, ALICE),
         }
     }
 
@@ -164,6 +181,24 @@ impl Lab {
         command
     }
 
+    /// A host of the lab: a name, mounts, and with `own_pids` processes of its own, held by a process that only waits.
+    /// Where there is `/hosts/NAME`, that is its /etc/slurm.
+    pub(crate) fn host(&self, host: &str, own_pids: bool) -> Command {
+        let mut command = Command::new("unshare");
+        command.args(["--uts", "--mount", "--propagation", "private"]);
+        if own_pids {
+            command.args(["--pid", "--fork", "--kill-child"]);
+        }
+        command.args(["sh", "-c", HOST, "sh", host]).arg(&self.root).env_clear().env("PATH", PATH);
+        command.current_dir("/");
+        command
+    }
+
+    /// Whether this machine or root has a program.
+    pub(crate) fn has_program(&self, path: &str) -> bool {
+        self.path(path).exists()
+    }
+
     /// Whether this Slurm has a plugin.
     pub(crate) fn has_plugin(&self, file: &str) -> bool {
         self.path(&self.plugins.join(file).to_string_lossy()).is_file()
@@ -171,12 +206,12 @@ impl Lab {
 
     /// Notes what must not be logged.
     pub(crate) fn keep_secret(&self, text: impl Into<String>) {
-        self.secrets.borrow_mut().push(text.into());
+        self.secrets.lock().unwrap_or_else(PoisonError::into_inner).push(text.into());
     }
 
     /// All of it.
     pub(crate) fn secrets(&self) -> Vec<String> {
-        self.secrets.borrow().clone()
+        self.secrets.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The ledger's lines about a node, of all controllers.
@@ -198,6 +233,18 @@ impl Lab {
         let text = if path.exists() { fs::read_to_string(path)? } else { String::new() };
         text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
     }
+}
+
+fn people(etc: &Path) -> Result<()> {
+    for (file, more) in [("passwd", ":/tmp:/bin/sh"), ("group", "")] {
+        let mut text = fs::read_to_string(etc.join(file))?;
+        for (name, id) in PEOPLE {
+            let ids = if file == "passwd" { format!("{id}:{id}:") } else { format!("{id}:") };
+            text.push_str(&format!("{name}:x:{ids}{more}\n"));
+        }
+        fs::write(etc.join(file), text)?;
+    }
+    Ok(())
 }
 
 /// Slurm's user by the root's own files; made there when a system has none.

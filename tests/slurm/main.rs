@@ -9,10 +9,12 @@ mod cases;
 mod cluster;
 mod conf;
 mod daemon;
+mod host;
 mod install;
 mod lab;
 mod lifeline;
 mod log;
+mod oidc;
 mod probe;
 mod requests;
 mod root;
@@ -49,7 +51,7 @@ fn outside() -> Result<ExitCode> {
     };
     terminal::line(&format!("Slurm: {}", install.described()?));
     let probe = probe::compile(&install)?;
-    stage::enter(&install, &probe)
+    stage::enter(&install, &probe, &oidc::ready()?)
 }
 
 /// The cases, and the table of them.

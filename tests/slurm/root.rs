@@ -19,7 +19,21 @@ use crate::terminal;
 const SUITE: &str = "sid";
 
 /// What is installed, and nothing that these only recommend.
-const PACKAGES: [&str; 4] = ["slurmctld", "slurmd", "slurm-client", "sackd"];
+const PACKAGES: [&str; 13] = [
+    "slurmctld",
+    "slurmd",
+    "slurm-client",
+    "sackd",
+    "slurmdbd",
+    "slurmrestd",
+    "slurm-wlm-jwt-plugin",
+    "mariadb-server",
+    "nginx",
+    "apache2",
+    "nodejs",
+    "curl",
+    "openssl",
+];
 
 /// To be raised with every change of the steps below.
 const RECIPE: u32 = 1;
@@ -44,7 +58,8 @@ pub(crate) fn ready() -> Result<PathBuf> {
     Ok(root)
 }
 
-fn cache() -> PathBuf {
+/// Where things lie that are made once.
+pub(crate) fn cache() -> PathBuf {
     let given = std::env::var_os("XDG_CACHE_HOME").filter(|folder| Path::new(folder).is_absolute());
     given.map_or_else(|| "/var/cache".into(), PathBuf::from).join("slurm-pki-tests")
 }
@@ -59,12 +74,16 @@ fn name() -> String {
 /// Another checkout may still use them, so they are named and not removed.
 fn name_others(cache: &Path) {
     let entries = fs::read_dir(cache).into_iter().flatten().flatten();
-    for other in entries.filter(|entry| entry.path().is_dir() && entry.file_name() != *name()) {
+    for other in entries.filter(|entry| is_a_root(&entry.file_name()) && entry.file_name() != *name()) {
         terminal::line(&format!(
             "root: {} is of another recipe; remove it if nobody uses it",
             other.path().display()
         ));
     }
+}
+
+fn is_a_root(name: &std::ffi::OsStr) -> bool {
+    name.to_str().is_some_and(|name| name.starts_with(&format!("{SUITE}-")))
 }
 
 fn build(root: &Path) -> Result<()> {
@@ -100,7 +119,7 @@ fn within(root: &Path) -> Command {
 }
 
 /// Its lines go to a file: hundreds, and of interest only when it fails.
-fn run(command: &mut Command) -> Result<()> {
+pub(crate) fn run(command: &mut Command) -> Result<()> {
     let path = cache().join("build.log");
     let log = File::options().create(true).append(true).open(&path)?;
     let status = command.stdin(std::process::Stdio::null()).stdout(log.try_clone()?).stderr(log).status();

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result};
@@ -42,7 +42,7 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<Staged> {
 
 /// Runs the suite once more, inside. Its stdin is a pipe that ends with us, whatever ends us; when `unshare` is killed
 /// its child is, and with that first process of the pid namespace all others.
-pub(crate) fn enter(install: &Install, probe: &std::path::Path) -> Result<ExitCode> {
+pub(crate) fn enter(install: &Install, probe: &Path, oidc: &Path) -> Result<ExitCode> {
     let folder = probe.parent().context("the probe lies in a folder")?;
     let (stage, root) = (folder.join("stage.sh"), folder.join("root"));
     fs::write(&stage, STAGE)?;
@@ -59,6 +59,7 @@ pub(crate) fn enter(install: &Install, probe: &std::path::Path) -> Result<ExitCo
         "private",
     ]);
     unshare.arg("sh").arg(&stage).arg(&install.lower).arg(&root).arg(programs()?).arg(&install.prefix);
+    unshare.arg(packaging()).arg(oidc);
     unshare.arg(std::env::current_exe()?).arg(INSIDE).arg(&root);
     unshare.arg(&install.prefix).arg(&install.plugins).arg(probe);
     let mut inner = unshare.stdin(Stdio::piped()).spawn().context("cannot start unshare")?;
@@ -67,6 +68,11 @@ pub(crate) fn enter(install: &Install, probe: &std::path::Path) -> Result<ExitCo
     drop(lifeline);
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// What is installed beside the programs: the proxies' configurations.
+fn packaging() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging")
 }
 
 /// Where `cargo xtask build` laid the programs.

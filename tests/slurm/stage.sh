@@ -2,16 +2,18 @@
 # The first process in new pid, mount, network and UTS namespaces: lays out a root for Slurm and starts the cases beside it.
 # With this process everything in the namespaces ends.
 #
-#   stage.sh LOWER NEW PROGRAMS SLURM COMMAND...
+#   stage.sh LOWER NEW PROGRAMS SLURM PACKAGING OIDC COMMAND...
 #
 # LOWER     the root with Slurm, "/" for a Slurm that is installed here; nothing is ever written to it
 # NEW       an empty folder; what is mounted on it is seen in here only, and gone afterwards
 # PROGRAMS  the built programs, to be seen as NEW/slurm-pki/bin
 # SLURM     where Slurm is installed below LOWER
+# PACKAGING our folder of that name, as NEW/slurm-pki/packaging
+# OIDC      the OpenID provider, as NEW/slurm-pki/oidc
 set -eu
 umask 022
-lower=${1%/} new=$2 programs=$3 slurm=$4
-shift 4
+lower=${1%/} new=$2 programs=$3 slurm=$4 packaging=$5 oidc=$6
+shift 6
 
 mount -t proc proc /proc
 echo ctl1 > /proc/sys/kernel/hostname
@@ -45,7 +47,10 @@ for device in null zero full random urandom tty; do
     mount --bind "/dev/$device" "$new/dev/$device"
 done
 ln -s /proc/self/fd "$new/dev/fd"
+mkdir "$new/slurm-pki/packaging" "$new/slurm-pki/oidc"
 read_only "$programs" "$new/slurm-pki/bin"
+read_only "$packaging" "$new/slurm-pki/packaging"
+read_only "$oidc" "$new/slurm-pki/oidc"
 # Where Slurm lies in a folder that was left out above.
 if [ ! -e "$new$slurm" ]; then
     mkdir -p "$new$slurm"
