@@ -129,6 +129,7 @@ pub(crate) const SLURM: &[Tool] = &[
     program("cc", "gcc", "compiles the probe of Slurm's library"),
     program("unshare", "util-linux", "makes namespaces for Slurm"),
     program("ip", "iproute2", "brings their loopback up"),
+    program("npm", "npm", "installs the OpenID provider, once"),
 ];
 
 /// What it needs to build a root with Debian's Slurm.
