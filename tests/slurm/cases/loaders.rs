@@ -102,7 +102,7 @@ fn stricter(lab: &Lab) -> Result<()> {
 fn release(lab: &Lab) -> Result<SlurmRelease> {
     // scontrol wants one even for its version.
     Conf::default().write(lab)?;
-    let version = answer(&mut lab.slurm("scontrol", User::Root).arg("--version"))?;
+    let version = answer(lab.slurm("scontrol", User::Root).arg("--version"))?;
     SlurmRelease::of(&version).with_context(|| format!("a Slurm of no known kind: {version}"))
 }
 

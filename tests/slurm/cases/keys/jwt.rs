@@ -93,7 +93,7 @@ fn provided(hosts: &Hosts<'_>, user: &str) -> Result<String> {
 /// A key to sign tokens by hand with.
 enum Hand {
     Hs256(Vec<u8>),
-    Rs256(RsaKeyPair),
+    Rs256(Box<RsaKeyPair>),
 }
 
 impl Hand {
@@ -102,7 +102,8 @@ impl Hand {
             format!("openssl pkcs8 -topk8 -nocrypt -in /oidc/{name}.pem -outform DER -out /oidc/{name}.der");
         hosts.rest1.sh(&der)?;
         let der = fs::read(hosts.lab.path(&format!("/oidc/{name}.der")))?;
-        Ok(Self::Rs256(RsaKeyPair::from_pkcs8(&der).map_err(|e| anyhow::anyhow!("{e}"))?))
+        let key = RsaKeyPair::from_pkcs8(&der).map_err(|e| anyhow::anyhow!("{e}"))?;
+        Ok(Self::Rs256(Box::new(key)))
     }
 
     fn sign(&self, header: &Value, claims: &Value) -> Result<String> {
