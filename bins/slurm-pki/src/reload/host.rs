@@ -25,6 +25,13 @@ pub(super) struct Process {
     pub(super) image: String,
 }
 
+impl Process {
+    /// Whether it is the same process in the same image. Its start is measured, and differs from look to look.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        (self.pid, &self.image) == (other.pid, &other.image)
+    }
+}
+
 /// What a host says of one daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Seen {

@@ -33,8 +33,8 @@ impl Scene<'_> {
             let seen = self.look_again(task);
             match seen {
                 Ok(Seen { process: Some(now), .. }) if self.is_another(task, before, &now) => match &anew {
-                    Some((known, since)) if *known == now && since.elapsed() >= LIVED => return Ok(()),
-                    Some((known, _)) if *known == now => {}
+                    Some((known, since)) if known.is(&now) && since.elapsed() >= LIVED => return Ok(()),
+                    Some((known, _)) if known.is(&now) => {}
                     _ => anew = Some((now, Instant::now())),
                 },
                 Ok(_) => anew = None,
@@ -62,12 +62,10 @@ impl Scene<'_> {
         looked.into_iter().next().map_or(Err(Reason::NotRunning), |(_, seen)| seen)
     }
 
-    /// A reload in place leaves pid and start, and lies elsewhere in memory. A restart has a start of its own.
+    /// A reload in place leaves the pid, and lies elsewhere in memory. A restart has a start of its own.
     fn is_another(&self, task: &Task<'_>, before: Option<&Process>, now: &Process) -> bool {
         let newer = Seen { process: Some(now.clone()), ..task.seen.clone() }.process_is_newer();
-        let in_place = before.is_some_and(|before| {
-            (now.pid, now.started) == (before.pid, before.started) && now.image != before.image
-        });
+        let in_place = before.is_some_and(|before| now.pid == before.pid && now.image != before.image);
         newer || (task.part.who.role == Role::Sackd && in_place)
     }
 }

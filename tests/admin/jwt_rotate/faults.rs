@@ -1,0 +1,102 @@
+//! The new key does not come to count: the former one does again.
+
+use crate::scene::Scene;
+
+#[track_caller]
+fn is_as_before(scene: &Scene, former: &[u8]) {
+    assert_eq!(scene.key("jwt.key"), former);
+    assert_eq!(scene.loaded_bytes("ctld"), former);
+    if scene.site.path("dbd.key").exists() {
+        assert_eq!((scene.key("dbd.key"), scene.loaded_bytes("dbd")), (former.to_vec(), former.to_vec()));
+    }
+    assert!(scene.left_over().is_empty(), "{:?}", scene.left_over());
+}
+
+#[test]
+fn a_slurmctld_that_does_not_start_anew_is_not_believed_whatever_scontrol_ends_with() {
+    let scene = Scene::new();
+    let former = scene.key("jwt.key");
+    scene.mood("ctld", "stays");
+    let said = scene.refused(&["--yes"]);
+    assert!(said.contains("the former one counts again") && said.contains("did not start anew"), "{said}");
+    is_as_before(&scene, &former);
+}
+
+#[test]
+fn a_slurmctld_that_died_at_the_reload_is_started_with_the_former_key() {
+    let scene = Scene::new();
+    let former = scene.key("jwt.key");
+    scene.mood("ctld", "dies_once");
+    let said = scene.refused(&["--yes"]);
+    assert!(said.contains("the former one counts again") && said.contains("it is down"), "{said}");
+    is_as_before(&scene, &former);
+    assert_eq!(scene.events(), ["ctld", "start-ctld"]);
+}
+
+#[test]
+fn a_slurmdbd_that_dies_of_the_new_key_is_started_with_the_former_one_and_slurmctld_is_spared() {
+    let scene = Scene::with_dbd();
+    let former = scene.key("jwt.key");
+    scene.mood("dbd", "dies_of_a_new_key");
+    let said = scene.refused(&["--yes"]);
+    assert!(said.contains("slurmdbd") && said.contains("no new process of it stayed alive"), "{said}");
+    scene.until(|| scene.loaded_bytes("dbd") == former);
+    is_as_before(&scene, &former);
+    assert_eq!(scene.events().first().unwrap(), "dbd");
+}
+
+#[test]
+fn a_restart_that_fails_is_told_with_its_words() {
+    let scene = Scene::with_dbd();
+    let former = scene.key("jwt.key");
+    scene.mood("dbd", "fails");
+    let said = scene.refused(&["--yes"]);
+    assert!(said.contains("is masked"), "{said}");
+    assert_eq!(scene.key("jwt.key"), former);
+    scene.site.write("dbd.mood", "", 0o644);
+    let _ = scene.rotate(&["--abort", "--yes"]);
+    is_as_before(&scene, &former);
+}
+
+#[test]
+fn a_slurmctld_that_goes_on_taking_the_former_key_is_found_out_by_its_tokens() {
+    let scene = Scene::new();
+    let former = scene.key("jwt.key");
+    scene.mood("ctld", "keeps_the_key");
+    let said = scene.refused(&["--yes"]);
+    assert!(said.contains("does not take a token of the key that it is to have"), "{said}");
+    is_as_before(&scene, &former);
+}
+
+#[test]
+fn copies_that_differ_from_the_start_are_named_and_nothing_is_touched() {
+    let scene = Scene::with_dbd();
+    scene.put_key("dbd.key", "another key than slurmctld has...");
+    let before = scene.site.everything();
+    let said = scene.refused(&["--yes"]);
+    assert!(said.contains("is not the one at"), "{said}");
+    assert_eq!(scene.events(), [""; 0]);
+    let keys = |files: &[(std::path::PathBuf, Vec<u8>)]| {
+        files
+            .iter()
+            .filter(|(path, _)| path.extension().is_some_and(|end| end == "key"))
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(keys(&scene.site.everything()), keys(&before));
+}
+
+#[test]
+fn a_controller_that_does_not_answer_stops_it_before_anything_changes() {
+    let scene = Scene::new();
+    let former = scene.key("jwt.key");
+    scene.site.write("ctld.down", "", 0o644);
+    scene.refused(&["--yes"]);
+    assert_eq!((scene.key("jwt.key"), scene.events()), (former, vec![]));
+    assert!(scene.left_over().is_empty());
+}
+
+#[test]
+fn there_is_nothing_to_go_back_from_when_none_is_under_way() {
+    assert!(Scene::new().refused(&["--abort", "--yes"]).contains("no rotation is under way"));
+}
