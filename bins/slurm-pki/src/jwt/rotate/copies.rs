@@ -198,6 +198,9 @@ pub(super) fn bring(
     slurm_user: Owner,
 ) -> anyhow::Result<()> {
     let wanted = digest(key.expose());
+    for copy in copies.iter().filter(|copy| is_this_host(&copy.host)) {
+        file::remove_leftovers(&copy.path).advise()?;
+    }
     for copy in lacking(global, fleet, copies, &wanted)?.into_iter().filter(|copy| is_this_host(&copy.host)) {
         if let Some(folder) = copy.path.parent() {
             refuse_links_of_others(folder)?;

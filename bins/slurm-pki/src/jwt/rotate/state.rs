@@ -20,6 +20,9 @@ const VERSION: u32 = 1;
 /// Far longer than any.
 const MAX_STATE: usize = 256 * 1024;
 
+/// What is in the folder, in the order in which it goes: the state last, so that nothing of a key stays behind unseen.
+const NAMES: [&str; 3] = ["former.key", "new.key", "rotation.json"];
+
 /// As long a key as is read at all.
 pub(super) const MAX_KEY: usize = 64 * 1024;
 
@@ -77,6 +80,8 @@ impl Folder {
             )
             .into());
         }
+        // A run that was killed leaves what it was writing, and that may be a key.
+        NAMES.iter().try_for_each(|name| file::remove_leftovers(&path.join(name))).advise()?;
         Ok(Self { path, owner, _lock: lock })
     }
 
@@ -135,7 +140,7 @@ impl Folder {
     pub(super) fn end(&self, state: &mut State) -> anyhow::Result<()> {
         state.phase = Phase::Over;
         self.save(state)?;
-        for name in ["former.key", "new.key", "rotation.json"] {
+        for name in NAMES {
             let path = self.path.join(name);
             match fs::remove_file(&path) {
                 Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
