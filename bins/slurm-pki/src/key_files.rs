@@ -158,6 +158,27 @@ pub(crate) fn facts(is: &Metadata) -> FileFacts {
 mod tests {
     use super::*;
 
+    proptest::proptest! {
+        #[test]
+        fn a_list_damaged_anywhere_comes_to_an_answer_that_shows_no_key(
+            at in 0usize..180, byte in proptest::num::u8::ANY, cut in proptest::bool::ANY,
+        ) {
+            let k = "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3I";
+            let text = format!(r#"{{"keys":[{{"kid":"a","kty":"oct","alg":"HS256","k":"{k}","use":"default","exp":0}}]}}"#);
+            let mut bytes = text.into_bytes();
+            let at = at % bytes.len();
+            bytes[at] = byte;
+            if cut {
+                bytes.truncate(at);
+            }
+            let facts = FileFacts { mode: 0o600, owner: 0 };
+            for file in [KeyFile::AuthKey, KeyFile::AuthJwks, KeyFile::JwtKey, KeyFile::Jwks] {
+                let verdicts = file.judge(&bytes, facts, 0, UnixTime(1_000));
+                assert!(!format!("{verdicts:?}").contains("c2VjcmV0"), "{verdicts:?}");
+            }
+        }
+    }
+
     #[test]
     fn the_two_files_of_auth_slurm_lie_side_by_side() {
         let conf = Path::new("/etc/slurm/slurm.conf");
