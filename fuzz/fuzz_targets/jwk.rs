@@ -14,6 +14,6 @@ fuzz_target!(|text: &[u8]| {
     let list = to_list(&sifted.keys);
     let back = sift(list.as_bytes()).expect("it is a list");
     assert_eq!((&back.keys, back.dropped.len(), back.without_alg.len()), (&sifted.keys, 0, 0));
-    let verdicts = judge_jwks(list.as_bytes(), FileFacts { mode: 0o644, owner: 0 });
+    let verdicts = judge_jwks(list.as_bytes(), FileFacts { mode: 0o644, owner: 0 }, 0);
     assert!(verdicts.loads() && verdicts.hazards().is_empty());
 });
