@@ -123,3 +123,27 @@ fn a_node_that_waits_for_its_reboot_gets_every_list_and_is_looked_after_before_t
     cluster.all_have_it();
     cluster.never_an_outage();
 }
+
+#[test]
+fn a_cloud_node_that_is_there_gets_every_list_though_it_is_named() {
+    let cluster = Cluster::new();
+    cluster.set("state/n2", "\"IDLE\",\"CLOUD\"\n");
+    cluster.done("add");
+    cluster.done("use --skip n2");
+    wait_for_credentials();
+    cluster.done("drop");
+    cluster.all_have_it();
+    cluster.never_an_outage();
+}
+
+#[test]
+fn a_node_that_slurm_conf_does_not_know_is_looked_after_before_the_old_key_leaves() {
+    let cluster = Cluster::new();
+    let conf = cluster.site.read("slurm.conf").replace("NodeName=n[1-2]", "NodeName=n1");
+    fs::write(cluster.site.path("slurm.conf"), conf).unwrap();
+    cluster.done("add");
+    assert!(cluster.done("use").contains("n2 may miss the new key: IDLE, and not in slurm.conf"));
+    wait_for_credentials();
+    assert!(cluster.refused("drop").contains("n2"));
+    cluster.done("drop --skip n2");
+}

@@ -18,6 +18,9 @@ const AWAY: [&str; 6] =
 /// States of a node that is there now, and will start from its image sooner or later.
 const COMES_AND_GOES: [&str; 2] = ["CLOUD", "REBOOT_REQUESTED"];
 
+/// States of a node that does not answer.
+const DOWN: [&str; 4] = ["DOWN", "NOT_RESPONDING", "UNKNOWN", "ERROR"];
+
 /// How `--skip` names what ResumeProgram brings.
 pub(super) const RESUME_PROGRAM: &str = "ResumeProgram";
 
@@ -37,6 +40,8 @@ pub(super) struct Absent {
     pub(super) all: Vec<Away>,
     /// Nodes that nothing can be brought to now.
     nodes: BTreeSet<String>,
+    /// Nodes among all that are there all the same: they are given every list.
+    there: BTreeSet<String>,
 }
 
 #[derive(Deserialize)]
@@ -69,9 +74,17 @@ impl Absent {
                 absent.nodes.insert(node.name.to_string());
             }
             if is_any(&AWAY) || is_any(&COMES_AND_GOES) || node.comes_and_goes {
+                if !is_any(&AWAY) && !is_any(&DOWN) && !state.is_empty() {
+                    absent.there.insert(node.name.to_string());
+                }
                 let why = if state.is_empty() { "cloud or future node".into() } else { state.join("+") };
                 absent.all.push(Away { name: node.name.to_string(), why });
             }
+        }
+        let known = |name: &str| members.all().iter().any(|member| has_node(member, name));
+        for (name, state) in states.iter().filter(|(name, _)| !known(name)) {
+            let why = format!("{}, and not in slurm.conf: nothing is brought there", state.join("+"));
+            absent.all.push(Away { name: name.clone(), why });
         }
         absent.all.extend(sources(admin)?);
         Ok(absent)
@@ -80,6 +93,11 @@ impl Absent {
     /// Whether this node is away.
     pub(super) fn has(&self, node: &str) -> bool {
         self.nodes.contains(node)
+    }
+
+    /// Whether this node may miss a list at its next start, and is there now.
+    pub(super) fn is_there(&self, node: &str) -> bool {
+        self.there.contains(node)
     }
 
     /// Whether a host has nothing but nodes that are away.
@@ -92,6 +110,11 @@ impl Absent {
     pub(super) fn unnamed(&self, named: &[String]) -> Vec<Away> {
         self.all.iter().filter(|away| !named.contains(&away.name)).cloned().collect()
     }
+}
+
+/// Whether a host is this node.
+pub(super) fn has_node(member: &Member, name: &str) -> bool {
+    member.nodes.iter().any(|node| node.name.as_str() == name)
 }
 
 /// What nodes are made from.

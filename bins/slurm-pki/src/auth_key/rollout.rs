@@ -7,7 +7,7 @@ use clap::Args;
 use pki::time::UnixTime;
 use site::clock;
 
-use super::away::{Absent, Away};
+use super::away::{Absent, Away, has_node};
 use super::files::Files;
 use super::keyring::Keyring;
 use super::state::{Phase, Rotation, State};
@@ -61,6 +61,20 @@ struct Named {
     all: BTreeSet<String>,
 }
 
+impl Named {
+    /// A node that may miss a list at its next start, and is there now, gets every list all the same.
+    fn without_those_there(mut self, members: &Members, absent: &Absent) -> Self {
+        self.nodes.retain(|node| !absent.is_there(node));
+        let is_there = |member: &Member| {
+            !member.nodes.is_empty() && member.nodes.iter().all(|node| absent.is_there(node.name.as_str()))
+        };
+        let there =
+            |host: &String| members.all().iter().any(|member| member.host == *host && is_there(member));
+        self.hosts.retain(|host| !there(host));
+        self
+    }
+}
+
 /// What came of bringing the list.
 struct Delivered {
     /// Hosts that could not be reached, and why; only where that holds nothing up.
@@ -88,7 +102,7 @@ impl Work<'_> {
         let (global, admin) = (self.files.global, self.files.admin);
         let members = Members::of(admin)?;
         let absent = Absent::of(admin, &members)?;
-        let named = self.named(&members, &absent.all)?;
+        let named = self.named(&members, &absent.all)?.without_those_there(&members, &absent);
         self.remember_named(&named)?;
         self.files.put(keyring)?;
         let placed = self.files.placed(&keyring.to_json())?;
@@ -258,16 +272,17 @@ impl Work<'_> {
     fn named(&self, members: &Members, all: &[Away]) -> anyhow::Result<Named> {
         let mut named = Named::default();
         for word in &self.reach.skip {
-            if all.iter().any(|away| away.name == *word) {
+            let may_miss_it = |name: &str| all.iter().any(|away| away.name == name);
+            let is_node = |name: &str| members.all().iter().any(|member| has_node(member, name));
+            if may_miss_it(word) && !is_node(word) {
                 named.all.insert(word.clone());
-                named.nodes.insert(word.clone());
                 continue;
             }
             for name in hostlist::nodes(std::slice::from_ref(word)).usage()? {
                 let name = name.to_string();
                 let is_host = members.all().iter().any(|member| member.host == name);
-                let is_node = members.all().iter().any(|member| has_node(member, &name));
-                if !is_host && !is_node {
+                let is_node = is_node(&name);
+                if !is_host && !is_node && !may_miss_it(&name) {
                     return Err(Advice::new(
                         format!("--skip {name}: no such host or node has a part in this"),
                         "name hosts as slurm.conf and [fleet] name them, images as [keys] does",
@@ -290,10 +305,6 @@ impl Work<'_> {
         }
         Ok(named)
     }
-}
-
-fn has_node(member: &Member, name: &str) -> bool {
-    member.nodes.iter().any(|node| node.name.as_str() == name)
 }
 
 /// Hosts but this one that have a daemon which reads the list.
