@@ -148,15 +148,15 @@ fn a_rotation_that_nobody_finishes_is_found_with_the_hosts_behind() {
     let now = support::site::now().0;
     let rotation = |begun: i64| {
         format!(
-            r#"{{"phase":"use","since":{begun},"begun":{begun},"done":null,"old":"a","new":"b","added":null,
-                "compromised":false,"named":[],"confirmed":[],"behind":{{"n7":"no answer","n8":"busy"}}}}"#
+            r#"{{"phase":"use","since":{begun},"begun":{begun},"done":null,"old":"a","new":"8f14e45f-ceea-467f-9a3c-1c3f0b7f2a11","added":null,
+                "compromised":false,"named":[],"confirmed":[],"behind":{{"slurmd n7":"no answer","slurmd n8":"busy"}}}}"#
         )
     };
     with_notes(&well, &rotation(now - 3600), now);
     well.is_well();
     with_notes(&well, &rotation(now - 8 * 86_400), now);
     let look = well.finds("auth-slurm-rotation", "warning");
-    assert!(look.data.to_string().contains("at use; 2 behind: n[7-8]"), "{}", look.data);
+    assert!(look.data.to_string().contains("at use; 2 behind: slurmd n[7-8]"), "{}", look.data);
     well.site.write("state/auth-key/state.json", "x", 0o600);
     well.finds("keys-noted", "unknown");
 }
@@ -186,7 +186,7 @@ fn a_list_that_is_not_fetched_any_more_is_found() {
     let fetched = |last: i64, list: &str| {
         let noted = format!(
             r#"{{"v":1,"url":"https://id.example/keys","jwks":"{list}","last_good":{last},"last_change":{last},
-                "sha256":"","etag":null,"last_modified":null,"kids":["a"],"gone":{{}}}}"#
+                "sha256":"","etag":null,"last_modified":null,"kids":["a"],"told":true,"gone":{{}}}}"#
         );
         well.site.write("state/jwt/fetched.json", &noted, 0o600);
     };

@@ -30,8 +30,8 @@ pub(crate) fn put_all(site: &Scratch) {
         site,
         "state/auth-key/state.json",
         &format!(
-            r#"{{"v":1,"rotation":{{"phase":"add","since":{0},"begun":{0},"done":null,"old":"old-1","new":"new-2",
-                "added":null,"compromised":false,"named":[],"confirmed":["n1"],"behind":{{"n2":"x","n3":"x"}}}},
+            r#"{{"v":1,"rotation":{{"phase":"add","since":{0},"begun":{0},"done":null,"old":"old-1","new":"8f14e45f-ceea-467f-9a3c-1c3f0b7f2a11",
+                "added":null,"compromised":false,"named":[],"confirmed":["slurmd n1"],"behind":{{"slurmd n2":"x","slurmd n3":"x"}}}},
                 "keys":{{"old-1":{{"created":{1}}}}}}}"#,
             time - 7200,
             time - 86_400 * 40
@@ -42,7 +42,7 @@ pub(crate) fn put_all(site: &Scratch) {
         "state/jwt/fetched.json",
         &format!(
             r#"{{"v":1,"url":"https://id.example/keys","jwks":"{jwks}","last_good":{0},"last_change":{0},"sha256":"",
-                "etag":null,"last_modified":null,"kids":["provider-1"],"gone":{{}}}}"#,
+                "etag":null,"last_modified":null,"kids":["provider-1"],"told":true,"gone":{{}}}}"#,
             time - 3600
         ),
     );
@@ -55,7 +55,7 @@ fn keys_are_named_with_their_age_and_never_shown() {
     let (shown, said) = site.done(&["status"]);
     for part in [
         "kid old-1 of 2 signs, made",
-        "2 behind: n[2-3]",
+        "2 behind: slurmd n[2-3]",
         "slurmdbd has the same",
         "kids provider-1; last fetched well",
     ] {

@@ -80,7 +80,7 @@ fn promtool_takes_all_of_it_and_it_says_what_status_says() {
     same("slurm_pki_auth_key_rotation_phase{phase=\"add\"}", &1.into());
     same("slurm_pki_auth_key_rotation_phase{phase=\"use\"}", &0.into());
     same("slurm_pki_auth_key_rotation_begun_seconds", &keys["auth"]["rotation"]["begun"]);
-    same("slurm_pki_auth_key_behind", &keys["auth"]["rotation"]["behind_count"]);
+    same("slurm_pki_auth_key_behind", &2.into());
     same("slurm_pki_auth_keys", &2.into());
     same("slurm_pki_jwt_keys_equal", &1.into());
     same("slurm_pki_jwks_keys", &1.into());

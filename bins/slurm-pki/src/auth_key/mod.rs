@@ -27,7 +27,6 @@ use clap::{Args, Subcommand};
 use crate::admin::Admin;
 use crate::global::Global;
 
-#[allow(unused_imports, reason = "status, check and metrics show it")]
 pub(crate) use status::UnderWay;
 
 /// The key of auth/slurm: made, brought to every host, rotated without an outage

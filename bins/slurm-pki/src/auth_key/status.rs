@@ -214,13 +214,14 @@ fn folded(all: &[&str]) -> String {
 }
 
 /// A change of the key that is under way, for commands that only show it.
-#[allow(dead_code, reason = "status, check and metrics show it")]
 #[derive(Debug, Serialize)]
 pub(crate) struct UnderWay {
     /// How far it is: "init", "import", "add", "use", "drop", "return", "remove".
     pub(crate) phase: String,
     /// Since when it is that far.
     pub(crate) since: UnixTime,
+    /// When all began.
+    pub(crate) begun: UnixTime,
     /// When every daemon had loaded this phase's list.
     pub(crate) done: Option<UnixTime>,
     /// The key that goes.
@@ -231,7 +232,6 @@ pub(crate) struct UnderWay {
     pub(crate) behind: Vec<String>,
 }
 
-#[allow(dead_code, reason = "status, check and metrics show it")]
 impl UnderWay {
     /// Reads it; `None` when there is none.
     ///
@@ -242,11 +242,17 @@ impl UnderWay {
         Ok(rotation.map(|is| Self {
             phase: is.phase.to_string(),
             since: is.since,
+            begun: is.begun,
             done: is.done,
             old: is.old,
             new: is.new,
             behind: is.behind.into_keys().collect(),
         }))
+    }
+
+    /// `slurmd n[1-3], sackd l1`: those behind.
+    pub(crate) fn behind_folded(&self) -> String {
+        folded(&self.behind.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     /// When keys that were made here were made, by kid: slurm.jwks has no time in it.

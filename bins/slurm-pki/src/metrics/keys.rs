@@ -60,6 +60,6 @@ fn of_rotation(text: &mut Exposition, key: &AuthKey) {
     text.one(
         "slurm_pki_auth_key_behind",
         "Daemons that have not loaded the list of this phase.",
-        Some(count(rotation.map_or(0, |rotation| rotation.behind_count))),
+        Some(count(rotation.map_or(0, |rotation| rotation.behind.len()))),
     );
 }

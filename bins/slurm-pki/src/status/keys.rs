@@ -3,7 +3,8 @@
 use pki::time::UnixTime;
 
 use super::show::{Row, row, shortened};
-use crate::key_facts::{AuthKey, Jwks, JwtKey, KeyFacts, KeyOnDisk, Rotation};
+use crate::auth_key::UnderWay;
+use crate::key_facts::{AuthKey, Jwks, JwtKey, KeyFacts, KeyOnDisk};
 use crate::moment;
 use crate::report::Mood;
 
@@ -31,14 +32,14 @@ fn auth_row(key: &AuthKey, now: UnixTime) -> Row {
     file_row("auth/slurm", &key.on_disk, Mood::Plain, "ok", note)
 }
 
-fn rotation_row(rotation: &Rotation, now: UnixTime) -> Row {
+fn rotation_row(rotation: &UnderWay, now: UnixTime) -> Row {
     let since = moment::relative(rotation.since, now);
-    let (mood, note) = match (rotation.done, rotation.behind_count) {
+    let (mood, note) = match (rotation.done, rotation.behind.len()) {
         (Some(_), 0) => {
             (Mood::Warn, format!("{since}, reached everywhere; the next step: slurm-pki auth-key status"))
         }
         (_, 0) => (Mood::Warn, format!("{since}; slurm-pki auth-key status")),
-        (_, some) => (Mood::Bad, format!("{since}; {some} behind: {}", shortened(&rotation.behind))),
+        (_, some) => (Mood::Bad, format!("{since}; {some} behind: {}", shortened(&rotation.behind_folded()))),
     };
     row(mood, "keys", "rotation", &rotation.phase, "", &note)
 }

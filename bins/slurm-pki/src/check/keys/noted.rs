@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::super::finding::{Findings, Severity};
 use super::super::scene::Scene;
-use crate::key_facts::{AuthKey, Fetch, KeyFacts, Rotation};
+use crate::auth_key::UnderWay;
+use crate::jwt::jwks::fetched::Fetched;
+use crate::key_facts::{AuthKey, KeyFacts};
 use crate::moment;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -41,11 +43,11 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
     }
 }
 
-fn unfinished(scene: &Scene, rotation: &Rotation, found: &mut Findings) {
+fn unfinished(scene: &Scene, rotation: &UnderWay, found: &mut Findings) {
     let since = moment::relative(rotation.begun, scene.now);
-    let behind = match rotation.behind_count {
+    let behind = match rotation.behind.len() {
         0 => String::new(),
-        some => format!("; {some} behind: {}", rotation.behind),
+        some => format!("; {some} behind: {}", rotation.behind_folded()),
     };
     let what = format!("the change of auth/slurm's key began {since} and is at {}{behind}", rotation.phase);
     if scene.now > rotation.begun.plus(ROTATION) {
@@ -69,7 +71,7 @@ fn old(scene: &Scene, key: &AuthKey, found: &mut Findings) {
     }
 }
 
-fn fetched(scene: &Scene, fetch: &Fetch, found: &mut Findings) {
+fn fetched(scene: &Scene, fetch: &Fetched, found: &mut Findings) {
     let last = moment::relative(fetch.last_good, scene.now);
     let what = format!("{} last answered well {last}", fetch.url);
     if scene.now > fetch.last_good.plus(FETCH) {

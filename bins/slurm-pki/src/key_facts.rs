@@ -1,8 +1,6 @@
 //! The cluster's keys as this host has them: how old, whether daemons would start with them, and whether slurmctld and
 //! slurmdbd have the same (docs/slurm-contract.md 5, 6). No key is shown; what names one is its kid.
 
-mod noted;
-
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -12,12 +10,12 @@ use pki::time::UnixTime;
 use serde::Serialize;
 use site::file;
 
-pub(crate) use noted::{Fetch, Rotation};
-
 use crate::admin::Admin;
 use crate::advice::Advise as _;
+use crate::auth_key::UnderWay;
 use crate::check::{key_ids, must_load};
 use crate::fleet::digest;
+use crate::jwt::jwks::fetched::Fetched;
 use crate::key_files::{KeyFile, KeyFiles};
 use crate::slurm_conf::SlurmConf;
 
@@ -58,7 +56,7 @@ pub(crate) struct AuthKey {
     /// When that was made: as it was noted, else when the file was last changed.
     pub(crate) made: Option<UnixTime>,
     /// A change that has begun.
-    pub(crate) rotation: Option<Rotation>,
+    pub(crate) rotation: Option<UnderWay>,
 }
 
 /// auth/jwt's own.
@@ -78,7 +76,7 @@ pub(crate) struct Jwks {
     /// Their names.
     pub(crate) kids: Vec<String>,
     /// The last good fetch; null where the list is not fetched by slurm-pki.
-    pub(crate) fetched: Option<Fetch>,
+    pub(crate) fetched: Option<Fetched>,
 }
 
 impl KeyFacts {
@@ -118,8 +116,9 @@ impl AuthKey {
         let is_list = kind == KeyFile::AuthJwks;
         let (on_disk, text) = look(admin, kind, path)?;
         let ids = text.as_ref().filter(|_| is_list).map(|text| key_ids(text.expose())).unwrap_or_default();
-        let (rotation, made) = noted::rotation(&admin.top().state_dir, ids.signs.as_deref())?;
-        let made = made.or(on_disk.changed);
+        let created = UnderWay::created(admin)?;
+        let made = ids.signs.as_ref().and_then(|kid| created.get(kid)).copied().or(on_disk.changed);
+        let rotation = UnderWay::of(admin)?;
         Ok(Self { on_disk, kids: ids.all, signs: ids.signs, made, rotation })
     }
 }
@@ -141,7 +140,7 @@ impl Jwks {
     fn of(admin: &Admin, path: PathBuf) -> anyhow::Result<Self> {
         let (on_disk, text) = look(admin, KeyFile::Jwks, &path)?;
         let kids = text.map(|text| key_ids(text.expose()).all).unwrap_or_default();
-        let fetched = noted::fetch(&admin.top().state_dir)?.filter(|fetch| fetch.jwks == path);
+        let fetched = Fetched::read(&admin.top().state_dir)?.filter(|fetch| fetch.jwks == path);
         Ok(Self { on_disk, kids, fetched })
     }
 }
