@@ -150,8 +150,8 @@ fn a_key_that_daemons_would_die_of_is_refused() {
         };
         refused(&["--jwt"], "jwt_hs256.key: daemons that are told of it die without it");
         site.write("jwt_hs256.key", "0123456789abcdef0123456789abcdef", 0o604);
-        refused(&["--jwt"], "has mode 0604");
-        refused(&["--jwt", "--offline"], "has mode 0604");
+        refused(&["--jwt"], "its mode 0604 lets others in");
+        refused(&["--jwt", "--offline"], "its mode 0604 lets others in");
         site.write("jwt_hs256.key", "0123456789abcdef0123456789abcdef", 0o400);
         site.write("jwks.json", "{\"keys\":[{\"kty\":\"RSA\"}]}", 0o644);
         refused(&["--jwt", "--jwks", &site.text_path("jwks.json")], "has no kid");
