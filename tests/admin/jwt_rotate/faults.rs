@@ -100,3 +100,36 @@ fn a_controller_that_does_not_answer_stops_it_before_anything_changes() {
 fn there_is_nothing_to_go_back_from_when_none_is_under_way() {
     assert!(Scene::new().refused(&["--abort", "--yes"]).contains("no rotation is under way"));
 }
+
+/// The tools of `[fleet]`: all hosts are this one, and from the call on that `lost` counts down to, none answers.
+const ON: &str = r#"#!/bin/sh
+cd "${0%/*}/.." || exit 1
+left=$(cat lost 2>/dev/null || echo 1000)
+[ "$left" -gt 0 ] || { echo "no route to $1" >&2; exit 255; }
+echo $((left - 1)) > lost
+cd / && exec sh -c "$2"
+"#;
+
+#[test]
+fn a_host_that_is_lost_in_the_middle_does_not_keep_the_former_key_from_this_one() {
+    let scene = Scene::with_dbd();
+    let former = scene.key("jwt.key");
+    scene.site.write("bin/on", ON, 0o755);
+    let conf = scene.site.read("slurmdbd.conf").replace("localhost", "elsewhere");
+    scene.site.write("slurmdbd.conf", &conf, 0o600);
+    let fleet = format!(
+        "{}[fleet]\nrun = [\"{}\", \"{{host}}\", \"{{command}}\"]\ncopy = [\"cp\", \"{{from}}\", \"{{to}}\", \"{{host}}\"]\n",
+        scene.site.read("slurm-pki.toml"),
+        scene.site.text_path("bin/on")
+    );
+    scene.site.write("slurm-pki.toml", &fleet, 0o644);
+    // Where the key is, and whether it is the same: two answers, and then none.
+    scene.site.write("lost", "2", 0o644);
+    let said = scene.refused(&["--yes"]);
+    assert!(said.contains("no route to elsewhere") && said.contains("not back everywhere"), "{said}");
+    assert_eq!((scene.key("jwt.key"), scene.key("dbd.key")), (former.clone(), former.clone()));
+    assert_eq!(scene.events(), [""; 0]);
+    scene.site.write("lost", "1000", 0o644);
+    scene.rotated(&["--abort", "--yes"]);
+    is_as_before(&scene, &former);
+}

@@ -31,9 +31,7 @@ use crate::admin::Admin;
 use crate::fleet::Fleet;
 use crate::global::Global;
 
-#[allow(unused_imports, reason = "its callers are the commands of the keys")]
 pub(crate) use self::outcome::{Outcome, Reason};
-#[allow(unused_imports, reason = "its callers are the commands of the keys")]
 pub(crate) use self::part::{Lies, Part, Who, all};
 
 /// What is asked of nodes.

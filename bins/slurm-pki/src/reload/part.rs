@@ -61,7 +61,6 @@ pub(crate) struct Part {
     pub(crate) files: Vec<Lies>,
 }
 
-#[allow(dead_code, reason = "the rotation of slurm.jwks names daemons of every kind")]
 /// Every daemon of these kinds; `files` says what each reads.
 pub(crate) fn all(
     members: &Members,

@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use pki::auth_jwt;
+use pki::loading::FileFacts;
 use pki::secret::Secret;
 use serde::{Deserialize, Serialize};
 use site::file::{self, NewFile, Owner};
@@ -198,14 +200,9 @@ pub(super) fn bring(
     slurm_user: Owner,
 ) -> anyhow::Result<()> {
     let wanted = digest(key.expose());
+    // Not after the others were asked: whoever is out of reach must not keep this host's daemons from their key.
     for copy in copies.iter().filter(|copy| is_this_host(&copy.host)) {
-        file::remove_leftovers(&copy.path).advise()?;
-    }
-    for copy in lacking(global, fleet, copies, &wanted)?.into_iter().filter(|copy| is_this_host(&copy.host)) {
-        if let Some(folder) = copy.path.parent() {
-            refuse_links_of_others(folder)?;
-        }
-        NewFile::new(&copy.path, MODE).owned_by(Some(slurm_user)).replace(key.expose()).advise()?;
+        put_here(&copy.path, key, slurm_user)?;
     }
     let delivery = |copy: &KeyCopy| {
         let file = Placed {
@@ -220,6 +217,37 @@ pub(super) fn bring(
     fleet
         .deliver(global, "bringing the key", lacking.into_iter().map(delivery).collect())
         .into_result("bringing the key")
+}
+
+fn put_here(path: &Path, key: &Secret, slurm_user: Owner) -> anyhow::Result<()> {
+    if let Some(folder) = path.parent() {
+        refuse_links_of_others(folder)?;
+    }
+    // What a killed run wrote beside it was to be a key.
+    file::remove_leftovers(path).advise()?;
+    let is_there =
+        file::read_with_metadata(path, MAX_KEY).is_ok_and(|(there, _)| there.expose() == key.expose());
+    if is_there {
+        Ok(())
+    } else {
+        NewFile::new(path, MODE).owned_by(Some(slurm_user)).replace(key.expose()).advise()
+    }
+}
+
+/// No key is put anywhere that daemons do not start with.
+///
+/// # Errors
+/// Why they would not.
+pub(super) fn must_load(key: &Secret, slurm_user: Owner) -> anyhow::Result<()> {
+    let facts = FileFacts { mode: MODE, owner: slurm_user.uid };
+    match auth_jwt::judge_key(key.expose(), facts, slurm_user.uid).dies() {
+        None => Ok(()),
+        Some((release, why)) => Err(Advice::new(
+            format!("no key is put anywhere: Slurm {} would not load it: {why}", release.name()),
+            "this should not happen: report it",
+        )
+        .into()),
+    }
 }
 
 /// The daemons that are to load the key of this digest.

@@ -149,6 +149,7 @@ impl Rotate {
             "All tokens that are in use end, and slurmctld and slurmdbd are reloaded. Go on?",
         )?;
         let new = Secret::new(random::bytes::<KEY>().advise()?.to_vec());
+        copies::must_load(&new, scene.slurm_user)?;
         let state = scene.folder.begin(&former, &new, copies, clock::now())?;
         self.go_on(scene, state)
     }
