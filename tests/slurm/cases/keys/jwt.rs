@@ -19,6 +19,7 @@ pub(super) const CASES: &[Case] = &[
     ("jwt: an OpenID provider's keys are fetched over https, and loaded by slurmctld and slurmdbd", fetch),
     ("jwt: inspect says of each token what slurmctld and slurmdbd do", table),
     ("jwt: a provider that changes its keys: after the fetch the old key's tokens are refused", removed),
+    ("jwt: key rotate, proven on slurmctld and on slurmdbd through slurmrestd, and the gap is told", rotate),
 ];
 
 /// Judges as 26.05.5 does.
@@ -143,6 +144,9 @@ struct Real {
     ctld: bool,
     dbd: bool,
 }
+
+/// By all of them.
+const TAKEN: Real = Real { job: true, squeue: true, ctld: true, dbd: true };
 
 fn real(hosts: &Hosts<'_>, token: &str) -> Result<Real> {
     let through = |path: &str, more: &[&str]| -> Result<bool> {
@@ -334,4 +338,27 @@ fn removed(hosts: &mut Hosts<'_>) -> Result<Vec<String>> {
     );
     ensure!(taken(&after)? == [true; 5], "the key that stays does not count");
     Ok(Vec::new())
+}
+
+fn rotate(hosts: &mut Hosts<'_>) -> Result<Vec<String>> {
+    let before = hosts.scontrol_token("alice", 600)?;
+    ensure!(real(hosts, &before)? == TAKEN, "before");
+    let path = |name: &str| hosts.lab.path(&format!("/hosts/ctl1/{name}"));
+    let config = fs::read_to_string(path("slurm-pki.toml"))? + "restd_url = \"http://127.0.0.1:6820\"\n";
+    fs::write(path("with-restd.toml"), config)?;
+    hosts.rest1.systemctl("restart", "slurmrestd")?;
+    let config = ["--config", "/etc/slurm/with-restd.toml", "--yes"];
+    let said =
+        hosts.slurm_pki(&[&config[..], &["jwt", "key", "rotate", "--proof-user", "alice"]].concat())?;
+    ensure!(hosts.get("ctl1", "jwt_hs256.key")? == hosts.get("dbd1", "jwt_hs256.key")?, "two keys");
+    let refused = Real { job: false, squeue: false, ctld: false, dbd: false };
+    ensure!(real(hosts, &before)? == refused, "a token of the former key counts");
+    ensure!(real(hosts, &hosts.scontrol_token("alice", 600)?)? == TAKEN, "a new token does not count");
+    let gap: Vec<_> = said
+        .lines()
+        .filter(|line| line.contains("to the last proof"))
+        .map(|line| format!("jwt key rotate: {line}"))
+        .collect();
+    ensure!(!gap.is_empty(), "nothing is said of the gap: {said}");
+    Ok(gap)
 }

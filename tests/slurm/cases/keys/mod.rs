@@ -4,6 +4,7 @@
 mod hosts;
 mod jwt;
 mod proxies;
+mod rotation;
 
 use anyhow::{Result, bail};
 
@@ -28,7 +29,7 @@ const NEEDED: [&str; 8] = [
 
 /// All of them, where the root has what they need.
 pub(super) fn run(table: &mut Table, lab: &Lab) {
-    let groups = [jwt::CASES, proxies::CASES].concat();
+    let groups = [jwt::CASES, proxies::CASES, rotation::CASES].concat();
     let missing: Vec<_> = NEEDED.into_iter().filter(|program| !lab.has_program(program)).collect();
     if !missing.is_empty() {
         table.note(format!("not run, since here is no {}:", missing.join(", ")));
