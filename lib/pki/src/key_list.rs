@@ -13,6 +13,9 @@ use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 /// Longest list that is read.
 pub(crate) const MAX_LIST: usize = 1024 * 1024;
 
+/// How deep lists and objects may lie in each other: json-c gives up at its 32nd level, and no list of keys has more than a few.
+const MAX_DEPTH: usize = 16;
+
 /// A value, as far as Slurm may make a text of it.
 pub(crate) enum Text<'a> {
     /// A string.
@@ -82,11 +85,37 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Keys<'_>, String> {
     }
     let none =
         |e: serde_json::Error| format!("it is no list of keys (line {}, column {})", e.line(), e.column());
+    if is_too_deep(bytes) {
+        return Err(format!("something in it is nested more than {MAX_DEPTH} deep"));
+    }
+    // A raw NUL is no JSON.
+    if bytes.windows(6).any(|part| part == b"\\u0000") {
+        return Err("it has \\u0000 in it, where a text of Slurm's ends".into());
+    }
     // A derived reader would take a list for an object's members in their order.
     if bytes.trim_ascii_start().starts_with(b"[") {
         return serde_json::from_slice::<IgnoredAny>(bytes).map(|_| Keys::Missing).map_err(none);
     }
     serde_json::from_slice::<Document<'_>>(bytes).map(|document| document.keys).map_err(none)
+}
+
+/// Brackets in texts do not count.
+fn is_too_deep(bytes: &[u8]) -> bool {
+    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+    for byte in bytes {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b'[' | b'{' if !in_text => depth += 1,
+            b']' | b'}' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return true;
+        }
+    }
+    false
 }
 
 /// The text of a member that is a string, or a number that Slurm makes one of.
@@ -257,8 +286,30 @@ pub(crate) fn decoded_length(text: &str) -> Result<usize, &'static str> {
     Ok(body.len() * 3 / 4)
 }
 
-/// As releases before 26.05 decode it.
+/// As releases before 26.05 decode it: libjwt's own decoder ends at the first strange character, Debian's passes over it. The
+/// shorter key counts.
 pub(crate) fn decoded_length_leniently(text: &str) -> usize {
     let belongs = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/-_".contains(byte);
-    text.bytes().filter(belongs).count() * 3 / 4
+    text.bytes().take_while(belongs).count() * 3 / 4
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_readers_of_json_differ_on_is_no_list() {
+        let nested = |n: usize| format!("{{\"keys\":[],\"x\":{}{}}}", "[".repeat(n), "]".repeat(n));
+        assert!(parse(nested(MAX_DEPTH - 1).as_bytes()).is_ok());
+        for bad in [nested(MAX_DEPTH), nested(40), r#"{"keys":[{"kid":"a\u0000b"}]}"#.to_owned()] {
+            assert!(parse(bad.as_bytes()).is_err(), "{bad}");
+        }
+        assert!(parse(br#"{"keys":[],"x":"[[[[[[[[[[[[[[[[[[[[[[[[\"[[[["}"#).is_ok());
+    }
+
+    #[test]
+    fn of_two_lenient_decoders_the_one_that_sees_less_counts() {
+        assert_eq!(decoded_length_leniently("AAAAAAAA=="), 6);
+        assert_eq!(decoded_length_leniently("AAAA\nAAAA"), 3);
+    }
 }
