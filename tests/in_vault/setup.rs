@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 use support::openssl;
 use support::programs::program;
+use vault_stand_in::Fault;
 
 use crate::bare::Bare;
 
@@ -59,6 +60,34 @@ fn a_root_engines_roles_policies_and_login_are_made_from_nothing_and_serve_nodes
     serves_a_node(&bare);
     changes_nothing(&bare, &["vault", "setup"]);
     changes_nothing(&bare, &["vault", "setup", "--ca", "root"]);
+}
+
+#[test]
+fn what_the_server_warns_of_at_a_roles_settings_is_said() {
+    let bare = Bare::new();
+    bare.server.fail("POST pki/roles/slurm", Fault::Warned("the TTL is longer than the mount's"), 1);
+    let output = bare.run(&["vault", "setup", "--ca", "root"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && said.contains("Vault says: the TTL is longer than the mount's"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_root_and_a_secret_whose_answer_was_lost_are_not_made_twice() {
+    let bare = Bare::new();
+    let times = |path: &str| {
+        let asked = bare.server.requests();
+        asked.iter().filter(|one| one.starts_with("POST") && one.contains(path)).count()
+    };
+    for path in ["pki/root/generate/internal", "auth/approle/role/slurm-signer/secret-id"] {
+        bare.server.fail(path, Fault::Lost, 1);
+        assert!(!bare.run(&["vault", "setup", "--ca", "root"]).status.success(), "{path}");
+        assert_eq!(times(path), 1, "{path}");
+    }
+    bare.succeeds(&["vault", "setup"]);
+    serves_a_node(&bare);
 }
 
 #[test]

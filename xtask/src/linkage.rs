@@ -9,8 +9,27 @@ use crate::programs::{self, SEVEN};
 use crate::terminal;
 use crate::workspace::{self, Workspace};
 
-/// An error that names the first of the seven that asks for a loader or a shared library.
+/// What speaks HTTP or TLS, or reads options, and so has no place in the seven.
+const HTTP: [&str; 9] =
+    ["ureq", "ureq-proto", "http", "httparse", "hyper", "reqwest", "rustls", "vault", "clap"];
+
+/// An error that names the first of the seven that asks for a loader or a shared library, or what
+/// brings HTTP into them.
 pub(crate) fn check(workspace: &Workspace) -> Result<()> {
+    let tree = workspace::answer(workspace.cargo().args([
+        "tree",
+        "--locked",
+        "--package",
+        "scripts",
+        "--edges",
+        "normal",
+        "--prefix",
+        "none",
+    ]))?;
+    if let Some(package) = speaks_http(&tree) {
+        bail!("the seven depend on {package}: see cargo tree -p scripts -e normal -i {package}");
+    }
+    terminal::line("the seven: no HTTP, no TLS, no command line library");
     for name in SEVEN {
         let program = programs::folder(workspace).join(name);
         is_static(&program)?;
@@ -34,6 +53,12 @@ fn is_static(program: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The package of a `cargo tree` that has no place there, if there is one.
+fn speaks_http(tree: &str) -> Option<&str> {
+    let names = tree.lines().filter_map(|line| line.split_whitespace().next());
+    names.into_iter().find(|name| HTTP.contains(name))
+}
+
 /// The line that names a loader or a shared library, if there is one.
 fn asks_for_more(headers: &str) -> Option<&str> {
     headers.lines().map(str::trim).find(|line| line.starts_with("INTERP") || line.contains("(NEEDED)"))
@@ -46,6 +71,12 @@ fn ldd_says_static(said: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_package_that_speaks_http_is_named() {
+        assert_eq!(speaks_http("scripts v0.1.0 (/x)\npki v0.1.0 (/x)\nring v0.17.14\n"), None);
+        assert_eq!(speaks_http("scripts v0.1.0 (/x)\nureq v3.5.2\n"), Some("ureq"));
+    }
 
     #[test]
     fn a_dynamic_program_is_told_from_a_static_one() {

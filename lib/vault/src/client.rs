@@ -99,12 +99,21 @@ impl Client {
         self.send(Method::POST, path, Some(&to_json(body, what)?), what)
     }
 
+    /// Writes to a path where every request makes something new (a token, a key): it is asked once, unless the server says
+    /// that it did nothing.
+    ///
+    /// # Errors
+    /// Whatever went wrong. After a lost answer there may be one too many.
+    pub fn make(&self, path: &str, body: &impl Serialize, what: &str) -> Result<Answer, Error> {
+        self.send_as(Method::POST, path, Some(&to_json(body, what)?), what, true)
+    }
+
     /// Has a token made for somebody else, which stands on its own: it does not end with ours.
     ///
     /// # Errors
     /// Whatever went wrong.
     pub fn new_token(&self, body: &impl Serialize, what: &str) -> Result<Secret, Error> {
-        self.write("auth/token/create-orphan", body, what)?.into_token(what).map(|(token, _)| token)
+        self.make("auth/token/create-orphan", body, what)?.into_token(what).map(|(token, _)| token)
     }
 
     /// Changes some members of what is at a path, and leaves the others as they are (RFC 7396).
@@ -135,14 +144,22 @@ impl Client {
         body: Option<&Secret>,
         what: &str,
     ) -> Result<Answer, Error> {
-        let ask = Ask { method, path, token: None, body, what, at_root: false };
+        let ask = Ask { method, path, token: None, body, what, at_root: false, makes_another: false };
         self.transport.ask(&ask, |came| judge(&came, what))
     }
 
     /// Reads, without a token, what does not come in the API's usual frame. It is about the server itself: only its root
     /// namespace answers.
     pub(crate) fn read_openly<T: DeserializeOwned>(&self, path: &str, what: &str) -> Result<T, Error> {
-        let ask = Ask { method: Method::GET, path, token: None, body: None, what, at_root: true };
+        let ask = Ask {
+            method: Method::GET,
+            path,
+            token: None,
+            body: None,
+            what,
+            at_root: true,
+            makes_another: false,
+        };
         self.transport.ask(&ask, |came| match came.status {
             200 => serde_json::from_slice(came.body.expose()).map_err(|_| Error::Answer {
                 what: what.to_owned(),
@@ -153,8 +170,19 @@ impl Client {
     }
 
     fn send(&self, method: Method, path: &str, body: Option<&Secret>, what: &str) -> Result<Answer, Error> {
+        self.send_as(method, path, body, what, false)
+    }
+
+    fn send_as(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Secret>,
+        what: &str,
+        makes_another: bool,
+    ) -> Result<Answer, Error> {
         let token = self.token()?;
-        let ask = Ask { method, path, token, body, what, at_root: false };
+        let ask = Ask { method, path, token, body, what, at_root: false, makes_another };
         let answer = self.transport.ask(&ask, |came| judge(&came, what));
         answer.map_err(|e| e.without(token)).map(|answer| answer.without(token))
     }

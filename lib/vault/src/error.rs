@@ -158,6 +158,11 @@ impl Error {
         )
     }
 
+    /// Of those that may pass, the ones after which what was asked for may have been done all the same.
+    pub(crate) fn may_be_done(&self) -> bool {
+        !matches!(self, Self::Sealed | Self::Standby | Self::TooMany { .. })
+    }
+
     /// Whether the token is not allowed to, or has ended.
     #[must_use]
     pub fn is_denied(&self) -> bool {

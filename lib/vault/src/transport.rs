@@ -70,6 +70,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) what: &'a str,
     /// Whether it is asked outside the namespace that all else is in.
     pub(crate) at_root: bool,
+    /// Whether it makes something new each time it is asked: after an answer that was lost it is not asked again.
+    pub(crate) makes_another: bool,
 }
 
 /// What came back, whatever the status.
@@ -138,7 +140,7 @@ impl Transport {
                 Err(Error::TimeOver { what, .. }) => {
                     return Err(Error::TimeOver { what, last: last.map(Box::new) });
                 }
-                Err(error) if error.may_pass() => error,
+                Err(error) if error.may_pass() && !(ask.makes_another && error.may_be_done()) => error,
                 done => return done,
             };
             let error =

@@ -23,6 +23,8 @@ pub enum Fault {
     Closed,
     /// It is done, and the answer is lost.
     Lost,
+    /// It is done, and the answer has this warning.
+    Warned(&'static str),
 }
 
 /// A fault that waits for its path.

@@ -15,7 +15,7 @@ use rustls::{
     DigitallySignedStruct, DistinguishedName, ServerConfig, ServerConnection, SignatureScheme, StreamOwned,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
-use serde_json::Value;
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use crate::core::Core;
@@ -271,6 +271,10 @@ fn answer_one<S: Read + Write>(
         Some(Fault::Lost) => {
             lock().handle(&request);
             return false;
+        }
+        Some(Fault::Warned(warning)) => {
+            lock().handle(&request);
+            Response::json(200, &json!({ "data": null, "warnings": [warning] }))
         }
         Some(Fault::Status(status, body)) => Response::new(status, body),
         Some(Fault::TooMany(rest)) => {

@@ -140,8 +140,7 @@ fn root(scene: &Scene<'_>, work: &Work<'_>) -> anyhow::Result<bool> {
         body.insert("issuer_name".into(), json!(name));
     }
     let path = format!("{}/root/generate/internal", pki_engine(scene.config).advise()?.mount);
-    let answer = work.write(&format!("made     root CA {name}"), &path, &Value::Object(body))?;
-    say_warnings(answer.as_ref());
+    work.make(&format!("made     root CA {name}"), &path, &Value::Object(body))?;
     if work.only_says() {
         let mount = &scene.config.pki_mount;
         report::line(&format!(
@@ -150,14 +149,6 @@ fn root(scene: &Scene<'_>, work: &Work<'_>) -> anyhow::Result<bool> {
         ));
     }
     Ok(true)
-}
-
-/// Some come with every new issuer of a mount that has no URLs for it, which Slurm would not look at.
-fn say_warnings(answer: Option<&vault::Answer>) {
-    let about_urls = |text: &str| text.contains("AIA") || text.contains("authority information access");
-    for warning in answer.iter().flat_map(|answer| answer.warnings()).filter(|text| !about_urls(text)) {
-        report::warning(&format!("Vault says: {warning}"));
-    }
 }
 
 fn intermediate(scene: &Scene<'_>, work: &Work<'_>) -> anyhow::Result<bool> {
@@ -230,8 +221,7 @@ fn request(scene: &Scene<'_>, work: &Work<'_>, taken: &[Vec<u8>]) -> anyhow::Res
     let name = common_name(scene, " in Vault", taken)?;
     let path = format!("{}/intermediate/generate/internal", pki_engine(scene.config).advise()?.mount);
     let said = format!("made     key of the intermediate CA {name}");
-    let Some(answer) = work.write(&said, &path, &Value::Object(body(scene, &name)))? else { return Ok(None) };
-    say_warnings(Some(&answer));
+    let Some(answer) = work.make(&said, &path, &Value::Object(body(scene, &name)))? else { return Ok(None) };
     let made: Made = answer.data("make an intermediate's request").map_err(of_vault).advise()?;
     Ok(Some(made.csr + "\n"))
 }
@@ -249,7 +239,6 @@ fn take(scene: &Scene<'_>, work: &Work<'_>, signed: &[X509]) -> anyhow::Result<b
         if work.only_says() { "PEM of the certificate and those above it".into() } else { pem.concat() };
     let path = format!("{mount}/intermediate/set-signed");
     let answer = work.write("made     intermediate CA", &path, &json!({ "certificate": pem }))?;
-    say_warnings(answer.as_ref());
     let Some(answer) = answer else { return Ok(true) };
     let imported: Imported = answer.data("take the intermediate in").map_err(of_vault).advise()?;
     let with_key = |(_, key): &(&String, &Value)| key.as_str().is_some_and(|key| !key.is_empty());

@@ -198,7 +198,7 @@ fn ids(scene: &Scene<'_>, work: &Work<'_>, way: &Way<'_>, role: &str) -> anyhow:
     if !secret_file.exists() || renew {
         let what = "make a secret_id";
         let answer =
-            work.client().write(&format!("{role}/secret-id"), &json!({}), what).map_err(of_vault).advise()?;
+            work.client().make(&format!("{role}/secret-id"), &json!({}), what).map_err(of_vault).advise()?;
         let SecretId { secret_id } = answer.data(what).map_err(of_vault).advise()?;
         write(work, way, secret_file, ID_MODE, &Secret::new(secret_id.into_bytes()))?;
     }

@@ -96,11 +96,30 @@ impl<'a> Work<'a> {
     /// # Errors
     /// Whatever went wrong.
     pub(super) fn write(&self, said: &str, path: &str, body: &Value) -> anyhow::Result<Option<Answer>> {
+        self.write_by(said, path, body, Client::write)
+    }
+
+    /// The same where every request makes something new: it is asked once.
+    ///
+    /// # Errors
+    /// Whatever went wrong; after a lost answer there may be one too many.
+    pub(super) fn make(&self, said: &str, path: &str, body: &Value) -> anyhow::Result<Option<Answer>> {
+        self.write_by(said, path, body, Client::make)
+    }
+
+    fn write_by(
+        &self,
+        said: &str,
+        path: &str,
+        body: &Value,
+        write: impl FnOnce(&Client, &str, &Value, &str) -> Result<Answer, vault::Error>,
+    ) -> anyhow::Result<Option<Answer>> {
         let mut answer = None;
         self.change(said, &VaultCommand::write(path, body), |client| {
-            answer = Some(client.write(path, body, said)?);
+            answer = Some(write(client, path, body, said)?);
             Ok(())
         })?;
+        answer.iter().for_each(say_warnings);
         Ok(answer)
     }
 
@@ -192,6 +211,15 @@ fn differences(there: &Settings, wanted: &Settings) -> Vec<String> {
 /// Seconds as the API takes them.
 pub(super) fn seconds(time: std::time::Duration) -> Value {
     json!(format!("{}s", time.as_secs()))
+}
+
+/// What the server says beside doing it. About URLs some come with every new issuer of a mount that has none, which Slurm
+/// would not look at.
+fn say_warnings(answer: &Answer) {
+    let about_urls = |text: &str| text.contains("AIA") || text.contains("authority information access");
+    for warning in answer.warnings().iter().filter(|text| !about_urls(text)) {
+        report::warning(&format!("Vault says: {warning}"));
+    }
 }
 
 #[cfg(test)]
