@@ -7,6 +7,8 @@ use serde_json::json;
 use support::programs::program;
 use support::site::Site;
 
+use crate::bare::Bare;
+
 fn slurm_pki(site: &Site, arguments: &[&str]) -> Output {
     Command::new(program("slurm-pki"))
         .args(arguments)
@@ -98,4 +100,113 @@ fn other_records_at_the_other_end_are_not_written_over_unless_that_is_said() {
     assert!(said.contains("left alone: n1") && said.contains("--force"), "{said}");
     succeeds(&site, &["vault", "copy", "--to", "vault", "--force"]);
     assert!(succeeds(&site, &["vault", "copy", "--to", "files"]).contains("1 were there already"));
+}
+
+/// With slurmctld's pair in the site's own folder.
+fn with_pair(bare: Bare) -> Bare {
+    let path = |name: &str| bare.site.path(name).to_str().unwrap().to_owned();
+    let (cert, key) = (path("ctld_cert.pem"), path("ctld_cert_key.pem"));
+    bare.with("daemons.ctld", "cert", cert).with("daemons.ctld", "key", key)
+}
+
+fn with_places(bare: Bare, signer: &str, store: &str) -> Bare {
+    bare.with("controller", "signer", signer).with("controller", "store", store)
+}
+
+/// The node takes the secret that the first enrolment left for it, and has a certificate signed for a new key.
+#[track_caller]
+fn is_served(bare: &Bare, node: &str) {
+    let run = |name: &str, argv: &[&str]| bare.site.slurm().run(&program(name), argv);
+    let shown = run("get_node_token", &[node]).text();
+    assert!(run("validate_node_token", &[node, shown.trim()]).accepted());
+    let signed = run("sign_csr", &[&run("generate_csr", &[node]).text()]);
+    assert!(signed.answer().is_ok(), "{}", String::from_utf8_lossy(&signed.output));
+    let text = signed.text();
+    let end = text.find("-----END CERTIFICATE-----\n").unwrap() + 26;
+    match text.split_at(end) {
+        (leaf, "") => support::openssl::verify(leaf, &bare.site.anchors(), "sslserver"),
+        (leaf, chain) => support::openssl::verify_chain(leaf, chain, &bare.site.anchors(), "sslserver"),
+    }
+}
+
+#[track_caller]
+fn add(bare: &Bare, node: &str) {
+    bare.succeeds(&["node", "add", node]);
+    let secret = std::fs::read(bare.site.path(&format!("state/outgoing/{node}_token.txt"))).unwrap();
+    bare.site.write(&format!("node/{node}_token.txt"), &secret, 0o400);
+}
+
+#[test]
+fn on_a_controller_that_has_nothing_setup_init_and_a_rehearsal_are_all_it_takes() {
+    let bare = with_pair(Bare::new());
+    bare.fails(&["init"], "its certificate is not here yet");
+    bare.succeeds(&["vault", "setup", "--ca", "root"]);
+    bare.fails(&["init", "--intermediate"], "describe one in files");
+    bare.fails(&["init", "--lifetime", "15y"], "describe one in files");
+    let signed = |bare: &Bare| {
+        bare.server.requests().iter().filter(|one| *one == "POST pki/sign/slurm-daemons").count()
+    };
+    let said = bare.succeeds(&["init", "--dry-run"]);
+    assert!(said.contains("would make the record of slurm-pki-rehearsal in Vault"), "{said}");
+    assert_eq!(signed(&bare), 0, "what Vault signs in a dry run is issued all the same");
+    assert!(!bare.site.path("ctld_cert.pem").exists() && bare.site.ledger().is_empty());
+    bare.succeeds(&["init"]);
+    assert_eq!((signed(&bare), bare.site.ledger().len()), (1, 1));
+    assert!(!bare.site.path("state/ca/ca_key.pem").exists());
+    support::openssl::verify(&bare.site.read("ctld_cert.pem"), &bare.site.anchors(), "sslserver");
+    bare.succeeds(&["rehearse"]);
+    // A second run replaces nothing.
+    let (pair, names) = (bare.site.read("ctld_cert.pem"), bare.names());
+    bare.succeeds(&["init"]);
+    assert_eq!((signed(&bare), bare.site.read("ctld_cert.pem"), bare.names()), (1, pair, names));
+    add(&bare, "n1");
+    is_served(&bare, "n1");
+}
+
+#[test]
+fn the_whole_way_to_vault_and_back_as_it_is_written_down() {
+    let bare = with_places(with_pair(Bare::beside_local_ca()), "local", "local");
+    bare.succeeds(&["init"]);
+    add(&bare, "n1");
+    is_served(&bare, "n1");
+    let root = bare.site.anchors();
+    // There.
+    bare.succeeds(&["vault", "setup", "--ca", "intermediate"]);
+    bare.succeeds(&["vault", "copy", "--to", "vault", "--dry-run"]);
+    bare.succeeds(&["vault", "copy", "--to", "vault"]);
+    assert_eq!(bare.names(), ["n1", "slurm-pki-rehearsal"]);
+    bare.succeeds(&["vault", "check", "--all"]);
+    let bare = with_places(bare, "local", "vault");
+    bare.succeeds(&["rehearse"]);
+    is_served(&bare, "n1");
+    let bare = with_places(bare, "vault", "vault");
+    bare.succeeds(&["rehearse"]);
+    is_served(&bare, "n1");
+    assert!(bare.succeeds(&["vault", "copy", "--to", "vault"]).contains("2 were there already"));
+    bare.succeeds(&["vault", "check", "--all"]);
+    assert_eq!(bare.site.anchors(), root, "no host needs another ca_cert");
+    // The old ones away; who comes now is enrolled in Vault alone.
+    let key = std::fs::read(bare.site.path("state/ca/ca_key.pem")).unwrap();
+    std::fs::remove_file(bare.site.path("state/ca/ca_key.pem")).unwrap();
+    for node in ["n1", "slurm-pki-rehearsal"] {
+        std::fs::remove_file(bare.site.path(&format!("state/tokens/{node}.json"))).unwrap();
+    }
+    add(&bare, "n2");
+    for node in ["n1", "n2"] {
+        is_served(&bare, node);
+    }
+    // And back, in the other order.
+    bare.site.write("state/ca/ca_key.pem", &key, 0o400);
+    let bare = with_places(bare, "local", "vault");
+    bare.succeeds(&["rehearse"]);
+    bare.succeeds(&["vault", "copy", "--to", "files"]);
+    let bare = with_places(bare, "local", "local");
+    bare.succeeds(&["rehearse"]);
+    let listed = bare.succeeds(&["node", "list"]);
+    assert!(listed.contains("n1") && listed.contains("n2"), "{listed}");
+    let before = bare.server.requests().len();
+    for node in ["n1", "n2"] {
+        is_served(&bare, node);
+    }
+    assert_eq!(bare.server.requests().len(), before);
 }

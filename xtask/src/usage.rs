@@ -61,7 +61,7 @@ pub(crate) const VAULT: &str = "\
 usage: cargo xtask vault
 
 `cargo xtask build`, then the suite below tests/in_vault: both programs and slurm-pki with CA and records in Vault, every
-fault, every right. Without VAULT_ADDR and VAULT_TOKEN it runs on the stand-in, as in `cargo xtask test`.
+fault, every right; and the contract suite as it is for other sites, with both in Vault. Without VAULT_ADDR and VAULT_TOKEN it runs on the stand-in, as in `cargo xtask test`.
 
 With both the same tests run on that server, which may be Vault or OpenBao, in development mode or not: VAULT_TOKEN is its
 root token, VAULT_CACERT the CA of its listener where it has TLS, VAULT_NAMESPACE a namespace to stay in. Each test makes

@@ -1,4 +1,7 @@
-//! `cargo xtask vault`: the suite below tests/in_vault, on the stand-in or on a live Vault or OpenBao.
+//! `cargo xtask vault`: the suite below tests/in_vault, and the contract suite with CA and records in Vault, on the
+//! stand-in or on a live Vault or OpenBao.
+
+use std::process::Command;
 
 use anyhow::{Result, bail};
 
@@ -28,7 +31,10 @@ const NOT_LIVE: [&str; 11] = [
     "foreign_client::so_does_vaultrs",
 ];
 
-/// Builds, and runs the suite.
+/// The line-up of the contract suite (tests/contract/line_ups.rs) whose CA and records are in Vault.
+const CONTRACT: &str = "all_seven_in_vault";
+
+/// Builds, and runs both suites.
 pub(crate) fn test() -> Result<()> {
     let live = is_live(&[ADDRESS, TOKEN].map(is_set))?;
     prerequisites::require(&[prerequisites::BUILD, prerequisites::TESTS].concat())?;
@@ -37,21 +43,33 @@ pub(crate) fn test() -> Result<()> {
     if !live {
         steps::foreign_clients(&workspace)?;
     }
-    let mut cargo = workspace.cargo();
-    cargo.args(["test", "--locked", "--package", "vault-stand-in", "--package", "tests"]);
-    cargo.args(["--lib", "--test", "in_vault", "--no-fail-fast"]);
-    cargo.env("SLURM_PKI_PROGRAMS", programs::folder(&workspace));
     if live {
         terminal::line(
             "On the live server of VAULT_ADDR. Left out there, for they turn its clock or judge the stand-in:",
         );
         NOT_LIVE.iter().for_each(|name| terminal::line(&format!("  {name}")));
+    }
+    let left_out = NOT_LIVE.iter().filter(|_| live).flat_map(|name| ["--skip", name]);
+    let mut in_vault = tests(&workspace, live);
+    in_vault.args(["--package", "vault-stand-in", "--lib", "--test", "in_vault", "--"]).args(left_out);
+    let mut contract = tests(&workspace, live);
+    contract.args(["--test", "contract", "--", CONTRACT]);
+    // Each has its say, whatever becomes of the other.
+    run(&mut in_vault).and(run(&mut contract))
+}
+
+/// `cargo test`, on the stand-in or the live server.
+fn tests(workspace: &Workspace, live: bool) -> Command {
+    let mut cargo = workspace.cargo();
+    cargo.args(["test", "--locked", "--package", "tests", "--no-fail-fast"]);
+    cargo.env("SLURM_PKI_PROGRAMS", programs::folder(workspace));
+    if live {
         // The token stays in the environment, where cargo and the tests find it.
-        cargo.env(SWITCH, "1").arg("--").args(NOT_LIVE.iter().flat_map(|name| ["--skip", name]));
+        cargo.env(SWITCH, "1");
     } else {
         cargo.env_remove(SWITCH);
     }
-    run(&mut cargo)
+    cargo
 }
 
 fn is_set(name: &str) -> bool {
@@ -81,6 +99,13 @@ mod tests {
         assert!(is_live(&[true, true]).is_ok_and(|live| live));
         assert!(is_live(&[false, false]).is_ok_and(|live| !live));
         assert!(is_live(&[true, false]).is_err() && is_live(&[false, true]).is_err());
+    }
+
+    #[test]
+    fn the_line_up_in_vault_is_there() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/contract/line_ups.rs");
+        let text = std::fs::read_to_string(path).unwrap();
+        assert!(text.contains(&format!("line_up!({CONTRACT},")));
     }
 
     #[test]

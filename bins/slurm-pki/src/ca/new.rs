@@ -42,11 +42,27 @@ pub(crate) struct CaOptions {
     likeness: Likeness,
 }
 
+impl CaOptions {
+    /// Whether anything was given that only a CA to be made here can heed.
+    pub(crate) fn describes_a_ca(&self) -> bool {
+        let Likeness { lifetime, key_type, subject, common_name } = &self.likeness;
+        let usual = moment::parse_span(LIFETIME).is_ok_and(|usual| usual == *lifetime);
+        self.intermediate
+            || subject.is_some()
+            || common_name.is_some()
+            || !usual
+            || *key_type != KeyType::P256
+    }
+}
+
+/// Life of a CA, unless another is given.
+const LIFETIME: &str = "10y";
+
 /// What a CA says of itself, and with which key.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Likeness {
     /// Life of the CA, as in 10y or 3650d
-    #[arg(long, value_name = "TIME", default_value = "10y", value_parser = moment::parse_span)]
+    #[arg(long, value_name = "TIME", default_value = LIFETIME, value_parser = moment::parse_span)]
     lifetime: Duration,
     /// Kind of the CA's key
     #[arg(long, value_name = "TYPE", default_value = "p256")]
@@ -151,7 +167,7 @@ pub(crate) fn complete(
     if admin.controller.signer != Place::Local {
         return Err(Advice::new(
             "the config says that the CA is not in files here (signer)",
-            "set signer = \"local\" in [controller], or make the CA where it is",
+            "slurm-pki vault setup makes one in Vault; for one in files set signer = \"local\" in [controller]",
         )
         .into());
     }

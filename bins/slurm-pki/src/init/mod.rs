@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use pki::key::KeyKind;
 use pki::time::UnixTime;
 use site::clock;
-use site::config::{Daemon, DaemonConfig};
+use site::config::{Daemon, DaemonConfig, Place, VaultConfig};
 use site::file::Owner;
 use site::signer::Signer;
 
@@ -27,7 +27,8 @@ pub(crate) use shared_storage::check as on_shared_storage;
 #[derive(Args, Debug)]
 #[command(after_help = "Run it on the controller, as root or as SlurmUser. A second run completes what is \
     missing and replaces nothing. Paths come from the config where there is one; else a config \
-    is written too. With several controllers, state_dir must be on StateSaveLocation's file system.\n\n\
+    is written too. With several controllers, state_dir must be on StateSaveLocation's file system. \
+    With the CA in Vault (signer) it makes the rest: slurm-pki vault setup first.\n\n\
     Examples:\n  \
     slurm-pki init --cluster c1\n  \
     slurm-pki init --daemons ctld,dbd,restd          slurmdbd and slurmrestd on this host, too\n  \
@@ -65,18 +66,57 @@ impl Init {
         let store = admin.store()?;
         shared_storage::check(&admin)?;
         write_config(&making, &admin, text.as_deref())?;
-        let ca = ca::new::complete(&admin, making, &self.ca, now)?;
-        ca::say_what_is_next(global, &admin, &ca);
+        let signer = self.signer(global, &admin, owner, now)?;
         folders(&making, &admin, owner)?;
-        let signer = Signer::Local(Box::new(ca));
         for daemon in self.daemons(&admin)? {
             complete_pair(global, &admin, &signer, daemon, now)?;
         }
-        rehearsal::complete(&making, &admin, &store, owner, now)?;
+        if admin.controller.store == Place::Vault && VaultConfig::read(&admin.config).advise()?.kv_plain {
+            report::warning(
+                "tokens lie in Vault in clear (kv_plain): there slurm-pki rehearse has no node to play",
+            );
+        } else {
+            rehearsal::complete(&making, &admin, &store, owner, now)?;
+        }
         if !global.dry_run {
             say_what_is_next(global);
         }
         Ok(())
+    }
+
+    /// The CA in files, completed; or the one that `vault setup` made, of which nothing lies here but its certificates.
+    fn signer(&self, global: &Global, admin: &Admin, owner: Owner, now: UnixTime) -> anyhow::Result<Signer> {
+        let making = Making::new(global);
+        if admin.controller.signer == Place::Vault {
+            self.refuse_without_ca_of_vaults(admin)?;
+            making.folder(&admin.top().state_dir, 0o755, owner)?;
+            return Signer::open(&admin.controller).advise();
+        }
+        let ca = ca::new::complete(admin, making, &self.ca, now)?;
+        ca::say_what_is_next(global, admin, &ca);
+        Ok(Signer::Local(Box::new(ca)))
+    }
+
+    fn refuse_without_ca_of_vaults(&self, admin: &Admin) -> anyhow::Result<()> {
+        if self.ca.describes_a_ca() {
+            return Err(Advice::new(
+                "the CA is in Vault (signer), and these options describe one in files",
+                "leave them out: slurm-pki vault setup --help names those for a CA in Vault",
+            )
+            .into());
+        }
+        let ca_cert = &admin.controller.ca_cert;
+        if ca_cert.exists() {
+            return Ok(());
+        }
+        Err(Advice::new(
+            format!(
+                "the CA is in Vault (signer), and its certificate is not here yet: no {}",
+                ca_cert.display()
+            ),
+            "slurm-pki vault setup first, which makes the CA and writes that file; then this again",
+        )
+        .into())
     }
 
     fn daemons(&self, admin: &Admin) -> anyhow::Result<Vec<Daemon>> {
@@ -116,7 +156,7 @@ fn write_config(making: &Making<'_>, admin: &Admin, text: Option<&str>) -> anyho
     Ok(())
 }
 
-/// state_dir and ca/ are there already: the CA's files lie in them.
+/// state_dir is there already, and ca/ where the CA's files lie in it.
 fn folders(making: &Making<'_>, admin: &Admin, owner: Owner) -> anyhow::Result<()> {
     let files = &admin.controller;
     let state_dir = &files.top.state_dir;

@@ -5,6 +5,7 @@ use pki::record::{Record, RecordId};
 use pki::time::UnixTime;
 use pki::token::{MAX_TOKEN, NodeSecret};
 use site::Error;
+use site::config::Place;
 use site::file::{self, Keep, Owner};
 use site::random;
 use site::store::Store;
@@ -12,6 +13,7 @@ use site::store::Store;
 use crate::admin::Admin;
 use crate::advice::Advise as _;
 use crate::making::Making;
+use crate::report;
 
 /// Makes what is missing: the secret first, then a record of it. A secret whose record was lost gets a
 /// new record, a record whose secret was lost gets a younger one beside it.
@@ -39,14 +41,22 @@ pub(super) fn complete(
             secret
         }
     };
-    let record = store.folder().join(format!("{name}.json"));
+    let record = match admin.controller.store {
+        Place::Local => store.folder().join(format!("{name}.json")),
+        Place::Vault => format!("the record of {name} in Vault").into(),
+    };
     let digest = secret.token().digest();
     let records = store.records(&name).advise()?.map(|file| file.records).unwrap_or_default();
     if records.iter().any(|record| record.token == digest && record.withdrawn.is_none()) {
         making.was_there(&record);
         return Ok(());
     }
-    making.says(&record, 0o600, Some(owner), "");
+    match admin.controller.store {
+        Place::Local => making.says(&record, 0o600, Some(owner), ""),
+        // No file: it has no mode and no owner.
+        Place::Vault if making.only_says() => report::line(&format!("would make {}", record.display())),
+        Place::Vault => {}
+    }
     if making.only_says() {
         return Ok(());
     }

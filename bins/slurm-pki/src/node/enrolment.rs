@@ -7,14 +7,27 @@ use pki::time::UnixTime;
 use pki::token::NodeSecret;
 use serde_json::Value;
 use site::Error;
+use site::config::{Place, VaultConfig};
 use site::random;
 use site::store::{Locked, Store};
 
 use super::outgoing::{Outgoing, record_of};
 use crate::admin::{Admin, caller};
-use crate::advice::Advise as _;
+use crate::advice::{Advice, Advise as _};
 use crate::global::Global;
 use crate::report;
+
+/// Before the role has a name of a node whose record cannot be written.
+fn refuse_tokens_in_clear(admin: &Admin) -> anyhow::Result<()> {
+    if admin.controller.store == Place::Local || !VaultConfig::read(&admin.config).advise()?.kv_plain {
+        return Ok(());
+    }
+    Err(Advice::new(
+        "tokens lie in Vault in clear (kv_plain), and are written there by whoever made them",
+        "turn them into records: set kv_plain = false in [vault], then slurm-pki node import --from-vault",
+    )
+    .into())
+}
 
 /// The member of a record that says that its token was made by others: whoever sees it can bind too.
 pub(crate) const FOREIGN: &str = "foreign";
@@ -75,8 +88,9 @@ impl Enrolment {
     /// changes nothing, there is none to take.
     ///
     /// # Errors
-    /// When the caller is neither root nor SlurmUser, or the folders cannot be used.
+    /// When the caller is neither root nor SlurmUser, the folders cannot be used, or nothing is written in this store.
     pub(crate) fn lock(&self, global: &Global, admin: &Admin) -> anyhow::Result<Option<Locked>> {
+        refuse_tokens_in_clear(admin)?;
         let owner = admin.slurm_user_to_write_for()?;
         if global.dry_run {
             return Ok(None);

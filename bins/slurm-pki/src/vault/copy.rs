@@ -95,6 +95,14 @@ impl Copy {
 /// The two stores, whichever the config names.
 fn both(admin: &Admin) -> anyhow::Result<(Store, Store)> {
     let config = VaultConfig::read(&admin.config).advise()?;
+    if config.kv_plain {
+        return Err(Advice::new(
+            "kv_plain in [vault] says that tokens lie in Vault in clear, and only records are copied",
+            "turn them into records: set kv_plain = false, and slurm-pki node import --from-vault, with store = \"local\" \
+             into files here",
+        )
+        .into());
+    }
     let local = ControllerConfig { store: Place::Local, ..admin.controller.clone() };
     let vault = Store::elsewhere(&admin.controller, Box::new(Records::of(config)));
     Ok((Store::of(&local), vault))
