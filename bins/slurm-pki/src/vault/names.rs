@@ -83,7 +83,8 @@ pub(crate) fn allow(admin: &Admin, nodes: &[NodeName]) -> anyhow::Result<()> {
         nodes.iter().flat_map(|name| domains(&admin.controller, name.as_str())).collect();
     if let Some(name) = wanted.iter().find(|name| name.contains('_')) {
         report::warning(&format!(
-            "{name} has an underscore: Vault signs for no such DNS name, unless use_csr_sans is set in its role"
+            "{name} has an underscore: Vault's PKI engine signs for no such name, and its slurmd gets no certificate; \
+             give the node another NodeName"
         ));
     }
     Role::of(admin)?.change(&wanted, &BTreeSet::new())
