@@ -7,23 +7,10 @@ use crate::key_list::{self, Entry, Keys, decoded_length, text};
 use crate::loading::{FileFacts, Harm, Verdicts};
 use crate::slurm_release::SlurmRelease;
 
-/// Bytes of a key for HS256 (RFC 7518 3.2).
-const ENOUGH: usize = 32;
-
 /// What slurmctld and slurmdbd do with this jwt_key. Every byte of it is the key.
 #[must_use]
 pub fn judge_key(bytes: &[u8], facts: FileFacts, slurm_user: u32) -> Verdicts {
-    let mut verdicts = Verdicts::default();
-    verdicts.secret_file(facts, slurm_user);
-    if bytes.is_empty() {
-        verdicts.die("it is empty");
-    } else if bytes.len() < ENOUGH {
-        verdicts.hazard(
-            Harm::Guessable,
-            format!("a key of {} bytes can be guessed: {ENOUGH} random ones are usual", bytes.len()),
-        );
-    }
-    verdicts
+    Verdicts::of_raw_key(bytes, facts, slurm_user)
 }
 
 /// What they do with this list of public keys.

@@ -5,31 +5,19 @@ use std::collections::HashSet;
 
 use crate::explain::shown;
 use crate::key_list::{self, Entry, Keys, Text, decoded_length, decoded_length_leniently, string, text};
-use crate::loading::{FileFacts, Harm, Verdicts};
+use crate::loading::{ENOUGH, FileFacts, Harm, Verdicts};
 use crate::slurm_release::SlurmRelease;
 use crate::time::UnixTime;
 
 /// Bytes of a key in slurm.jwks below which every release dies.
 const LEAST: usize = 16;
 
-/// Bytes of a key for HS256 (RFC 7518 3.2).
-const ENOUGH: usize = 32;
-
 const NO_KEY: &str = "it has no key: it loads, and then nothing can be signed or verified";
 
 /// What daemons do with this slurm.key. Every byte of it is the key.
 #[must_use]
 pub fn judge_key(bytes: &[u8], facts: FileFacts, slurm_user: u32) -> Verdicts {
-    let mut verdicts = Verdicts::default();
-    verdicts.secret_file(facts, slurm_user);
-    if bytes.is_empty() {
-        verdicts.die("it is empty");
-    } else if bytes.len() < ENOUGH {
-        verdicts.hazard(
-            Harm::Guessable,
-            format!("a key of {} bytes can be guessed: {ENOUGH} random ones are usual", bytes.len()),
-        );
-    }
+    let mut verdicts = Verdicts::of_raw_key(bytes, facts, slurm_user);
     if bytes.ends_with(b"\n") {
         verdicts.hazard(
             Harm::Newline,

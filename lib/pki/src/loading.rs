@@ -6,6 +6,9 @@ use crate::slurm_release::SlurmRelease;
 const OTHERS: u32 = 0o007;
 const OTHERS_WRITE: u32 = 0o002;
 
+/// Bytes of a key for HS256 (RFC 7518 3.2).
+pub(crate) const ENOUGH: usize = 32;
+
 /// What fstat says of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileFacts {
@@ -108,6 +111,21 @@ impl Verdicts {
     pub(crate) fn hazard(&mut self, harm: Harm, what: impl Into<String>) {
         self.hazards.push(what.into());
         self.harms.push(harm);
+    }
+
+    /// A file of which every byte is the key.
+    pub(crate) fn of_raw_key(bytes: &[u8], facts: FileFacts, slurm_user: u32) -> Self {
+        let mut verdicts = Self::default();
+        verdicts.secret_file(facts, slurm_user);
+        if bytes.is_empty() {
+            verdicts.die("it is empty");
+        } else if bytes.len() < ENOUGH {
+            verdicts.hazard(
+                Harm::Guessable,
+                format!("a key of {} bytes can be guessed: {ENOUGH} random ones are usual", bytes.len()),
+            );
+        }
+        verdicts
     }
 
     /// A file that nobody else may touch at all.
