@@ -212,7 +212,8 @@ mod tests {
                 format!("#!/bin/sh\ntrap 'exec {}' HUP\nwhile :; do sleep 0.1; done\n", path.display());
             fs::write(&path, script).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-            Self(Command::new(&path).spawn().unwrap())
+            // A shell cannot trap what was ignored when it began, as under nohup.
+            Self(Command::new("env").arg("--default-signal=HUP").arg(&path).spawn().unwrap())
         }
     }
 

@@ -132,17 +132,26 @@ impl Steps<'_> {
     }
 }
 
-/// A phase, begun anew as long as it says that it is too early or not everywhere yet.
-fn phase(hosts: &Hosts<'_>, words: &[&str]) -> Result<String> {
+/// What a refusal says that is meant: nobody else is asked twice.
+const TOO_EARLY: &str = "credentials that were signed with the old key are valid until";
+
+/// What a phase says at its end, before how many daemons have shown that they loaded the list.
+const LOADED: &str = "loaded   by ";
+
+/// A phase, asked for again only where it says that credentials of the old key are still under way: how many daemons it
+/// confirmed.
+fn phase(hosts: &Hosts<'_>, words: &[&str]) -> Result<usize> {
     let begun = Instant::now();
+    let words = [&["--yes", "auth-key"], words].concat();
     loop {
-        let words = [&["--yes", "auth-key"], words].concat();
         let output = outcome(&mut hosts.slurm_pki_command(&words))?;
+        let said = said(&output);
         if output.status.success() {
-            return Ok(said(&output));
+            let loaded = said.lines().filter_map(|line| line.strip_prefix(LOADED)?.split(' ').next()).last();
+            return loaded.and_then(|number| number.parse().ok()).with_context(|| said.clone());
         }
-        let over = output.status.code() == Some(64) || begun.elapsed() > LIMIT;
-        ensure!(!over, "slurm-pki {}: {}", words.join(" "), said(&output));
+        let is_meant = said.contains(TOO_EARLY) && begun.elapsed() < LIMIT;
+        ensure!(is_meant, "slurm-pki {}: {said}", words.join(" "));
         thread::sleep(Duration::from_secs(5));
     }
 }
@@ -169,12 +178,13 @@ fn expect_keys(hosts: &Hosts<'_>, number: usize) -> Result<String> {
 }
 
 fn note(phase: &str, count: Count) -> String {
-    format!(
-        "auth-key {phase:12} job steps started {:4}, failed {}; hosts confirmed {}",
-        count.started,
-        count.failed,
-        READERS.len()
-    )
+    format!("auth-key {phase:12} job steps started {:4}, failed {}", count.started, count.failed)
+}
+
+/// The same with the daemons that a phase confirmed, which are all that there are.
+fn reached(phase: &str, count: Count, daemons: usize) -> Result<String> {
+    ensure!(daemons == READERS.len(), "{phase} confirmed {daemons} daemons");
+    Ok(format!("{}; daemons confirmed {daemons} of {}", note(phase, count), READERS.len()))
 }
 
 fn half(hosts: &mut Hosts<'_>) -> Result<Vec<String>> {
@@ -205,7 +215,7 @@ fn rotation(hosts: &mut Hosts<'_>) -> Result<Vec<String>> {
         let mut notes = Vec::new();
         let mut old = String::new();
         for (name, number) in [("import", 1), ("add", 2), ("use", 2), ("drop", 1)] {
-            let (_, count) = steps.during(|| phase(hosts, &[name])).with_context(|| name.to_owned())?;
+            let (daemons, count) = steps.during(|| phase(hosts, &[name])).with_context(|| name.to_owned())?;
             let default = expect_keys(hosts, number).with_context(|| name.to_owned())?;
             match name {
                 "import" => {
@@ -215,7 +225,7 @@ fn rotation(hosts: &mut Hosts<'_>) -> Result<Vec<String>> {
                 "add" => ensure!(default == old, "add changed the key that signs"),
                 _ => ensure!(default != old, "{name}: the old key signs"),
             }
-            notes.push(note(name, count));
+            notes.push(reached(name, count, daemons)?);
         }
         Ok(notes)
     })
@@ -256,9 +266,9 @@ fn abort(hosts: &mut Hosts<'_>) -> Result<Vec<String>> {
         let mut notes = Vec::new();
         for phases in [&["add", "abort"][..], &["add", "use", "abort"]] {
             for name in phases {
-                let (_, count) =
+                let (daemons, count) =
                     steps.during(|| phase(hosts, &[name])).with_context(|| (*name).to_owned())?;
-                notes.push(note(name, count));
+                notes.push(reached(name, count, daemons)?);
             }
             ensure!(expect_keys(hosts, 1)? == before, "after abort another key signs");
         }
