@@ -60,8 +60,6 @@ pub(crate) struct KeyFiles {
 pub(crate) struct Read {
     /// Its bytes.
     pub(crate) bytes: Secret,
-    /// Whose it is, and since when.
-    pub(crate) is: Metadata,
     /// What daemons do with it.
     pub(crate) verdicts: Verdicts,
 }
@@ -141,7 +139,7 @@ impl KeyFile {
         match file::read_with_metadata(path, MAX) {
             Ok((bytes, is)) => {
                 let verdicts = self.judge(bytes.expose(), facts(&is), slurm_user, now);
-                Ok(Some(Read { bytes, is, verdicts }))
+                Ok(Some(Read { bytes, verdicts }))
             }
             Err(e) if e.is_not_found() => Ok(None),
             Err(e) => Err(e),

@@ -28,7 +28,6 @@ mod init;
 mod interrupt;
 mod jwt;
 mod key_facts;
-#[allow(dead_code, reason = "auth-key and jwt stand on it")]
 mod key_files;
 mod key_type;
 mod ledger;
