@@ -166,6 +166,11 @@ fn on_a_controller_that_has_nothing_setup_init_and_a_rehearsal_are_all_it_takes(
 #[test]
 fn the_whole_way_to_vault_and_back_as_it_is_written_down() {
     let bare = with_places(with_pair(Bare::beside_local_ca()), "local", "local");
+    bare.server.root(
+        "POST",
+        "sys/audit/file",
+        json!({ "type": "file", "options": { "file_path": "stdout" } }),
+    );
     bare.succeeds(&["init"]);
     add(&bare, "n1");
     is_served(&bare, "n1");
