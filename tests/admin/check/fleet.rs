@@ -65,3 +65,42 @@ fn a_controller_that_cannot_be_reached_or_says_something_else_is_unknown() {
         assert_eq!(look.exit, 3, "{bad:?}");
     }
 }
+
+/// slurmdbd on h3, with this key; slurmctld has one of 32 times k.
+fn slurmdbd_elsewhere(key: Option<char>) -> Look {
+    let well = two_controllers();
+    let config = well.site.read("slurm-pki.toml").replace("[fleet]", "[fleet]\ndbd = \"h3\"");
+    well.site.write("slurm-pki.toml", &config, 0o644);
+    let (ours, theirs) = (well.site.text_path("jwt.key"), well.site.text_path("dbd.key"));
+    well.site.write("jwt.key", &"k".repeat(32), 0o400);
+    if let Some(key) = key {
+        well.site.write("dbd.key", &key.to_string().repeat(32), 0o400);
+    }
+    let jwt = |path: &str| format!("AuthAltTypes=auth/jwt\nAuthAltParameters=jwt_key={path}\n");
+    well.site.write("slurmdbd.conf.h3", &format!("DbdHost=h3\n{}", jwt(&theirs)), 0o600);
+    let here = text(rustix::system::uname().nodename().to_bytes());
+    let conf = format!("SlurmctldHost={here}\n{}", jwt(&ours).trim_end());
+    well.slurm_conf(&[("SlurmctldHost=h1(10.0.0.1)", &conf)]);
+    // That host has a file that this one has not.
+    let dbd = well.site.text_path("slurmdbd.conf");
+    let reach = format!(
+        "#!/bin/sh\n[ \"$1\" = h3 ] || exit 7\ncp {dbd}.h3 {dbd}\nsh -c \"$2\"\ncode=$?\nrm {dbd}\nexit $code\n"
+    );
+    well.site.write("bin/reach", &reach, 0o755);
+    well.look(&["--fleet"])
+}
+
+#[test]
+fn slurmdbds_key_is_compared_where_it_is_on_another_host() {
+    let of = |look: &Look| {
+        let all = look.data["findings"].as_array().unwrap();
+        let found = all.iter().find(|finding| finding["code"] == "auth-jwt-same").unwrap();
+        (found["severity"].as_str().unwrap().to_owned(), found["what"].as_str().unwrap().to_owned())
+    };
+    let (severity, what) = of(&slurmdbd_elsewhere(Some('k')));
+    assert!(severity == "ok" && what.contains("h3"), "{severity} {what}");
+    for key in [None, Some('x')] {
+        let (severity, what) = of(&slurmdbd_elsewhere(key));
+        assert!(severity == "critical" && what.contains("slurmdbd on h3"), "{severity} {what}");
+    }
+}

@@ -1,10 +1,17 @@
-//! The other controllers: `slurm-pki check` there, through the site's own tools.
+//! The other controllers: `slurm-pki check` there, through the site's own tools; and slurmdbd's copy of a key, where its host is
+//! another one.
 
 use super::finding::{Findings, Group, Severity};
 use super::scene::Scene;
 use crate::fleet::{Fleet, Job, quoted};
 use crate::global::Global;
+use crate::jwt::rotate::copies;
+use crate::key_facts;
+use crate::key_files::KeyFiles;
 use crate::members::{self, Role};
+
+/// What it is about, where one key should be in two places.
+const SAME: &str = "auth-jwt-same";
 
 /// Asks them where that is wanted; else says who was not asked. A monitor does not go to other hosts every minute.
 pub(super) fn look(scene: &Scene, global: &Global, wanted: bool, found: &mut Findings) {
@@ -30,6 +37,32 @@ pub(super) fn look(scene: &Scene, global: &Global, wanted: bool, found: &mut Fin
     let jobs = others.into_iter().map(|host| Job { host, script: script.clone() }).collect();
     for (host, result) in fleet.run(global, "checking controllers", jobs).iter() {
         judge(host, result, found);
+    }
+    slurmdbd(scene, global, &fleet, found);
+}
+
+/// The key of tokens on slurmdbd's host, where that is another one.
+fn slurmdbd(scene: &Scene, global: &Global, fleet: &Fleet, found: &mut Findings) {
+    if !scene.slurm_conf().is_some_and(key_facts::takes_tokens) {
+        return;
+    }
+    let jwt_key = match KeyFiles::of(&scene.admin) {
+        Ok(files) => files.jwt_key,
+        Err(e) => return found.error(Severity::Unknown, SAME, &e),
+    };
+    let Some(jwt_key) = jwt_key else { return };
+    match copies::on_slurmdbd_elsewhere(global, &scene.admin, fleet, &jwt_key) {
+        Err(e) => found.error(Severity::Unknown, SAME, &e),
+        Ok((all, _)) if all.is_empty() => {}
+        Ok((all, differ)) if differ.is_empty() => {
+            found.ok(SAME, format!("slurmdbd on {} has slurmctld's key for tokens", all.join(", ")));
+        }
+        Ok((_, differ)) => found.critical(
+            SAME,
+            format!("slurmdbd on {} has no key for tokens, or another than slurmctld", differ.join(", ")),
+            "slurm-pki jwt key init brings it where it is missing; where there is another, take that away first, then \
+             restart slurmdbd",
+        ),
     }
 }
 

@@ -8,7 +8,7 @@ mod key_init;
 mod lifespan;
 pub(crate) mod places;
 pub(crate) mod releases;
-mod rotate;
+pub(crate) mod rotate;
 mod rsa_key;
 mod token;
 

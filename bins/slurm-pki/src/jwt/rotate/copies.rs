@@ -157,6 +157,27 @@ pub(super) fn present(
     .into())
 }
 
+/// slurmdbd's hosts other than this one, and those of them whose key is missing or is not slurmctld's at `jwt_key`.
+///
+/// # Errors
+/// When a file or a host cannot be asked.
+pub(crate) fn on_slurmdbd_elsewhere(
+    global: &Global,
+    admin: &Admin,
+    fleet: &Fleet,
+    jwt_key: &Path,
+) -> anyhow::Result<(Vec<String>, Vec<String>)> {
+    let mut copies = all(global, admin, fleet, jwt_key, None)?;
+    copies.retain(|copy| copy.reader == Reader::Slurmdbd && !is_this_host(&copy.host));
+    if copies.is_empty() {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    let key = file::read_itself(jwt_key, file::Keep::Secret, MAX_KEY).advise()?;
+    let differ = lacking(global, fleet, &copies, &digest(key.expose()))?;
+    let differ = differ.into_iter().map(|copy| copy.host.clone()).collect();
+    Ok((copies.into_iter().map(|copy| copy.host).collect(), differ))
+}
+
 /// The copies that are missing or are another key.
 ///
 /// # Errors

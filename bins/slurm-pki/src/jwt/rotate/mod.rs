@@ -5,7 +5,7 @@
 //! measured, and where the new key does not come to count everywhere, the former one is put back. What is being reached is
 //! on the disk before the first key changes.
 
-mod copies;
+pub(crate) mod copies;
 mod offer;
 mod proof;
 mod restd;
