@@ -30,7 +30,7 @@ fn turn(site: &Scratch, turn: &str, subject: &str) -> (String, String) {
     let mut args = vec!["conf", turn, "--yes", "--offline"];
     match subject {
         "jwt" if turn == "enable" => {
-            args.extend(["--jwt", "--jwt-key", &key, "--max-token-lifespan", "3600"])
+            args.extend(["--jwt", "--jwt-key", &key, "--max-token-lifespan", "3600"]);
         }
         "jwt" => args.push("--jwt"),
         "auth-slurm" => args.push("--auth-slurm"),

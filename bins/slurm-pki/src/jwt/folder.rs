@@ -8,6 +8,8 @@ use site::file::Owner;
 
 use crate::admin::refuse_links_of_others;
 use crate::advice::{Advice, Advise as _};
+use crate::fleet::quoted;
+use crate::slurm_conf::SlurmConf;
 
 /// Nobody but its owner's group may come in, and nobody but its owner write; Slurm's own StateSaveLocation, which must be
 /// SlurmUser's, may be entered by all (it has mode 0755 in Slurm's own guide).
@@ -38,6 +40,38 @@ pub(super) fn refuse_open(path: &Path, slurm_user: Owner, state_save_location: &
     )
     .into())
 }
+
+/// Both a key's place and its bytes may be SlurmUser's choice (slurmdbd.conf, StateSaveLocation, the state of a rotation), and
+/// root writes them: so only into a folder that is SlurmUser's own, or beside slurm.conf under a name that ends in `.key`.
+///
+/// # Errors
+/// When it is another place.
+pub(crate) fn refuse_strange(path: &Path, slurm_user: Owner) -> anyhow::Result<()> {
+    let folder = of(path);
+    refuse_links_of_others(&folder)?;
+    let is_own = folder.metadata().is_ok_and(|folder| folder.uid() == slurm_user.uid);
+    let is_key = path.extension().is_some_and(|end| end == "key");
+    if is_own || (is_key && is_same(&folder, &of(&SlurmConf::path_here()))) {
+        return Ok(());
+    }
+    Err(Advice::new(format!("no key is put into {}: it is not SlurmUser's", folder.display()), PLACES).into())
+}
+
+/// The same as lines of shell for another host: they end the script there.
+pub(crate) fn refuse_strange_there(path: &Path, slurm_user: Owner) -> String {
+    let conf = of(&SlurmConf::path_here());
+    format!(
+        "f={}\nd=${{f%/*}}\ncase $f in *.key) k=1 ;; *) k= ;; esac\n\
+         if [ ! -d \"$d\" ] || [ \"$(stat -L -c %u \"$d\")\" != {} ]; then\n\
+         [ -n \"$k\" ] && [ \"$d\" = {} ] || {{ echo \"no key is put into $d: it is not SlurmUser's\" >&2; exit 1; }}\nfi\n",
+        quoted(&path.to_string_lossy()),
+        slurm_user.uid,
+        quoted(&conf.to_string_lossy()),
+    )
+}
+
+/// What is said of it.
+const PLACES: &str = "name it in a folder of SlurmUser's (StateSaveLocation is one), or beside slurm.conf with a name that ends in .key";
 
 fn of(path: &Path) -> PathBuf {
     match path.parent() {

@@ -10,10 +10,10 @@ use pki::secret::Secret;
 use site::file::{self, NewFile, Owner};
 use site::random;
 
-use super::folder::refuse_open;
+use super::folder::{refuse_open, refuse_strange, refuse_strange_there};
 use super::places::Places;
+use super::rotate::copies::read_own;
 use super::rsa_key;
-use super::token::read_key;
 use crate::admin::{Admin, owner_name};
 use crate::advice::{Advice, Advise as _};
 use crate::fleet::{Delivery, Fleet, Job, Placed, digest, quoted};
@@ -90,9 +90,13 @@ impl KeyInit {
         let copies = copies_here(admin, main)?;
         let elsewhere = Elsewhere::of(global, admin)?;
         let there: Vec<&Path> = std::iter::once(main).chain(copies.iter().map(PathBuf::as_path)).collect();
-        let (key, missing) = Self::agree(&there)?;
+        let (key, missing) = Self::agree(&there, owner)?;
         for path in &missing {
             refuse_open(path, owner, &places.state_save_location)?;
+            // What a person names on the command line is theirs to answer for.
+            if self.out.as_deref() != Some(*path) {
+                refuse_strange(path, owner)?;
+            }
         }
         must_load(&key, owner)?;
         let behind = elsewhere.behind(&key)?;
@@ -121,10 +125,10 @@ impl KeyInit {
     }
 
     /// The bytes that are there, or new ones; and where they are missing.
-    fn agree<'a>(there: &[&'a Path]) -> anyhow::Result<(Secret, Vec<&'a Path>)> {
+    fn agree<'a>(there: &[&'a Path], slurm_user: Owner) -> anyhow::Result<(Secret, Vec<&'a Path>)> {
         let (found, missing): (Vec<_>, Vec<_>) =
             there.iter().copied().partition(|path| path.symlink_metadata().is_ok());
-        let keys = found.iter().map(|path| Ok((*path, read_key(path)?)));
+        let keys = found.iter().map(|path| Ok((*path, read_own(path, slurm_user)?)));
         let keys = keys.collect::<anyhow::Result<Vec<(&Path, Secret)>>>()?;
         let Some((first, key)) = keys.first() else {
             return Ok((Secret::new(random::bytes::<KEY_BYTES>().advise()?.to_vec()), missing));
@@ -290,6 +294,11 @@ impl Elsewhere {
 
     fn bring(&self, global: &Global, key: &Secret, behind: &[&Copy], owner: Owner) -> anyhow::Result<()> {
         let Some(fleet) = self.fleet.as_ref().filter(|_| !behind.is_empty()) else { return Ok(()) };
+        let guard =
+            |copy: &&Copy| Job { host: copy.host.clone(), script: refuse_strange_there(&copy.path, owner) };
+        fleet
+            .run(global, "asking slurmdbd's hosts", behind.iter().map(guard).collect())
+            .into_result("slurmdbd's copy of the key could not be brought")?;
         let deliveries = behind.iter().map(|copy| Delivery {
             host: copy.host.clone(),
             files: vec![Placed { path: copy.path.clone(), contents: key.clone(), mode: MODE, owner }],

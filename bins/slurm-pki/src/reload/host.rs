@@ -46,7 +46,7 @@ pub(super) struct Seen {
 impl Seen {
     /// Whether the process began after the files had come.
     pub(super) fn process_is_newer(&self) -> bool {
-        self.process.as_ref().is_some_and(|process| process.started > self.arrived + SLACK)
+        self.process.as_ref().is_some_and(|process| process.started.saturating_sub(SLACK) > self.arrived)
     }
 
     /// Whether a start that a daemon tells in whole seconds of the same clock is after the files had come.
@@ -111,7 +111,6 @@ const SCRIPT: &str = r#"
 now=$(date +%s%N)
 now=${now%???????}
 hz=$(getconf CLK_TCK)
-after() { eval "set -- $1 \${${1}##*) }"; printf '%s' "$2"; }
 own=$(cat /proc/self/stat)
 set -- ${own##*) }
 own=${20}
@@ -127,11 +126,19 @@ processes() {
     for at in /proc/[0-9]*; do
         { read -r name < "$at/comm"; } 2>/dev/null || continue
         case $name in "$1"|"$1-wlm") ;; *) continue ;; esac
-        uid=$(stat -c %u "$at" 2>/dev/null) || continue
+        real "$at" || continue
         case $owners in *" $uid "*) ;; *) continue ;; esac
         { read -r stat < "$at/stat"; } 2>/dev/null || continue
         one "${at#/proc/}" "$stat"
     done
+}
+# Whose it really is: a program of root's that anybody may start, under another name, has root's effective id alone.
+real() {
+    uid=
+    while read -r key uid _; do
+        if [ "$key" = Uid: ]; then return 0; fi
+    done 2>/dev/null < "$1/status" || return 1
+    return 1
 }
 one() {
     pid=$1

@@ -62,7 +62,7 @@ pub(crate) fn text_of(keys: &[RsaKey]) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// Puts the list in its place. An owner and a mode that the file has stay, unless others could change it.
+/// Puts the list in its place. An owner (root or SlurmUser) and a mode that the file has stay, unless others could change it.
 ///
 /// # Errors
 /// When it cannot be written; then the former is still there.
@@ -72,7 +72,8 @@ pub(crate) fn replace(path: &Path, text: &str, owner: Owner) -> anyhow::Result<(
     }
     let former = path.symlink_metadata().ok().filter(std::fs::Metadata::is_file);
     let mode = former.as_ref().map_or(MODE, |former| former.mode() & 0o755 & !0o111);
-    let owner = former.map_or(owner, |former| Owner { uid: former.uid(), gid: former.gid() });
+    let kept = former.filter(|former| former.uid() == 0 || former.uid() == owner.uid);
+    let owner = kept.map_or(owner, |former| Owner { uid: former.uid(), gid: former.gid() });
     file::remove_leftovers(path).advise()?;
     NewFile::new(path, mode).owned_by(Some(owner)).replace(text.as_bytes()).advise()
 }

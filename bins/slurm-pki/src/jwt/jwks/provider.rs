@@ -83,7 +83,7 @@ pub(super) fn url(text: &str) -> anyhow::Result<Uri> {
 /// # Errors
 /// When the keys are known to sign for others than this site.
 pub(super) fn refuse_shared(url: &Uri) -> anyhow::Result<()> {
-    let host = url.host().unwrap_or_default().to_ascii_lowercase();
+    let host = url.host().unwrap_or_default().trim_end_matches('.').to_ascii_lowercase();
     if !SHARED.contains(&host.as_str()) || is_of_one_application(url) {
         return Ok(());
     }
@@ -139,7 +139,10 @@ pub(super) fn ask(url: &Uri, ca: Option<&Path>, known: &Validators) -> anyhow::R
                 let list = body(&at, &mut response)?;
                 return Ok(Answer { list: Some(list), validators });
             }
-            304 => return Ok(Answer { list: None, validators: known.clone() }),
+            // To a question without conditions it is no answer.
+            304 if known.etag.is_some() || known.last_modified.is_some() => {
+                return Ok(Answer { list: None, validators: known.clone() });
+            }
             301 | 302 | 303 | 307 | 308 => at = redirected(&at, response.headers())?,
             status => return Err(trouble(&at, &format!("it answered with status {status}"))),
         }

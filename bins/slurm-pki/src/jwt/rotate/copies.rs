@@ -1,6 +1,7 @@
 //! Where the HS256 key lies: on every controller's host, and on slurmdbd's, whose slurmdbd.conf has its own words for it
 //! (slurm-contract.md 6).
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use pki::auth_jwt;
@@ -15,6 +16,7 @@ use crate::advice::{Advice, Advise as _};
 use crate::fleet::{Delivery, Fleet, Job, Placed, digest, quoted};
 use crate::global::Global;
 use crate::hostlist;
+use crate::jwt::folder::{refuse_strange, refuse_strange_there};
 use crate::members::{Members, Role, is_this_host};
 use crate::parameters::Parameters;
 use crate::reload::{Lies, Part, Who};
@@ -139,7 +141,7 @@ pub(super) fn present(
         refuse_links_of_others(folder)?;
     }
     site::trust::slurm_user(slurm_user.uid);
-    let key = file::read_itself(here, file::Keep::Secret, MAX_KEY).advise()?;
+    let key = read_own(here, slurm_user)?;
     let wanted = digest(key.expose());
     let others: Vec<String> =
         lacking(global, fleet, copies, &wanted)?.into_iter().map(|copy| copy.host.clone()).collect();
@@ -155,6 +157,47 @@ pub(super) fn present(
         "tokens do not count everywhere as it is: bring one key to all of them and reload them first",
     )
     .into())
+}
+
+/// Reads a key that root is to write again, for SlurmUser: no link, no second name of a file, and nobody else's.
+///
+/// # Errors
+/// When it cannot be read, or is something else.
+pub(crate) fn read_own(path: &Path, slurm_user: Owner) -> anyhow::Result<Secret> {
+    let (key, is) = file::read_itself_with_metadata(path, file::Keep::Secret, MAX_KEY).advise()?;
+    if is.nlink() == 1 && (is.uid() == slurm_user.uid || is.uid() == 0) {
+        return Ok(key);
+    }
+    Err(Advice::new(
+        format!(
+            "{} is not SlurmUser's alone: another owner, or another name of the same file",
+            path.display()
+        ),
+        "put the key there as a file of its own, SlurmUser's, mode 0400",
+    )
+    .into())
+}
+
+/// What a state that SlurmUser could have written says is not believed: only places of the daemons of slurm.conf.
+///
+/// # Errors
+/// When it names something else.
+pub(super) fn refuse_foreign(admin: &Admin, copies: &[KeyCopy], jwt_key: &Path) -> anyhow::Result<()> {
+    let members = Members::of(admin)?;
+    let is_known = |copy: &KeyCopy| match copy.reader {
+        Reader::Slurmctld => {
+            copy.path == jwt_key && members.with(Role::Ctld).any(|member| member.host == copy.host)
+        }
+        Reader::Slurmdbd => members.with(Role::Dbd).any(|member| member.host == copy.host),
+    };
+    match copies.iter().find(|copy| !is_known(copy)) {
+        None => Ok(()),
+        Some(copy) => Err(Advice::new(
+            format!("the rotation's state names {} on {}, where slurm.conf has no key", copy.path.display(), copy.host),
+            "somebody changed it, or slurm.conf: see which key the daemons have, then remove <state_dir>/jwt-key",
+        )
+        .into()),
+    }
 }
 
 /// slurmdbd's hosts other than this one, and those of them whose key is missing or is not slurmctld's at `jwt_key`.
@@ -235,15 +278,20 @@ pub(super) fn bring(
         Delivery { host: copy.host.clone(), files: vec![file], then: String::new() }
     };
     let lacking = lacking(global, fleet, copies, &wanted)?;
+    let guard = |copy: &&KeyCopy| Job {
+        host: copy.host.clone(),
+        script: refuse_strange_there(&copy.path, slurm_user),
+    };
+    fleet
+        .run(global, "looking", lacking.iter().map(guard).collect())
+        .into_result("looking at the key's folder")?;
     fleet
         .deliver(global, "bringing the key", lacking.into_iter().map(delivery).collect())
         .into_result("bringing the key")
 }
 
 fn put_here(path: &Path, key: &Secret, slurm_user: Owner) -> anyhow::Result<()> {
-    if let Some(folder) = path.parent() {
-        refuse_links_of_others(folder)?;
-    }
+    refuse_strange(path, slurm_user)?;
     // What a killed run wrote beside it was to be a key.
     file::remove_leftovers(path).advise()?;
     let is_there =

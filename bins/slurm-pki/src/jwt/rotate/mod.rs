@@ -108,7 +108,11 @@ impl Rotate {
         let folder = Folder::open(&admin, slurm_user)?;
         let scene = Scene { global, admin: &admin, fleet, slurm_user, folder };
         // Read again: another run may have ended in between.
-        match State::load(&admin)? {
+        let under_way = State::load(&admin)?;
+        if let Some(state) = &under_way {
+            copies::refuse_foreign(&admin, &state.copies, places.need_jwt_key()?)?;
+        }
+        match under_way {
             Some(mut state) if state.phase == Phase::Over => {
                 scene.folder.end(&mut state)?;
                 report::done(
