@@ -151,3 +151,42 @@ fn a_relative_path_in_slurm_conf_is_refused() {
     slurm_conf(&site, "jwt_key=jwt.key");
     assert!(site.refused(&["jwt", "key", "init"]).contains("no absolute path"));
 }
+
+#[test]
+fn slurmdbd_conf_leads_no_key_into_a_folder_of_somebody_elses() {
+    let site = site("");
+    // As root's own folders are: closed, and not SlurmUser's.
+    folder(&site, "foreign", 0o700);
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(site.path("foreign"), Some(0), Some(0)).unwrap();
+    } else {
+        // There is none that this user could close: one of root's.
+        fs::remove_dir(site.path("foreign")).unwrap();
+        std::os::unix::fs::symlink("/etc", site.path("foreign")).unwrap();
+    }
+    let there = site.text_path("foreign/profile");
+    let conf = format!("DbdHost=localhost\nAuthAltTypes=auth/jwt\nAuthAltParameters=jwt_key={there}\n");
+    site.write("slurmdbd.conf", &conf, 0o600);
+    let said = site.refused(&["jwt", "key", "init"]);
+    assert!(said.contains("no key is put into"), "{said}");
+    assert!(!site.path("foreign/profile").exists() && !site.path("state/jwt_hs256.key").exists());
+}
+
+#[test]
+fn a_link_in_the_place_of_the_key_gives_nobody_what_it_leads_to() {
+    let site = site("");
+    folder(&site, "dbd", 0o700);
+    let dbd = site.text_path("dbd/jwt.key");
+    let conf = format!("DbdHost=localhost\nAuthAltTypes=auth/jwt\nAuthAltParameters=jwt_key={dbd}\n");
+    site.write("slurmdbd.conf", &conf, 0o600);
+    site.write("shadow", "secret", 0o600);
+    let key = site.path("state/jwt_hs256.key");
+    std::os::unix::fs::symlink(site.path("shadow"), &key).unwrap();
+    site.refused(&["jwt", "key", "init"]);
+    assert!(!site.path("dbd/jwt.key").exists());
+    fs::remove_file(&key).unwrap();
+    fs::hard_link(site.path("shadow"), &key).unwrap();
+    let said = site.refused(&["jwt", "key", "init"]);
+    assert!(said.contains("another name of the same file"), "{said}");
+    assert!(!site.path("dbd/jwt.key").exists());
+}

@@ -133,3 +133,27 @@ fn a_host_that_is_lost_in_the_middle_does_not_keep_the_former_key_from_this_one(
     scene.rotated(&["--abort", "--yes"]);
     is_as_before(&scene, &former);
 }
+
+#[test]
+fn a_state_that_names_a_place_where_slurm_has_no_key_is_not_followed() {
+    let scene = Scene::new();
+    let former = scene.key("jwt.key");
+    let (host, victim) = (crate::scene::host(), scene.site.text_path("ld.so.preload"));
+    let digest = "0".repeat(64);
+    for (reader, host, path) in
+        [("slurmctld", host.as_str(), victim.as_str()), ("slurmdbd", "elsewhere", "/etc/x.key")]
+    {
+        std::fs::create_dir_all(scene.site.path("state/jwt-key")).unwrap();
+        let state = format!(
+            "{{\"v\":1,\"phase\":\"changing\",\"begun\":1,\"former\":\"{digest}\",\"new\":\"{digest}\",\
+             \"copies\":[{{\"reader\":\"{reader}\",\"host\":\"{host}\",\"path\":\"{path}\"}}],\"reloaded\":false}}"
+        );
+        scene.site.write("state/jwt-key/rotation.json", &state, 0o600);
+        for args in [&["--yes"][..], &["--abort", "--yes"]] {
+            let said = scene.refused(args);
+            assert!(said.contains("where slurm.conf has no key"), "{said}");
+        }
+        assert!(!scene.site.path("ld.so.preload").exists());
+    }
+    assert_eq!(scene.key("jwt.key"), former);
+}

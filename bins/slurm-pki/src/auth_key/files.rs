@@ -24,6 +24,9 @@ use crate::report;
 /// slurm.jwks as it is made: SlurmUser's alone. sackd and slurmd, as root, read it too.
 const MODE: u32 = 0o600;
 
+/// As many links, one after the other, as Linux follows.
+const MAX_LINKS: usize = 40;
+
 /// slurm.key is its bytes, however many; none is longer than this.
 const MAX_KEY: usize = 64 * 1024;
 
@@ -222,15 +225,19 @@ fn read_own(path: &Path, limit: usize) -> anyhow::Result<Option<(Secret, fs::Met
     Ok(Some((bytes, is)))
 }
 
-/// The file that a link of root's leads to; what has no link, or is not there yet, itself.
+/// The file that a link of root's leads to; what has no link, or is not there yet, itself. Every link on the way is root's:
+/// the first one may lead into a folder of SlurmUser's.
 fn real(path: &Path) -> anyhow::Result<PathBuf> {
-    match fs::symlink_metadata(path) {
-        Ok(is) if is.is_symlink() => {
-            refuse_links_of_others(path)?;
-            fs::canonicalize(path).map_err(Error::read(path)).advise()
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        if !fs::symlink_metadata(&path).is_ok_and(|is| is.is_symlink()) {
+            return Ok(path);
         }
-        _ => Ok(path.to_owned()),
+        refuse_links_of_others(&path)?;
+        let to = fs::read_link(&path).map_err(Error::read(&path)).advise()?;
+        path = path.parent().unwrap_or(Path::new("/")).join(to);
     }
+    Err(Advice::new(format!("{} is a link without end", path.display()), "put the file itself there").into())
 }
 
 /// Found out before anything is made: SlurmUser seldom may change /etc/slurm.
