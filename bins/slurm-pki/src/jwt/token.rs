@@ -57,7 +57,7 @@ pub(crate) struct Token {
     /// Bring the user along: uid, gid, groups, home and shell from this host
     #[arg(long)]
     identity: bool,
-    /// Sign with RS256 and the private key ([keys] jwt_private_key), which the jwks has under this name
+    /// Sign with RS256 and the private key (jwt_private_key of the config), which the jwks has under this name
     #[arg(long, value_name = "KID")]
     kid: Option<String>,
     /// With --kid: the file of the private key, if it is another one

@@ -147,7 +147,8 @@ fn phase(hosts: &Hosts<'_>, words: &[&str]) -> Result<usize> {
         let output = outcome(&mut hosts.slurm_pki_command(&words))?;
         let said = said(&output);
         if output.status.success() {
-            let loaded = said.lines().filter_map(|line| line.strip_prefix(LOADED)?.split(' ').next()).last();
+            let loaded =
+                said.lines().filter_map(|line| line.strip_prefix(LOADED)?.split(' ').next()).next_back();
             return loaded.and_then(|number| number.parse().ok()).with_context(|| said.clone());
         }
         let is_meant = said.contains(TOO_EARLY) && begun.elapsed() < LIMIT;

@@ -47,16 +47,16 @@ use crate::{hooks, moment, report};
     systemctl enable --now slurm-pki-jwks.timer"
 )]
 pub(crate) struct Fetch {
-    /// Where from; default: [keys] jwks_url
+    /// Where from; default: jwks_url of the config
     #[arg(value_name = "URL")]
     url: Option<String>,
     /// Where to; default: where slurm.conf has jwks=
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// CA of the server's certificate, in place of the system's; default: [keys] jwks_ca
+    /// CA of the server's certificate, in place of the system's; default: jwks_ca of the config
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// How long a key stays that the provider has no more; default: [keys] jwks_grace, else 24h
+    /// How long a key stays that the provider has no more; default: jwks_grace of the config, else 24h
     #[arg(long, value_name = "TIME", value_parser = parse_grace)]
     grace: Option<Duration>,
     /// A list of own keys, as jwks build makes it, that are in the file too
