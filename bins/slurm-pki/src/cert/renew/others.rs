@@ -124,6 +124,9 @@ fn begin<'a>(work: &Work<'_>, target: &'a Target, there: Result<There, String>) 
         .into());
     }
     let looks = work.looks(target, there.looks)?;
+    if work.only_says_for_vault() {
+        return Ok(Begun::Stays(work.would_renew(target, why)));
+    }
     let named = facts.chain.first().filter(|_| is_its_own(work, target, &facts.chain));
     let pair = work.issue(target, facts.chain.first(), named)?;
     let delivery = there.delivery(target, &pair, looks, work.now).map_err(anyhow::Error::msg)?;

@@ -52,6 +52,9 @@ impl Work<'_> {
         // Before anything is issued: what cannot be installed is not to be in the ledger either.
         files.may_renew()?;
         let looks = self.looks(target, Looks::on_disk(&files))?;
+        if self.only_says_for_vault() {
+            return Ok(self.would_renew(target, why));
+        }
         let old = facts.chain.first();
         let pair = self.issue(target, old, old)?;
         if !self.global.dry_run {
@@ -67,6 +70,16 @@ impl Work<'_> {
             Verdict::Hold(why) => Decision::Stay(Outcome::stays(target, Word::Held, Some(why), facts)),
             Verdict::Renew(why) => Decision::Renew(why),
         })
+    }
+
+    /// Whether nothing is to be changed, and the pair would come from Vault: what Vault signs is issued, whoever drops it.
+    pub(super) fn only_says_for_vault(&self) -> bool {
+        self.global.dry_run && matches!(self.signer, Signer::Vault(_))
+    }
+
+    /// What is said of a pair that was not made.
+    pub(super) fn would_renew(&self, target: &Target, why: String) -> Outcome {
+        Outcome::renews(target, Word::WouldRenew, why, self.now.plus(target.config.validity))
     }
 
     /// What is said of a new pair that has taken its place.
