@@ -6,7 +6,7 @@ use std::fs;
 use std::io::Write as _;
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Client {
     port: u16,
     config: Arc<ClientConfig>,
+    /// How many handshakes it has done, failed ones too, for whoever waits for some.
+    done: AtomicU64,
 }
 
 /// What it has seen.
@@ -59,7 +61,7 @@ impl Client {
         let mut config = builder.with_custom_certificate_verifier(judge).with_no_client_auth();
         // A session that is resumed would show no certificate.
         config.resumption = rustls::client::Resumption::disabled();
-        Self { port, config: Arc::new(config) }
+        Self { port, config: Arc::new(config), done: AtomicU64::new(0) }
     }
 
     /// Connects without end, until it is over.
@@ -73,9 +75,18 @@ impl Client {
                 Err(why) => seen.failures.push(why),
             }
             seen.longest = seen.longest.max(begin.elapsed());
+            self.done.store(seen.handshakes, Ordering::Relaxed);
             sleep(NAP);
         }
         seen
+    }
+
+    /// Waits until it has done so many more. A handshake that hangs fails in the end, and counts.
+    pub(crate) fn wait_for(&self, more: u64) {
+        let enough = self.done.load(Ordering::Relaxed) + more;
+        while self.done.load(Ordering::Relaxed) < enough {
+            sleep(NAP);
+        }
     }
 
     /// One handshake; the serial number that it showed.
