@@ -131,6 +131,27 @@ fn a_timer_renews_daemons_pairs_with_a_right_to_nothing_else() {
     assert!(!output.status.success() && said.contains(".vault-token: no such file"), "{said}");
 }
 
+/// What Vault signs is issued, whoever drops it.
+#[test]
+fn a_dry_run_of_a_renewal_has_vault_sign_nothing_and_says_what_would_be_done() {
+    let site = unattended();
+    succeeds(&site, &["cert", "issue", "ctld", "--host", "head"]);
+    let (cert, key) = (site.read("ctld_cert.pem"), site.read("ctld_cert_key.pem"));
+    let (before, ledger) = (site.vault().server.requests().len(), site.ledger().len());
+    let said = succeeds(&site, &["cert", "renew", "--force", "--dry-run"]);
+    assert!(said.contains("would be renewed"), "{said}");
+    let asked = site.vault().server.requests().split_off(before);
+    assert!(asked.iter().all(|request| !request.contains("pki/sign")), "{asked:?}");
+    assert_eq!(
+        (cert, key, ledger),
+        (site.read("ctld_cert.pem"), site.read("ctld_cert_key.pem"), site.ledger().len())
+    );
+    // With the same words, but for real, it is asked: so the look above sees what it is to see.
+    succeeds(&site, &["cert", "renew", "--force"]);
+    let asked = site.vault().server.requests().split_off(before);
+    assert!(asked.iter().any(|request| request.contains("pki/sign")), "{asked:?}");
+}
+
 #[test]
 fn setup_makes_the_timers_login_where_the_config_has_one() {
     let mut site = site();
