@@ -49,6 +49,7 @@ mod slurm_command;
 mod slurm_conf;
 mod slurm_files;
 mod slurm_lines;
+mod slurm_number;
 mod slurm_plugins;
 mod slurm_run;
 mod status;

@@ -5,6 +5,8 @@ use std::time::Duration;
 use pki::time::UnixTime;
 use serde::Deserialize;
 
+use crate::slurm_number::SlurmNumber;
+
 /// States in which nobody can expect a node to renew anything (scontrol(1)).
 const AWAY: [&str; 7] =
     ["NOT_RESPONDING", "DOWN", "UNKNOWN", "FUTURE", "POWERED_DOWN", "POWERING_DOWN", "POWERING_UP"];
@@ -21,7 +23,7 @@ struct Node {
     #[serde(default)]
     state: State,
     #[serde(default)]
-    tls_cert_last_renewal: Number,
+    tls_cert_last_renewal: SlurmNumber,
 }
 
 /// A list of flags; a single word in older forms of the JSON.
@@ -38,19 +40,6 @@ impl Default for State {
     }
 }
 
-/// Slurm's numbers that may be unset: with their flags, or bare in older forms.
-#[derive(Debug, Default, Deserialize)]
-#[serde(untagged)]
-enum Number {
-    Flagged {
-        set: bool,
-        number: i64,
-    },
-    Bare(i64),
-    #[default]
-    Nothing,
-}
-
 impl Shown {
     /// Reads it.
     ///
@@ -65,7 +54,7 @@ impl Shown {
     pub(crate) fn late(&self, period: Duration, now: UnixTime) -> Vec<&str> {
         let oldest = now.minus(period + period / 20);
         let is_late = |node: &&Node| {
-            let renewed = node.tls_cert_last_renewal.get();
+            let renewed = node.tls_cert_last_renewal.positive().map(UnixTime);
             !node.state.is_away() && renewed.is_some_and(|renewed| renewed < oldest)
         };
         self.nodes.iter().filter(is_late).map(|node| node.name.as_str()).collect()
@@ -79,15 +68,6 @@ impl State {
             Self::Flags(flags) => flags.iter().any(|flag| is_away(flag)),
             // `*` is how the short form says that it does not respond.
             Self::Word(word) => word.ends_with('*') || word.split('+').any(is_away),
-        }
-    }
-}
-
-impl Number {
-    fn get(&self) -> Option<UnixTime> {
-        match *self {
-            Self::Flagged { set: true, number } | Self::Bare(number) if number > 0 => Some(UnixTime(number)),
-            _ => None,
         }
     }
 }

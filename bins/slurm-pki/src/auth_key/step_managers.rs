@@ -6,6 +6,7 @@ use serde::Deserialize;
 use crate::admin::Admin;
 use crate::advice::Advice;
 use crate::slurm_command;
+use crate::slurm_number::SlurmNumber;
 use std::process::Stdio;
 
 /// How long scontrol may take, in seconds: it asks every controller in turn, each for MessageTimeout.
@@ -31,20 +32,7 @@ struct Job {
     #[serde(default)]
     job_state: Vec<String>,
     #[serde(default)]
-    start_time: Number,
-}
-
-/// Slurm's numbers that may be unset: with their flags, or bare in older forms.
-#[derive(Default, Deserialize)]
-#[serde(untagged)]
-enum Number {
-    Flagged {
-        set: bool,
-        number: i64,
-    },
-    Bare(i64),
-    #[default]
-    Nothing,
+    start_time: SlurmNumber,
 }
 
 /// The jobs whose step managers began no later than this.
@@ -68,10 +56,8 @@ pub(super) fn begun_by(admin: &Admin, time: UnixTime) -> anyhow::Result<Vec<u64>
 fn judge(json: &[u8], all: bool, time: UnixTime) -> Result<Vec<u64>, String> {
     let answer: Answer = serde_json::from_slice(json).map_err(|e| e.to_string())?;
     let has = |words: &[String], wanted: &[&str]| words.iter().any(|word| wanted.contains(&word.as_str()));
-    let is_old = |job: &&Job| match job.start_time {
-        Number::Flagged { set: true, number } | Number::Bare(number) => number <= time.0,
-        Number::Flagged { .. } | Number::Nothing => true,
-    };
+    // Without a start nobody knows: it counts as old.
+    let is_old = |job: &&Job| job.start_time.set().is_none_or(|start| start <= time.0);
     let jobs = answer.jobs.iter().filter(|job| has(&job.job_state, &AT_WORK));
     Ok(jobs.filter(|job| all || has(&job.flags, &[FLAG])).filter(is_old).map(|job| job.job_id).collect())
 }

@@ -15,6 +15,9 @@ pub(super) type Centis = i64;
 /// What measuring may be wrong by.
 const SLACK: Centis = 5;
 
+/// A process that is to end over a bad file has done so by then.
+pub(super) const LIVED: Centis = 200;
+
 /// A process of a daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Process {
@@ -47,6 +50,13 @@ impl Seen {
     /// Whether the process began after the files had come.
     pub(super) fn process_is_newer(&self) -> bool {
         self.process.as_ref().is_some_and(|process| process.started.saturating_sub(SLACK) > self.arrived)
+    }
+
+    /// Whether that process is past the time in which a bad file ends one: a daemon that dies and is started again and again
+    /// is newer at every look.
+    pub(super) fn newer_process_lives(&self) -> bool {
+        let lived = |process: &Process| self.now.saturating_sub(process.started) >= LIVED;
+        self.process_is_newer() && self.process.as_ref().is_some_and(lived)
     }
 
     /// Whether a start that a daemon tells in whole seconds of the same clock is after the files had come.
@@ -265,6 +275,16 @@ mod tests {
         // Whatever its exact time: the process is none of another second.
         let apart = new.process.unwrap().started - old.process.unwrap().started;
         assert!(apart.abs() <= 100, "{apart}");
+    }
+
+    #[test]
+    fn a_newer_process_that_is_young_may_still_die_of_the_file() {
+        let process = Process { pid: 7, started: 1_000, image: "1-2".into() };
+        let seen = |now| Seen { arrived: 900, now, process: Some(process.clone()) };
+        assert!(seen(1_100).process_is_newer() && !seen(1_100).newer_process_lives());
+        assert!(seen(1_200).newer_process_lives());
+        let older = Seen { arrived: 1_100, ..seen(9_000) };
+        assert!(!older.newer_process_lives());
     }
 
     #[test]

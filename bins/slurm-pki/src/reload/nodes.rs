@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::node::scontrol;
+use crate::slurm_number::SlurmNumber;
 
 /// States of a node that nobody can expect to reload anything (scontrol(1)).
 const AWAY: [&str; 6] =
@@ -33,24 +34,11 @@ pub(super) struct Node {
     #[serde(default)]
     state: Vec<String>,
     #[serde(default)]
-    slurmd_start_time: Number,
+    slurmd_start_time: SlurmNumber,
     #[serde(default)]
     alloc_idle_cpus: Option<i64>,
     #[serde(default)]
     partitions: Vec<String>,
-}
-
-/// Slurm's numbers that may be unset: with their flags, or bare in older forms.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(untagged)]
-enum Number {
-    Flagged {
-        set: bool,
-        number: i64,
-    },
-    Bare(i64),
-    #[default]
-    Nothing,
 }
 
 /// All of them, by name.
@@ -85,10 +73,7 @@ impl Nodes {
 impl Node {
     /// When its slurmd started, in seconds of its own clock, as it last registered.
     pub(super) fn started(&self) -> Option<i64> {
-        match self.slurmd_start_time {
-            Number::Flagged { set: true, number } | Number::Bare(number) if number > 0 => Some(number),
-            _ => None,
-        }
+        self.slurmd_start_time.positive()
     }
 
     /// Its states in one word.

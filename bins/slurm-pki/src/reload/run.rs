@@ -104,7 +104,7 @@ impl<'a> Run<'a> {
         match task.part.who.role {
             Role::Slurmd => is_node_anew(&self.nodes, task),
             _ if self.is_active(task) => self.booted.is_some_and(|booted| task.seen.is_before(booted)),
-            _ => task.seen.process_is_newer(),
+            _ => task.seen.newer_process_lives(),
         }
     }
 
@@ -273,7 +273,7 @@ impl<'a> Run<'a> {
             self.tasks.iter().filter(|task| task.part.who.role == Role::Sackd).collect();
         let bar = report::progress(self.scene.global, tasks.len(), "reloading sackd");
         let results = in_parallel(self.scene.fleet.parallel(), &bar, tasks, |task| {
-            (task, if task.seen.process_is_newer() { Ok(()) } else { self.scene.turn(task) })
+            (task, if task.seen.newer_process_lives() { Ok(()) } else { self.scene.turn(task) })
         });
         bar.finish_and_clear();
         for (task, result) in results {

@@ -12,8 +12,8 @@ use crate::members::Role;
 
 const NAP: Duration = Duration::from_millis(300);
 
-/// A process that is to end over a bad file has done so by then.
-const LIVED: Duration = Duration::from_secs(2);
+/// So long it is watched.
+const LIVED: Duration = Duration::from_millis(host::LIVED.unsigned_abs() * 10);
 
 impl Scene<'_> {
     /// Tells it, and waits until a process is there that began after that, and goes on living.
