@@ -44,7 +44,7 @@ fn with_the_built_program() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for name in UNITS {
         let built = program("slurm-pki");
-        let text = unit(name).replace("/usr/bin/slurm-pki", built.to_str().unwrap());
+        let text = unit(name).replace("/usr/sbin/slurm-pki", built.to_str().unwrap());
         let ours = workspace().join("packaging/libexec");
         let text = text.replace("/usr/libexec/slurm-pki", ours.to_str().unwrap());
         fs::write(folder.path().join(name), text).unwrap();
@@ -89,7 +89,7 @@ fn each_runs_a_command_that_there_is() {
     for name in UNITS.iter().filter(|name| name.ends_with(".service")) {
         let text = unit(name);
         let command =
-            text.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/bin/slurm-pki ")).unwrap();
+            text.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/sbin/slurm-pki ")).unwrap();
         let mut help = Command::new(program("slurm-pki"));
         let output = help.args(command.split(' ')).arg("--help").output().unwrap();
         assert!(output.status.success(), "{name}: slurm-pki {command} --help");

@@ -38,7 +38,8 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-fn is_static(program: &Path) -> Result<()> {
+/// An error that says what a program asks for besides itself.
+pub(crate) fn is_static(program: &Path) -> Result<()> {
     let mut readelf = Command::new("readelf");
     let headers = workspace::answer(readelf.env("LC_ALL", "C").args(["-W", "-l", "-d"]).arg(program))?;
     ensure!(headers.contains("LOAD"), "readelf shows no program headers of {}", program.display());

@@ -3,6 +3,7 @@
 //! `cargo xtask` alone lists the commands.
 
 mod bench;
+mod dist;
 mod linkage;
 mod prerequisites;
 mod programs;
@@ -21,6 +22,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
+use crate::dist::DistOptions;
 use crate::test_options::TestOptions;
 use crate::workspace::Workspace;
 
@@ -43,11 +45,13 @@ fn dispatch(arguments: &[OsString]) -> Result<ExitCode> {
         (Some("bench"), true) => Ok(help(usage::BENCH)),
         (Some("build"), true) => Ok(help(usage::BUILD)),
         (Some("demo"), true) => Ok(help(usage::DEMO)),
+        (Some("dist"), true) => Ok(help(usage::DIST)),
         (Some("test"), true) => Ok(help(usage::TEST)),
         (Some("slurm"), true) => Ok(help(usage::SLURM)),
         (Some("vault"), true) => Ok(help(usage::VAULT)),
         (Some("build"), false) if rest.is_empty() => build(),
         (Some("demo"), false) => demo(rest),
+        (Some("dist"), false) => dist(rest),
         (Some("bench"), false) => bench::measure(rest),
         (Some("test"), false) => test(rest),
         (Some("slurm"), false) if rest.is_empty() => slurm(),
@@ -100,5 +104,12 @@ fn test(arguments: &[OsString]) -> Result<ExitCode> {
     match TestOptions::parse(arguments) {
         Ok(options) => steps::test(&options),
         Err(what) => Ok(misused(&what, usage::TEST)),
+    }
+}
+
+fn dist(arguments: &[OsString]) -> Result<ExitCode> {
+    match DistOptions::parse(arguments) {
+        Ok(options) => dist::dist(&options).map(|()| ExitCode::SUCCESS),
+        Err(what) => Ok(misused(&what, usage::DIST)),
     }
 }

@@ -124,6 +124,20 @@ pub(crate) const FLEET: &[Tool] = &[
 /// What `cargo xtask bench` needs besides the build: what the shell scripts run.
 pub(crate) const BENCH: &[Tool] = &[program("openssl", "openssl", "does the work of the shell scripts")];
 
+/// What `cargo xtask dist` needs besides the build.
+pub(crate) const DIST: &[Tool] = &[
+    program("dpkg-deb", "dpkg", "makes packages for Debian"),
+    Tool {
+        name: "rpmbuild",
+        kind: Kind::Program,
+        debian: "rpm",
+        rhel: "rpm-build",
+        purpose: "makes packages for RHEL and kin",
+    },
+    program("readelf", "binutils", "shows what a program needs"),
+    program("python3", "python3-venv", "installs zig, which builds for an older C library"),
+];
+
 /// What `cargo xtask slurm` needs.
 pub(crate) const SLURM: &[Tool] = &[
     program("cc", "gcc", "compiles the probe of Slurm's library"),

@@ -22,10 +22,10 @@ pub(crate) const SEVEN: [&str; 7] = [
 ];
 
 /// The admin command: dynamic, since it looks users and hosts up, which a static glibc program must not.
-const ADMIN: &str = "slurm-pki";
+pub(crate) const ADMIN: &str = "slurm-pki";
 
 /// What two of the seven run when the CA key or the records are in Vault: dynamic too, since it resolves host names.
-const SIGNER: &str = "slurm-pki-signer";
+pub(crate) const SIGNER: &str = "slurm-pki-signer";
 
 /// Where the stripped programs lie.
 pub(crate) fn folder(workspace: &Workspace) -> PathBuf {
@@ -39,7 +39,7 @@ pub(crate) fn unstripped_folder(workspace: &Workspace) -> PathBuf {
 
 /// Builds all programs and lays them out.
 pub(crate) fn build(workspace: &Workspace) -> Result<()> {
-    let seven = build_seven(workspace)?;
+    let seven = build_seven(workspace, &workspace::host()?, &[])?;
     let dynamic = build_dynamic(workspace)?;
     let (stripped, unstripped) = (folder(workspace), unstripped_folder(workspace));
     for folder in [&stripped, &unstripped] {
@@ -61,18 +61,25 @@ pub(crate) fn demo(workspace: &Workspace, arguments: &[OsString]) -> Result<Exit
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
+/// Builds the seven for this or another kind of machine, for which `variables` name the tools. The folder they are in.
+///
 /// With an explicit target the flag reaches the programs and no build script or procedural macro, and in a target folder
 /// of their own these builds and the others do not undo each other.
-fn build_seven(workspace: &Workspace) -> Result<PathBuf> {
-    let (host, own) = (workspace::host()?, workspace.target.join("static"));
+pub(crate) fn build_seven(
+    workspace: &Workspace,
+    target: &str,
+    variables: &[(String, String)],
+) -> Result<PathBuf> {
+    let own = workspace.target.join("static");
     let mut cargo = workspace.cargo();
     cargo.args(["build", "--locked", "--release", "--package", "scripts", "--bins"]);
-    cargo.args(["--target", &host]).arg("--target-dir").arg(&own);
+    cargo.args(["--target", target]).arg("--target-dir").arg(&own);
     cargo.env("RUSTFLAGS", static_flags(std::env::var("RUSTFLAGS").ok()));
+    cargo.envs(variables.iter().map(|(name, value)| (name, value)));
     // It would silently win over RUSTFLAGS.
     cargo.env_remove("CARGO_ENCODED_RUSTFLAGS");
     run(&mut cargo)?;
-    Ok(own.join(host).join("release"))
+    Ok(own.join(target).join("release"))
 }
 
 fn build_dynamic(workspace: &Workspace) -> Result<PathBuf> {

@@ -9,6 +9,7 @@ usage: cargo xtask COMMAND
   slurm   build, then let a real Slurm run the programs
   vault   build, then run the tests of CA and records in Vault, on a stand-in or a live server
   test    everything that has to hold before a change is taken
+  dist    the packages for Debian and for RHEL and kin, and what else a release consists of
   bench   build, then measure each of the seven beside doing nothing and beside a shell script
 
 cargo xtask COMMAND --help   what it does, its options, an example
@@ -102,4 +103,23 @@ fail.
 
 example:
   cargo xtask bench --rounds 50
+";
+
+/// `cargo xtask dist --help`.
+pub(crate) const DIST: &str = "\
+usage: cargo xtask dist [--target ARCHITECTURE] [--programs FOLDER] [--out FOLDER] [--revision N]
+
+Makes four packages, slurm-pki-client, slurm-pki-node, slurm-pki-controller and slurm-pki, each as .deb and as .rpm, an archive
+of all their files and SHA256SUMS, in target/dist/packages. What is in which package: docs/packages.md. The same commit
+gives the same files.
+
+  --target ARCHITECTURE   x86_64 (the default) or aarch64
+  --programs FOLDER       take the programs that are built already and lie in this folder, such as target/debug: for trying
+                          packages out, not for giving them away. What only a release needs is left out
+  --out FOLDER            put everything there
+  --revision N            the packages' own number behind the version: 1 unless said
+
+examples:
+  cargo xtask dist && ls target/dist/packages
+  cargo xtask dist --programs target/debug --revision 2 --out target/dist/newer
 ";

@@ -192,7 +192,7 @@ fn the_shipped_unit_runs_a_command_that_writes_the_file_of_the_config() {
     site.write("slurm-pki.toml", &config, 0o644);
     let unit = workspace().join("packaging/systemd/slurm-pki-metrics.service");
     let unit = fs::read_to_string(unit).unwrap();
-    let command = unit.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/bin/slurm-pki ")).unwrap();
+    let command = unit.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/sbin/slurm-pki ")).unwrap();
     site.done(&command.split(' ').collect::<Vec<_>>());
     assert_promtool_takes(&site.read("slurm-pki.prom"));
 }

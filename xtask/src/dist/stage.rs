@@ -1,0 +1,118 @@
+//! Lays out what each package holds, as it will be on a system: `<out>/<package>/root`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::architecture::Architecture;
+use super::contents::{Item, PACKAGES, PROGRAMS, Package};
+use super::tree::{READ, RUN, Tree};
+use crate::workspace::{self, Workspace};
+
+/// A package and the tree of its files.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    pub(crate) package: &'static Package,
+    pub(crate) tree: Tree,
+}
+
+/// Where the parts come from.
+#[derive(Debug)]
+pub(crate) struct Sources<'a> {
+    pub(crate) workspace: &'a Workspace,
+    /// The folder of the built programs.
+    pub(crate) programs: &'a Path,
+    pub(crate) architecture: Architecture,
+}
+
+/// Lays out all packages.
+pub(crate) fn all(sources: &Sources<'_>, out: &Path, date: i64) -> Result<Vec<Staged>> {
+    PACKAGES.iter().map(|package| one(sources, package, out, date)).collect()
+}
+
+fn one(sources: &Sources<'_>, package: &'static Package, out: &Path, date: i64) -> Result<Staged> {
+    let tree = Tree::new(out.join(package.name).join("root"))?;
+    for item in package.contents {
+        lay(sources, &tree, item).with_context(|| format!("package {}", package.name))?;
+    }
+    documents(sources, &tree, package)?;
+    tree.date(date)?;
+    Ok(Staged { package, tree })
+}
+
+fn lay(sources: &Sources<'_>, tree: &Tree, item: &Item) -> Result<()> {
+    let source = |path: &str| sources.workspace.root.join(path);
+    // What the programs write about themselves is not made yet.
+    match *item {
+        Item::Manual(_) if !generated(sources.workspace, "man").exists() => Ok(()),
+        Item::Completions(_) if !generated(sources.workspace, "completions").exists() => Ok(()),
+        Item::Program(name) => program(sources, tree, name),
+        Item::File { from, to } => tree.copy(&source(from), to, READ),
+        Item::Script { from, to } => tree.copy(&source(from), to, RUN),
+        Item::Folder { from, beginning, to } => folder(tree, &source(from), beginning, Path::new(to)),
+        Item::Link { at, to } => tree.link(at, to),
+        Item::Manual(pages) => pages.iter().try_for_each(|page| manual(sources, tree, page)),
+        Item::Completions(command) => completions(sources, tree, command),
+    }
+}
+
+/// Stripped: what a release builds is so already, what `--programs` brings may not be.
+fn program(sources: &Sources<'_>, tree: &Tree, name: &str) -> Result<()> {
+    let (from, at) = (sources.programs.join(name), Path::new(PROGRAMS).join(name));
+    tree.copy(&from, &at, RUN)?;
+    workspace::answer(Command::new(sources.architecture.tool("strip")).arg(tree.path(&at))).map(drop)
+}
+
+fn folder(tree: &Tree, from: &Path, beginning: &str, to: &Path) -> Result<()> {
+    let mut found = 0;
+    for entry in fs::read_dir(from).with_context(|| format!("cannot list {}", from.display()))? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if !name.to_string_lossy().starts_with(beginning) {
+            continue;
+        }
+        found += 1;
+        let path = entry.path();
+        if path.is_dir() {
+            folder(tree, &path, "", &to.join(&name))?;
+        } else {
+            tree.copy(&path, to.join(&name), READ)?;
+        }
+    }
+    if found == 0 { bail!("nothing in {} begins with {beginning}", from.display()) } else { Ok(()) }
+}
+
+/// `keygen.1` goes to man1, packed.
+fn manual(sources: &Sources<'_>, tree: &Tree, page: &str) -> Result<()> {
+    let Some((_, section)) = page.rsplit_once('.') else { bail!("{page} has no section") };
+    let from = generated(sources.workspace, "man").join(page);
+    tree.pack(&from, format!("/usr/share/man/man{section}/{page}.gz"))
+}
+
+/// Where each shell looks, by the names that it looks for.
+fn completions(sources: &Sources<'_>, tree: &Tree, command: &str) -> Result<()> {
+    let from = generated(sources.workspace, "completions");
+    tree.copy(
+        &from.join(format!("{command}.bash")),
+        format!("/usr/share/bash-completion/completions/{command}"),
+        READ,
+    )?;
+    tree.copy(&from.join(format!("_{command}")), format!("/usr/share/zsh/site-functions/_{command}"), READ)?;
+    let fish = format!("{command}.fish");
+    tree.copy(&from.join(&fish), format!("/usr/share/fish/vendor_completions.d/{fish}"), READ)
+}
+
+/// Where what the programs write about themselves lies.
+fn generated(workspace: &Workspace, kind: &str) -> PathBuf {
+    workspace.target.join("dist").join(kind)
+}
+
+/// What every package says about itself.
+fn documents(sources: &Sources<'_>, tree: &Tree, package: &Package) -> Result<()> {
+    let folder = Path::new("/usr/share/doc").join(package.name);
+    let root = &sources.workspace.root;
+    tree.copy(&root.join("packaging/copyright"), folder.join("copyright"), READ)?;
+    tree.pack(&root.join("CHANGELOG.md"), folder.join("changelog.gz"))
+}
