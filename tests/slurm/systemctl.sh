@@ -24,7 +24,16 @@ start() {
         folders "/var/spool/slurmd-$host"
         set -- slurmd -D -N "$host"
         ;;
-    slurmrestd) set -- env SLURM_JWT=daemon chroot --userspec=65534:65534 / slurmrestd -a rest_auth/jwt 127.0.0.1:6820 ;;
+    slurmrestd)
+        # As packaging/systemd/slurmrestd-behind-proxy.conf has it, and a port for curl.
+        getent passwd slurmrestd > /dev/null || useradd --system --user-group --no-create-home slurmrestd
+        usermod --append --groups slurmrestd www-data
+        rm -rf /run/slurmrestd
+        install -d -m 0750 -o slurmrestd -g slurmrestd /run/slurmrestd
+        umask 0007
+        set -- env SLURM_JWT=daemon chroot --userspec=slurmrestd:slurmrestd / \
+            slurmrestd -a rest_auth/jwt unix:/run/slurmrestd/slurmrestd.socket 127.0.0.1:6820
+        ;;
     mariadb)
         # The library looks in one of them, by its version.
         folders /run/mysqld /run/mariadbd /var/lib/mysql

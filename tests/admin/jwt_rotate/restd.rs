@@ -1,7 +1,8 @@
 //! The proof through slurmrestd.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,26 +16,51 @@ struct Restd {
     url: String,
     asked: Arc<Mutex<Vec<String>>>,
     ends: Arc<AtomicBool>,
+    waker: Waker,
     thread: Option<JoinHandle<()>>,
 }
 
+/// Its next client, and somebody who connects so that it stops waiting.
+type Clients = Box<dyn FnMut() -> Box<dyn Stream> + Send>;
+type Waker = Box<dyn Fn()>;
+
+trait Stream: Read + Write {}
+
+impl<T: Read + Write> Stream for T {}
+
 impl Restd {
-    /// `folder`: filled in later, once the scene is there.
+    /// On a port. `folder`: filled in later, once the scene is there.
     fn start(folder: Arc<Mutex<PathBuf>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let address = listener.local_addr().unwrap();
+        let clients = Box::new(move || Box::new(listener.accept().unwrap().0) as Box<dyn Stream>);
+        let waker = Box::new(move || drop(TcpStream::connect(address)));
+        Self::serve(format!("http://{address}"), clients, waker, folder)
+    }
+
+    /// On a socket.
+    fn start_at(socket: &Path, folder: Arc<Mutex<PathBuf>>) -> Self {
+        let listener = UnixListener::bind(socket).unwrap();
+        let clients = Box::new(move || Box::new(listener.accept().unwrap().0) as Box<dyn Stream>);
+        let path = socket.to_owned();
+        let waker = Box::new(move || drop(UnixStream::connect(&path)));
+        Self::serve(format!("unix:{}", socket.display()), clients, waker, folder)
+    }
+
+    fn serve(url: String, mut next: Clients, waker: Waker, folder: Arc<Mutex<PathBuf>>) -> Self {
         let (asked, ends) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
         let (log, end) = (Arc::clone(&asked), Arc::clone(&ends));
         let thread = thread::spawn(move || {
-            for stream in listener.incoming() {
+            loop {
+                let stream = next();
                 if end.load(Ordering::Relaxed) {
                     break;
                 }
                 let folder = folder.lock().unwrap().clone();
-                answer(stream.unwrap(), &folder, &log);
+                answer(stream, &folder, &log);
             }
         });
-        Self { url, asked, ends, thread: Some(thread) }
+        Self { url, asked, ends, waker, thread: Some(thread) }
     }
 
     fn asked(&self) -> Vec<String> {
@@ -45,13 +71,13 @@ impl Restd {
 impl Drop for Restd {
     fn drop(&mut self) {
         self.ends.store(true, Ordering::Relaxed);
-        let _ = TcpStream::connect(self.url.trim_start_matches("http://"));
+        (self.waker)();
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 
-fn answer(mut stream: TcpStream, folder: &Path, asked: &Mutex<Vec<String>>) {
-    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+fn answer(mut stream: Box<dyn Stream>, folder: &Path, asked: &Mutex<Vec<String>>) {
+    let mut lines = BufReader::new(&mut stream).lines().map_while(Result::ok);
     let Some(first) = lines.next() else { return };
     let path = first.split(' ').nth(1).unwrap().to_owned();
     let mut token = String::new();
@@ -108,6 +134,22 @@ fn the_newest_interface_is_asked_for_both_daemons() {
     assert_eq!(scene.loaded_bytes("dbd"), scene.key("jwt.key"));
 }
 
+/// Where a proxy stands before slurmrestd there is no port.
+#[test]
+fn slurmrestd_is_asked_through_its_socket() {
+    let sockets = tempfile::tempdir().unwrap();
+    let (socket, folder) = (sockets.path().join("slurmrestd.socket"), Arc::new(Mutex::new(PathBuf::new())));
+    let restd = Restd::start_at(&socket, Arc::clone(&folder));
+    let scene = Scene::with(true, &format!("restd_url = \"{}\"", restd.url));
+    *folder.lock().unwrap() = scene.site.path("");
+    scene.rotated(&["--yes"]);
+    assert!(restd.asked().iter().any(|is| is == "/slurmdb/v0.0.45/clusters/"), "{:?}", restd.asked());
+    drop(restd);
+    std::fs::remove_file(&socket).unwrap();
+    let said = scene.refused(&["--yes"]);
+    assert!(said.contains("slurmrestd at unix:") && said.contains("cannot be asked"), "{said}");
+}
+
 #[test]
 fn what_slurmrestd_says_of_a_refusal_is_told_and_the_former_key_comes_back() {
     let (scene, _restd) = scene(false);
@@ -125,4 +167,7 @@ fn a_token_does_not_cross_a_network_unencrypted() {
     let said = scene.refused(&["--yes"]);
     assert!(said.contains("unencrypted") && said.contains("https://"), "{said}");
     assert_eq!(scene.events(), [""; 0]);
+    // A socket has a path from the root on.
+    let said = Scene::with(false, "restd_url = \"unix:slurmrestd.socket\"").refused(&["--yes"]);
+    assert!(said.contains("unix:/PATH"), "{said}");
 }

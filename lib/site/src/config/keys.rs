@@ -31,7 +31,7 @@ pub struct KeysConfig {
     pub jwks_grace: Duration,
     /// The RSA key that `jwt token --kid` signs with.
     pub jwt_private_key: Option<PathBuf>,
-    /// slurmrestd, as a URL, through which a change of the JWT key is proven.
+    /// slurmrestd, as a URL (`unix:/PATH` for its socket), through which a change of the JWT key is proven.
     pub restd_url: Option<String>,
     /// Node images that have a copy of the auth key in them: paths or names.
     pub images: Vec<String>,

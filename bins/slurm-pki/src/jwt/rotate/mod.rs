@@ -10,6 +10,7 @@ mod offer;
 mod proof;
 mod restd;
 mod state;
+mod unix_socket;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,8 +15,10 @@ use site::file::{self, Keep};
 use ureq::Agent;
 use ureq::http::header::HeaderValue;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::unversioned::resolver::DefaultResolver;
 
 use super::proof::Judge;
+use super::unix_socket::UnixSocket;
 use crate::advice::{Advice, Advise as _};
 
 /// The description of four versions of the interface is a megabyte.
@@ -31,49 +33,37 @@ const MAX_SHOWN: usize = 200;
 /// A slurmrestd.
 pub(super) struct Restd {
     agent: Agent,
-    url: String,
+    /// What every URL begins with.
+    base: String,
     /// `v0.0.45`, once it was asked.
     version: String,
 }
 
 impl fmt::Debug for Restd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Restd({})", self.url)
+        write!(f, "Restd({})", self.base)
     }
 }
 
 impl Restd {
-    /// Goes to `url`, over TLS with a certificate below one of `ca`, and finds the newest version of its interface that has
+    /// Goes to `url`, from host to host over TLS with a certificate below one of `ca`, and finds the newest version of its interface that has
     /// what is asked; `token` has to count.
     ///
     /// # Errors
     /// When it does not answer.
     pub(super) fn of(url: &str, ca: &Path, token: &Secret, with_dbd: bool) -> anyhow::Result<Self> {
-        let is_local = ["http://127.0.0.1", "http://localhost", "http://[::1]"].iter().any(|own| {
-            url.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
-        });
-        if !url.starts_with("https://") && !is_local {
-            return Err(Advice::new(
+        let place = Place::of(url).ok_or_else(|| {
+            Advice::new(
                 format!("restd_url = {url}: a token that counts would go over the network unencrypted"),
-                "name an https:// address, or slurmrestd on this host by http://127.0.0.1:PORT",
+                "name slurmrestd's socket on this host by unix:/PATH, its port by http://127.0.0.1:PORT, or https://HOST",
             )
-            .into());
-        }
-        let tls = if is_local { TlsConfig::builder().build() } else { trusting(ca)? };
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            // A proxy would come from the environment, and see the token.
-            .proxy(None)
-            .max_redirects(0)
-            .timeout_global(Some(ONE_ANSWER))
-            .user_agent("slurm-pki")
-            .tls_config(tls)
-            .build();
-        let url = url.trim_end_matches('/').to_owned();
-        let mut restd = Self { agent: Agent::new_with_config(config), url, version: String::new() };
+        })?;
+        let agent = agent(&place, ca)?;
+        let base = if matches!(place, Place::Socket(_)) { ANY_HOST } else { url.trim_end_matches('/') };
+        let mut restd = Self { agent, base: base.to_owned(), version: String::new() };
         restd.version = restd.newest(token, with_dbd).map_err(|why| {
             Advice::new(
-                format!("slurmrestd at {} cannot be asked: {why}", restd.url),
+                format!("slurmrestd at {url} cannot be asked: {why}"),
                 "see restd_url in [keys], and that it runs with -a rest_auth/jwt",
             )
         })?;
@@ -122,7 +112,8 @@ impl Restd {
     fn get(&self, path: &str, token: &Secret) -> Result<(u16, Vec<u8>), String> {
         let mut header = HeaderValue::from_bytes(token.expose()).map_err(|e| e.to_string())?;
         header.set_sensitive(true);
-        let asked = self.agent.get(format!("{}{path}", self.url)).header("X-SLURM-USER-TOKEN", header).call();
+        let asked =
+            self.agent.get(format!("{}{path}", self.base)).header("X-SLURM-USER-TOKEN", header).call();
         let mut response = asked.map_err(|e| e.to_string())?;
         let status = response.status().as_u16();
         let mut body = Vec::new();
@@ -130,6 +121,51 @@ impl Restd {
         reader.take(MAX_ANSWER).read_to_end(&mut body).map_err(|e| e.to_string())?;
         Ok((status, body))
     }
+}
+
+/// What a URL names when the connection is there already.
+const ANY_HOST: &str = "http://127.0.0.1";
+
+/// Where a token may go.
+enum Place {
+    /// A unix socket.
+    Socket(PathBuf),
+    /// A port of this host's loopback.
+    Port,
+    /// A host that shows a certificate.
+    Host,
+}
+
+impl Place {
+    fn of(url: &str) -> Option<Self> {
+        let loopback = ["http://127.0.0.1", "http://localhost", "http://[::1]"].iter().any(|own| {
+            url.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
+        });
+        match url.strip_prefix("unix:") {
+            Some(path) => path.starts_with('/').then(|| Self::Socket(path.into())),
+            None if loopback => Some(Self::Port),
+            None => url.starts_with("https://").then_some(Self::Host),
+        }
+    }
+}
+
+fn agent(place: &Place, ca: &Path) -> anyhow::Result<Agent> {
+    let tls = if matches!(place, Place::Host) { trusting(ca)? } else { TlsConfig::builder().build() };
+    let config = Agent::config_builder()
+        .http_status_as_error(false)
+        // A proxy would come from the environment, and see the token.
+        .proxy(None)
+        .max_redirects(0)
+        .timeout_global(Some(ONE_ANSWER))
+        .user_agent("slurm-pki")
+        .tls_config(tls)
+        .build();
+    Ok(match place {
+        Place::Socket(path) => {
+            Agent::with_parts(config, UnixSocket(path.clone()), DefaultResolver::default())
+        }
+        Place::Port | Place::Host => Agent::new_with_config(config),
+    })
 }
 
 /// An answer of 200 may still say that the daemon behind refused.
