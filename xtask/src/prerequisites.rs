@@ -135,6 +135,8 @@ pub(crate) const DIST: &[Tool] = &[
         purpose: "makes packages for RHEL and kin",
     },
     program("readelf", "binutils", "shows what a program needs"),
+    program("lintian", "lintian", "looks packages for Debian through"),
+    program("rpmlint", "rpmlint", "looks packages for RHEL and kin through"),
     program("python3", "python3-venv", "installs zig, which builds for an older C library"),
 ];
 

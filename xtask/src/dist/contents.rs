@@ -10,7 +10,7 @@ pub(crate) struct Package {
     pub(crate) description: &'static str,
     /// Packages of ours that it cannot do without, in the same version.
     pub(crate) requires: &'static [&'static str],
-    /// Packages of ours that most will want beside it.
+    /// Packages that most will want beside it; their names are the same everywhere.
     pub(crate) recommends: &'static [&'static str],
     pub(crate) contents: &'static [Item],
 }
@@ -28,6 +28,8 @@ pub(crate) enum Item {
     Folder { from: &'static str, beginning: &'static str, to: &'static str },
     /// A symbolic link.
     Link { at: &'static str, to: &'static str },
+    /// The licences of what the programs contain besides our own code.
+    Licences,
     /// Manual pages, by their names.
     Manual(&'static [&'static str]),
     /// The completions of one command for the three shells.
@@ -37,7 +39,7 @@ pub(crate) enum Item {
 /// Where Slurm is told to find the programs, and where they find each other.
 pub(crate) const PROGRAMS: &str = "/usr/libexec/slurm-pki";
 
-use Item::{Completions, File, Folder, Link, Manual, Program, Script};
+use Item::{Completions, File, Folder, Licences, Link, Manual, Program, Script};
 
 /// The packages, those that others require first.
 pub(crate) const PACKAGES: &[Package] = &[
@@ -54,6 +56,7 @@ host with a Slurm command.",
             Program("keygen"),
             Program("certgen"),
             File { from: "config/slurm-pki.toml", to: "/etc/slurm/slurm-pki.toml" },
+            Licences,
             Manual(&["keygen.1", "certgen.1", "slurm-pki.toml.5"]),
         ],
     },
@@ -82,7 +85,7 @@ The programs validate_node_token and sign_csr, by which slurmctld judges a
 node and signs its request, with a CA in files or, through slurm-pki-signer,
 in HashiCorp Vault or OpenBao. It belongs on each host of slurmctld.",
         requires: &["slurm-pki-client"],
-        recommends: &["slurm-pki"],
+        recommends: &["slurm-pki", "logrotate"],
         contents: &[
             Program("validate_node_token"),
             Program("sign_csr"),
@@ -103,7 +106,7 @@ front of slurmrestd, and an Ansible role. It belongs where an admin works.",
         recommends: &["slurm-pki-node", "slurm-pki-controller"],
         contents: &[
             Program("slurm-pki"),
-            Link { at: "/usr/sbin/slurm-pki", to: "/usr/libexec/slurm-pki/slurm-pki" },
+            Link { at: "/usr/sbin/slurm-pki", to: "../libexec/slurm-pki/slurm-pki" },
             Script { from: "packaging/libexec/proxy-token", to: "/usr/libexec/slurm-pki/proxy-token" },
             Folder { from: "packaging/systemd", beginning: "slurm-pki-", to: "/usr/lib/systemd/system" },
             Folder { from: "packaging/apache", beginning: "", to: "/usr/share/slurm-pki/apache" },

@@ -24,6 +24,7 @@ pub(crate) fn make(workspace: &Workspace, staged: &Staged, release: &Release, ou
     tree.take(&staged.tree)?;
     debian_changelog(&tree, package, release)?;
     debian_zsh(&tree)?;
+    overrides(workspace, &tree, package)?;
     let entries = tree.entries()?;
     control_files(workspace, &tree, package, release, &entries)?;
     tree.date(release.date)?;
@@ -71,7 +72,7 @@ fn control(package: &Package, release: &Release, depends: &str, size: u64) -> St
         package.name,
         release.full_version(),
         release.architecture.debian(),
-        maintainer(),
+        release.publisher,
     );
     let recommends = package.recommends.join(", ");
     for (field, value) in [("Depends", depends), ("Recommends", &recommends)] {
@@ -81,18 +82,6 @@ fn control(package: &Package, release: &Release, depends: &str, size: u64) -> St
     }
     text += &format!("Section: admin\nPriority: optional\nDescription: {}\n", package.summary);
     text + &package.description.lines().map(|line| format!(" {line}\n")).collect::<String>()
-}
-
-/// Whoever publishes the packages, by the variables that Debian's own tools read.
-fn maintainer() -> String {
-    let said = |name: &str, otherwise: &str| {
-        std::env::var(name).ok().filter(|value| !value.is_empty()).unwrap_or_else(|| otherwise.to_owned())
-    };
-    format!(
-        "{} <{}>",
-        said("DEBFULLNAME", "The slurm-pki maintainers"),
-        said("DEBEMAIL", "slurm-pki@localhost")
-    )
 }
 
 /// The C library as new as the programs need it, and packages of ours in the same version.
@@ -148,20 +137,41 @@ fn sums(tree: &Tree, entries: &[Entry]) -> Result<String> {
 
 /// Debian's own history of the package; what changed in the programs stands in changelog.gz.
 fn debian_changelog(tree: &Tree, package: &Package, release: &Release) -> Result<()> {
-    let mut date = Command::new("date");
-    date.env("LC_ALL", "C").args(["--utc", "--rfc-email"]).arg(format!("--date=@{}", release.date));
-    let date = workspace::answer(&mut date)?;
     let text = format!(
         "slurm-pki ({}) unstable; urgency=medium\n\n  * Version {}: see changelog.gz.\n\n -- {}  {}\n",
         release.full_version(),
         release.version,
-        maintainer(),
-        date.trim(),
+        release.publisher,
+        release.dated("%a, %d %b %Y %H:%M:%S +0000")?,
     );
-    let place = format!("/usr/share/doc/{}/changelog.Debian", package.name);
-    tree.write(&place, text.as_bytes(), READ)?;
-    tree.pack(&tree.path(&place), format!("{place}.gz"))?;
-    fs::remove_file(tree.path(&place)).context("cannot remove the changelog that is packed")
+    tree.write_packed(format!("/usr/share/doc/{}/changelog.Debian", package.name), text.as_bytes())
+}
+
+/// What lintian may say of this package.
+fn overrides(workspace: &Workspace, tree: &Tree, package: &Package) -> Result<()> {
+    let all = workspace.root.join("packaging/deb/lintian-overrides");
+    let all = fs::read_to_string(&all).with_context(|| format!("cannot read {}", all.display()))?;
+    let ours: String = overrides_of(&all, package.name).map(|line| format!("{line}\n")).collect();
+    if ours.is_empty() {
+        return Ok(());
+    }
+    tree.write(format!("/usr/share/lintian/overrides/{}", package.name), ours.as_bytes(), READ)
+}
+
+/// The lines that name a package, with the reasons above them.
+fn overrides_of<'a>(all: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
+    let mut reason: Vec<&str> = Vec::new();
+    all.lines().flat_map(move |line| {
+        if line.starts_with('#') {
+            reason.push(line);
+            return Vec::new();
+        }
+        let named = line.split_once(':').is_some_and(|(package, _)| package == name);
+        if line.is_empty() {
+            reason.clear();
+        }
+        if named { reason.drain(..).chain([line]).collect() } else { Vec::new() }
+    })
 }
 
 /// Debian's zsh looks for the completions of packages in a folder of its own.
@@ -180,7 +190,13 @@ mod tests {
     use crate::dist::contents::PACKAGES;
 
     fn release() -> Release {
-        Release { version: "1.2.3".into(), revision: 4, date: 0, architecture: Architecture::Aarch64 }
+        Release {
+            version: "1.2.3".into(),
+            revision: 4,
+            date: 0,
+            architecture: Architecture::Aarch64,
+            publisher: "P <p@x>".into(),
+        }
     }
 
     #[test]
@@ -202,6 +218,14 @@ mod tests {
         let text = control(&PACKAGES[0], &release(), "", 7);
         assert!(!text.contains("Depends"), "{text}");
         assert!(!text.contains("Recommends"), "{text}");
+    }
+
+    #[test]
+    fn each_package_gets_its_overrides_with_their_reasons() {
+        let all = "# of all\n\n# why\na: one *\nb: one *\n\n# why two\nb: two\n";
+        assert_eq!(overrides_of(all, "a").collect::<Vec<_>>(), ["# why", "a: one *"]);
+        assert_eq!(overrides_of(all, "b").collect::<Vec<_>>(), ["# why", "b: one *", "# why two", "b: two"]);
+        assert_eq!(overrides_of(all, "c").count(), 0);
     }
 
     #[test]

@@ -5,13 +5,17 @@
 
 mod architecture;
 mod contents;
+mod crates;
 mod deb;
+mod licences;
+mod lint;
 mod needs;
 mod options;
 mod portable;
 mod python;
 mod release;
 mod rpm;
+mod sbom;
 mod scripts;
 mod stage;
 mod sums;
@@ -26,6 +30,7 @@ use anyhow::{Context, Result};
 pub(crate) use options::DistOptions;
 
 use self::architecture::Architecture;
+use self::crates::Crates;
 use self::release::Release;
 use self::stage::Sources;
 use crate::workspace::Workspace;
@@ -42,13 +47,25 @@ pub(crate) fn dist(options: &DistOptions) -> Result<()> {
     };
     let out = folder(&workspace, options)?;
     remove_former(&out, release.architecture)?;
-    let sources = Sources { workspace: &workspace, programs: &programs, architecture: release.architecture };
+    let crates = Crates::of(&workspace)?;
+    let sources = Sources {
+        workspace: &workspace,
+        programs: &programs,
+        architecture: release.architecture,
+        crates: &crates,
+    };
     let staged = stage::all(&sources, &out, release.date)?;
     for one in &staged {
         made(&deb::make(&workspace, one, &release, &out)?);
     }
     rpm::make(&workspace, &staged, &release, &out)?.iter().for_each(|file| made(file));
     made(&tarball::make(&staged, &release, &out)?);
+    let bill = sbom::write(&workspace, &crates, &release, &out)?;
+    made(&bill);
+    if options.programs.is_none() {
+        sbom::check(&workspace, &bill)?;
+        lint::check(&workspace, &out, release.architecture)?;
+    }
     sums::write(&out)
 }
 

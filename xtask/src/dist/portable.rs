@@ -72,7 +72,7 @@ fn compilers(architecture: Architecture, host: &str) -> Vec<(String, String)> {
 
 /// By zig, which knows the symbols of each version of the C library and links with those of the oldest.
 fn build_dynamic(workspace: &Workspace, architecture: Architecture) -> Result<PathBuf> {
-    let zig = Python::with(workspace, "zig", "xtask/src/dist/requirements.txt")?;
+    let zig = Python::with(workspace, "zig", "xtask/src/dist/zig.txt")?;
     let own = workspace.target.join("portable");
     let mut cargo = workspace.cargo();
     cargo.env("PATH", zig.path()?);

@@ -14,7 +14,8 @@ use crate::workspace::{Workspace, run};
 pub(crate) struct Python(PathBuf);
 
 impl Python {
-    /// One with these packages; `requirements` is a file of the source tree with a hash of each.
+    /// One with these packages; `requirements` is a file of the source tree; pip wants a hash of each
+    /// as soon as one of them has one.
     pub(crate) fn with(workspace: &Workspace, name: &str, requirements: &str) -> Result<Self> {
         let (folder, wanted) = (workspace.root.join("target").join(name), workspace.root.join(requirements));
         let wants = fs::read(&wanted).with_context(|| format!("cannot read {}", wanted.display()))?;
@@ -24,13 +25,7 @@ impl Python {
         }
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
         let mut pip = Command::new(folder.join("bin/pip"));
-        pip.args([
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--require-hashes",
-            "--only-binary=:all:",
-        ]);
+        pip.args(["install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]);
         run(pip.arg("-r").arg(&wanted))?;
         fs::write(&mark, wants).with_context(|| format!("cannot write {}", mark.display()))?;
         Ok(Self(folder))

@@ -19,6 +19,8 @@ pub(crate) struct Release {
     /// Seconds since 1970: the same commit gives the same packages, byte for byte.
     pub(crate) date: i64,
     pub(crate) architecture: Architecture,
+    /// Whoever publishes the packages, with an address.
+    pub(crate) publisher: String,
 }
 
 impl Release {
@@ -28,12 +30,20 @@ impl Release {
             revision: options.revision,
             date: date(workspace)?,
             architecture: options.architecture,
+            publisher: publisher(),
         })
     }
 
     /// As packages name it.
     pub(crate) fn full_version(&self) -> String {
         format!("{}-{}", self.version, self.revision)
+    }
+
+    /// The date, in UTC and in English, in a form that `date` knows.
+    pub(crate) fn dated(&self, form: &str) -> Result<String> {
+        let mut date = Command::new("date");
+        date.env("LC_ALL", "C").args(["--utc", &format!("--date=@{}", self.date), &format!("+{form}")]);
+        Ok(workspace::answer(&mut date)?.trim_end().to_owned())
     }
 }
 
@@ -46,6 +56,18 @@ fn version(workspace: &Workspace) -> Result<String> {
     let ours = packages.iter().find(|package| package.get("name").is_some_and(|name| name == "slurm-pki"));
     let version = ours.and_then(|package| package.get("version")).and_then(Value::as_str);
     version.map(str::to_owned).context("cargo metadata knows no slurm-pki")
+}
+
+/// By the variables that Debian's own tools read.
+fn publisher() -> String {
+    let said = |name: &str, otherwise: &str| {
+        std::env::var(name).ok().filter(|value| !value.is_empty()).unwrap_or_else(|| otherwise.to_owned())
+    };
+    format!(
+        "{} <{}>",
+        said("DEBFULLNAME", "The slurm-pki maintainers"),
+        said("DEBEMAIL", "slurm-pki@localhost")
+    )
 }
 
 /// `SOURCE_DATE_EPOCH`, as reproducible-builds.org defines it, else the date of the commit.

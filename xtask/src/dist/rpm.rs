@@ -58,6 +58,8 @@ fn build(workspace: &Workspace, release: &Release, out: &Path, work: &Path) -> R
         ("packages", folder("packages.inc")),
         ("upstream_version", release.version.clone()),
         ("revision", release.revision.to_string()),
+        ("publisher", release.publisher.clone()),
+        ("day", release.dated("%a %b %d %Y")?),
     ] {
         rpmbuild.arg("--define").arg(format!("{name} {value}"));
     }

@@ -8,6 +8,8 @@ use anyhow::{Context, Result, bail};
 
 use super::architecture::Architecture;
 use super::contents::{Item, PACKAGES, PROGRAMS, Package};
+use super::crates::Crates;
+use super::licences;
 use super::tree::{READ, RUN, Tree};
 use crate::workspace::{self, Workspace};
 
@@ -25,6 +27,8 @@ pub(crate) struct Sources<'a> {
     /// The folder of the built programs.
     pub(crate) programs: &'a Path,
     pub(crate) architecture: Architecture,
+    /// What is in the programs.
+    pub(crate) crates: &'a Crates,
 }
 
 /// Lays out all packages.
@@ -52,6 +56,7 @@ fn lay(sources: &Sources<'_>, tree: &Tree, item: &Item) -> Result<()> {
         Item::File { from, to } => tree.copy(&source(from), to, READ),
         Item::Script { from, to } => tree.copy(&source(from), to, RUN),
         Item::Folder { from, beginning, to } => folder(tree, &source(from), beginning, Path::new(to)),
+        Item::Licences => licences(sources, tree),
         Item::Link { at, to } => tree.link(at, to),
         Item::Manual(pages) => pages.iter().try_for_each(|page| manual(sources, tree, page)),
         Item::Completions(command) => completions(sources, tree, command),
@@ -62,7 +67,10 @@ fn lay(sources: &Sources<'_>, tree: &Tree, item: &Item) -> Result<()> {
 fn program(sources: &Sources<'_>, tree: &Tree, name: &str) -> Result<()> {
     let (from, at) = (sources.programs.join(name), Path::new(PROGRAMS).join(name));
     tree.copy(&from, &at, RUN)?;
-    workspace::answer(Command::new(sources.architecture.tool("strip")).arg(tree.path(&at))).map(drop)
+    let mut strip = Command::new(sources.architecture.tool("strip"));
+    // As Debian's own packages are; which compiler made it, the bill of materials says.
+    strip.arg("--remove-section=.comment").arg(tree.path(&at));
+    workspace::answer(&mut strip).map(drop)
 }
 
 fn folder(tree: &Tree, from: &Path, beginning: &str, to: &Path) -> Result<()> {
@@ -84,11 +92,17 @@ fn folder(tree: &Tree, from: &Path, beginning: &str, to: &Path) -> Result<()> {
     if found == 0 { bail!("nothing in {} begins with {beginning}", from.display()) } else { Ok(()) }
 }
 
+/// Beside the copyright file of the package that all others require.
+fn licences(sources: &Sources<'_>, tree: &Tree) -> Result<()> {
+    let text = licences::text(sources.workspace, sources.crates)?;
+    tree.write_packed("/usr/share/doc/slurm-pki-client/licenses-of-crates", text.as_bytes())
+}
+
 /// `keygen.1` goes to man1, packed.
 fn manual(sources: &Sources<'_>, tree: &Tree, page: &str) -> Result<()> {
     let Some((_, section)) = page.rsplit_once('.') else { bail!("{page} has no section") };
     let from = generated(sources.workspace, "man").join(page);
-    tree.pack(&from, format!("/usr/share/man/man{section}/{page}.gz"))
+    tree.pack(&from, format!("/usr/share/man/man{section}/{page}"))
 }
 
 /// Where each shell looks, by the names that it looks for.
@@ -114,5 +128,5 @@ fn documents(sources: &Sources<'_>, tree: &Tree, package: &Package) -> Result<()
     let folder = Path::new("/usr/share/doc").join(package.name);
     let root = &sources.workspace.root;
     tree.copy(&root.join("packaging/copyright"), folder.join("copyright"), READ)?;
-    tree.pack(&root.join("CHANGELOG.md"), folder.join("changelog.gz"))
+    tree.pack(&root.join("CHANGELOG.md"), folder.join("changelog"))
 }

@@ -1,9 +1,9 @@
 //! Trees of files: written with the modes that packages want, dated, and listed.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 
@@ -79,12 +79,16 @@ impl Tree {
         self.write(at, &bytes, mode)
     }
 
-    /// Writes what a file holds, packed by gzip without a name or date.
+    /// Writes a file and packs it by gzip, which adds `.gz` to its name; the name and date inside are left out.
+    pub(crate) fn write_packed(&self, at: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
+        self.write(&at, bytes, READ)?;
+        workspace::answer(Command::new("gzip").args(["-9", "--no-name", "--"]).arg(self.path(&at))).map(drop)
+    }
+
+    /// Writes what a file holds, packed.
     pub(crate) fn pack(&self, from: &Path, at: impl AsRef<Path>) -> Result<()> {
-        let input = File::open(from).with_context(|| format!("cannot read {}", from.display()))?;
-        let output = Command::new("gzip").args(["-9n"]).stdin(Stdio::from(input)).output()?;
-        anyhow::ensure!(output.status.success(), "gzip failed on {}", from.display());
-        self.write(at, &output.stdout, READ)
+        let bytes = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
+        self.write_packed(at, &bytes)
     }
 
     /// Makes a symbolic link.
