@@ -4,6 +4,7 @@
 
 mod bench;
 mod dist;
+mod flags;
 mod linkage;
 mod prerequisites;
 mod programs;

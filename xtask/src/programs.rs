@@ -8,6 +8,8 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 
+use crate::dist::{Architecture, portable};
+use crate::flags;
 use crate::workspace::{self, Workspace, run};
 
 /// The programs that Slurm runs, by the names of its parameters; static.
@@ -27,6 +29,10 @@ pub(crate) const ADMIN: &str = "slurm-pki";
 /// What two of the seven run when the CA key or the records are in Vault: dynamic too, since it resolves host names.
 pub(crate) const SIGNER: &str = "slurm-pki-signer";
 
+/// Set, it has the dynamic programs built as `cargo xtask dist` builds them, so that tests run what is given away and nothing
+/// is built twice.
+const PORTABLE: &str = "SLURM_PKI_PORTABLE";
+
 /// Where the stripped programs lie.
 pub(crate) fn folder(workspace: &Workspace) -> PathBuf {
     workspace.target.join("dist/bin")
@@ -40,7 +46,11 @@ pub(crate) fn unstripped_folder(workspace: &Workspace) -> PathBuf {
 /// Builds all programs and lays them out.
 pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     let seven = build_seven(workspace, &workspace::host()?, &[])?;
-    let dynamic = build_dynamic(workspace)?;
+    let dynamic = if std::env::var_os(PORTABLE).is_some_and(|value| !value.is_empty()) {
+        portable::build_dynamic(workspace, Architecture::here()?)?
+    } else {
+        build_dynamic(workspace)?
+    };
     let (stripped, unstripped) = (folder(workspace), unstripped_folder(workspace));
     for folder in [&stripped, &unstripped] {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
@@ -74,10 +84,8 @@ pub(crate) fn build_seven(
     let mut cargo = workspace.cargo();
     cargo.args(["build", "--locked", "--release", "--package", "scripts", "--bins"]);
     cargo.args(["--target", target]).arg("--target-dir").arg(&own);
-    cargo.env("RUSTFLAGS", static_flags(std::env::var("RUSTFLAGS").ok()));
+    flags::put(&mut cargo, workspace, &["-Ctarget-feature=+crt-static"])?;
     cargo.envs(variables.iter().map(|(name, value)| (name, value)));
-    // It would silently win over RUSTFLAGS.
-    cargo.env_remove("CARGO_ENCODED_RUSTFLAGS");
     run(&mut cargo)?;
     Ok(own.join(target).join("release"))
 }
@@ -96,12 +104,6 @@ fn build_dynamic(workspace: &Workspace) -> Result<PathBuf> {
     Ok(workspace.target.join("release"))
 }
 
-/// The caller's own flags are kept.
-fn static_flags(given: Option<String>) -> String {
-    let ours = "-C target-feature=+crt-static";
-    given.filter(|flags| !flags.is_empty()).map_or_else(|| ours.to_owned(), |flags| format!("{flags} {ours}"))
-}
-
 /// Makes the file under another name and renames it into place, so that a program that runs keeps its own.
 fn lay(folder: &Path, name: &str, make: impl Fn(&Path) -> Result<()>) -> Result<()> {
     let (new, place) = (folder.join(format!(".{name}.new")), folder.join(name));
@@ -117,19 +119,4 @@ fn copy_of(built: &Path, copy: &Path) -> Result<()> {
 
 fn strip(built: &Path, copy: &Path) -> Result<()> {
     workspace::answer(Command::new("strip").arg("-o").args([copy, built])).map(drop)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_callers_own_flags_are_kept_beside_the_static_one() {
-        assert_eq!(static_flags(None), "-C target-feature=+crt-static");
-        assert_eq!(static_flags(Some(String::new())), "-C target-feature=+crt-static");
-        assert_eq!(
-            static_flags(Some("-C opt-level=1".into())),
-            "-C opt-level=1 -C target-feature=+crt-static"
-        );
-    }
 }

@@ -23,7 +23,9 @@ usage: cargo xtask build
 
 Builds the seven programs that Slurm runs (release, static) and slurm-pki (release, dynamic), and lays stripped copies of
 mode 0755 in target/dist/bin. The seven with their symbols are in target/dist/unstripped. When this machine lacks
-something that the build needs, it is named with the package to install. CARGO_TARGET_DIR is respected.
+something that the build needs, it is named with the package to install. CARGO_TARGET_DIR is respected. With
+SLURM_PKI_PORTABLE=1 this and every other command builds slurm-pki and slurm-pki-signer as `cargo xtask dist` does, for an
+older C library than this machine's.
 
 example:
   cargo xtask build && ls -l target/dist/bin

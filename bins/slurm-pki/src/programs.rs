@@ -39,8 +39,8 @@ impl Programs {
             None => Ok(Self(folder.to_owned())),
             Some(missing) => Err(Advice::new(
                 format!("there is no {missing} beside {}", own.display()),
-                "all programs belong in one folder; in a source tree: cargo xtask build, then run the \
-                 slurm-pki in target/dist/bin",
+                "all programs belong in one folder: install the packages slurm-pki-client, -node and \
+                 -controller; in a source tree: cargo xtask build, then run the slurm-pki in target/dist/bin",
             )
             .into()),
         }

@@ -1,5 +1,7 @@
 //! What the programs run on, and how everybody calls it.
 
+use anyhow::{Context, Result};
+
 /// A kind of machine.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Architecture {
@@ -10,6 +12,12 @@ pub(crate) enum Architecture {
 impl Architecture {
     /// All of them.
     pub(crate) const ALL: [Self; 2] = [Self::X86_64, Self::Aarch64];
+
+    /// That of this machine.
+    pub(crate) fn here() -> Result<Self> {
+        let here = Self::ALL.into_iter().find(|architecture| architecture.name() == std::env::consts::ARCH);
+        here.with_context(|| format!("nothing is released for {}", std::env::consts::ARCH))
+    }
 
     /// The kernel's name, which rpm and the file names use as well.
     pub(crate) fn name(self) -> &'static str {

@@ -11,7 +11,7 @@ mod licences;
 mod lint;
 mod needs;
 mod options;
-mod portable;
+pub(crate) mod portable;
 mod python;
 mod release;
 mod rpm;
@@ -27,9 +27,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+pub(crate) use architecture::Architecture;
 pub(crate) use options::DistOptions;
 
-use self::architecture::Architecture;
 use self::crates::Crates;
 use self::release::Release;
 use self::stage::Sources;

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use super::architecture::Architecture;
 use super::needs::{Needs, OLDEST};
 use super::python::Python;
+use crate::flags;
 use crate::linkage;
 use crate::programs::{self, ADMIN, SEVEN, SIGNER};
 use crate::terminal;
@@ -70,14 +71,15 @@ fn compilers(architecture: Architecture, host: &str) -> Vec<(String, String)> {
     ]
 }
 
-/// By zig, which knows the symbols of each version of the C library and links with those of the oldest.
-fn build_dynamic(workspace: &Workspace, architecture: Architecture) -> Result<PathBuf> {
+/// The folder of the two that are dynamic: by zig, which knows the symbols of each version of the C library and links with those of the oldest.
+pub(crate) fn build_dynamic(workspace: &Workspace, architecture: Architecture) -> Result<PathBuf> {
     let zig = Python::with(workspace, "zig", "xtask/src/dist/zig.txt")?;
     let own = workspace.target.join("portable");
     let mut cargo = workspace.cargo();
     cargo.env("PATH", zig.path()?);
     cargo.args(["zigbuild", "--locked", "--release", "--package", ADMIN, "--package", SIGNER, "--bins"]);
     cargo.args(["--target", &format!("{}.{OLDEST}", architecture.triple())]).arg("--target-dir").arg(&own);
+    flags::put(&mut cargo, workspace, &[])?;
     run(&mut cargo)?;
     Ok(own.join(architecture.triple()).join("release"))
 }
