@@ -1,29 +1,55 @@
-//! What each of the seven costs as a whole process: beside a program that does nothing, and beside the shell
-//! script that it replaces. `cargo xtask bench` builds all of them and runs this.
+//! What the programs cost, beside what they replace. `cargo xtask bench` builds all of them and runs this.
 //!
-//! Nothing passes or fails by the clock. In every round each program runs once, so that a busy moment of the
-//! machine meets them all; the table shows medians, minima and ratios.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a broken premise stops the measurement")]
+//! Nothing passes or fails by the clock. Whatever is compared runs in turns, so that a busy moment of the machine
+//! meets all of it; the tables show medians, minima and ratios.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a broken premise stops the measurement"
+)]
 
+mod client;
+mod figures;
+mod instructions;
+mod ledger;
+mod machine;
+mod meter;
+mod nodes;
 mod options;
-mod run;
+mod peers;
+mod plot;
+mod programs;
+mod report;
+mod scale;
 mod scene;
+mod section;
+mod sign;
+mod storm;
 mod table;
+mod tokens;
+mod vault;
 
 use std::process::ExitCode;
 
+use crate::machine::Machine;
 use crate::options::Options;
-use crate::run::Costs;
-use crate::scene::Scene;
 
 fn main() -> ExitCode {
-    match Options::parse(std::env::args().skip(1)) {
-        Ok(options) => {
-            let mut scene = Scene::new();
-            let costs = Costs::measured(&mut scene, options.rounds);
-            table::print(&costs, options.rounds);
-            ExitCode::SUCCESS
-        }
-        Err(what) => table::misused(&what),
+    let options = match Options::parse(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(what) => return report::misused(&what),
+    };
+    let machine = Machine::seen();
+    let (mut tables, mut programs) = (Vec::new(), None);
+    for section in &options.sections {
+        report::begins(section.name());
+        let measured = section.measure(options.scale);
+        report::shows(&measured.tables);
+        tables.extend(measured.tables);
+        programs = programs.or(measured.programs);
     }
+    report::ends(&options, &machine, &tables, programs.as_ref());
+    ExitCode::SUCCESS
 }

@@ -6,34 +6,45 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use support::programs::{SEVEN, program, reference};
 use support::site::Site;
 use support::slurm::Slurm;
 use tempfile::TempDir;
-use vault_stand_in::Fault;
 
-const NODE: &str = "n1";
+pub(crate) const NODE: &str = "n1";
 
 /// One program with its arguments, ready to be started again and again.
 pub(crate) struct Call {
-    /// As the table names it.
+    /// As the tables name it.
     pub(crate) name: String,
     file: PathBuf,
     argv: Vec<OsString>,
     slurm: Slurm,
+    /// It writes to stderr though all is well.
+    pub(crate) is_talkative: bool,
 }
 
 impl Call {
-    fn new(slurm: &Slurm, name: &str, file: PathBuf, argv: &[&str]) -> Self {
+    pub(crate) fn new(slurm: &Slurm, name: &str, file: PathBuf, argv: &[&str]) -> Self {
         let argv = argv.iter().map(OsString::from).collect();
-        Self { name: name.to_owned(), file, argv, slurm: slurm.clone() }
+        Self { name: name.to_owned(), file, argv, slurm: slurm.clone(), is_talkative: false }
     }
 
-    /// The environment, folder and stdin that Slurm gives it.
-    pub(crate) fn command(&self) -> Command {
-        self.slurm.command(&self.file, &self.argv)
+    /// The program and its arguments.
+    pub(crate) fn words(&self) -> Vec<OsString> {
+        [vec![self.file.clone().into_os_string()], self.argv.clone()].concat()
+    }
+
+    /// Who runs it.
+    pub(crate) fn slurm(&self) -> &Slurm {
+        &self.slurm
+    }
+
+    /// Started by another program, as its last arguments.
+    pub(crate) fn through(&self, starter: &str, options: &[&str]) -> Command {
+        let options = options.iter().map(OsString::from);
+        self.slurm.command(Path::new(starter), &options.chain(self.words()).collect::<Vec<_>>())
     }
 
     /// How long the program is, in bytes.
@@ -42,20 +53,18 @@ impl Call {
     }
 }
 
-/// A program of ours and its shell twin.
-pub(crate) struct Pair {
-    pub(crate) ours: Call,
-    pub(crate) twin: Call,
-}
-
-/// Everything that is measured. The sites live as long as this value.
+/// Everything that is measured as one process. The sites live as long as this value.
 pub(crate) struct Scene {
     /// A static C program, and a static Rust program, that do nothing.
     pub(crate) floors: Vec<Call>,
-    /// The seven, and what sign_csr costs without waiting for a disk.
-    pub(crate) pairs: Vec<Pair>,
-    /// The two that ask a Vault, each beside itself with everything in files.
-    pub(crate) vaults: Vec<Pair>,
+    /// The seven, with a synced ledger.
+    pub(crate) ours: Vec<Call>,
+    /// The one that keeps a ledger, with that in memory: what it costs without waiting for a disk.
+    pub(crate) unsynced: Call,
+    /// The seven as shell scripts.
+    pub(crate) twins: Vec<Call>,
+    /// Where the scripts keep their files.
+    pub(crate) theirs: Site,
     _sites: Vec<Site>,
     _memory: TempDir,
 }
@@ -68,46 +77,29 @@ impl Scene {
         let (ours, unsynced) = (our_site(memory.path(), None), our_site(memory.path(), Some("ledger")));
         let mut theirs = Site::foreign();
         let their_token = theirs.enrol_by_list(NODE);
-        let twins = || calls(&theirs.slurm(), &their_token, reference);
-        let seven = |site: &Site| calls(&site.slurm(), &site.token(NODE), program);
-        let mut pairs = pairs(seven(&ours), twins());
-        pairs.extend(pairs_of_sign_csr(seven(&unsynced), twins()));
-        let mut sites = vec![ours, unsynced, theirs];
-        let mut vaults = Vec::new();
-        for delay in DELAYS {
-            let site = vault_site(memory.path(), delay);
-            vaults.extend(pairs_of_vault(seven(&site), seven(sites.first().unwrap()), delay));
-            sites.push(site);
+        let mut unsynced_calls = seven(&unsynced);
+        unsynced_calls.retain(|call| call.name == "sign_csr");
+        let mut in_memory = unsynced_calls.remove(0);
+        in_memory.name += ", ledger in memory";
+        Self {
+            floors: floors(),
+            ours: seven(&ours),
+            unsynced: in_memory,
+            twins: calls(&theirs.slurm(), &their_token, reference),
+            theirs,
+            _sites: vec![ours, unsynced],
+            _memory: memory,
         }
-        Self { floors: floors(), pairs, vaults, _sites: sites, _memory: memory }
     }
 }
 
-/// How long the stand-in for Vault waits before each answer.
-const DELAYS: [Duration; 2] = [Duration::ZERO, Duration::from_millis(20)];
-
-/// CA and records in a Vault of its own; everything else as in our site.
-fn vault_site(memory: &Path, delay: Duration) -> Site {
-    let mut site = Site::in_vault();
-    site.enrol(NODE);
-    site.set("node", "key_dir", memory.join("keys").to_str().unwrap());
-    site.write_config();
-    if !delay.is_zero() {
-        site.vault().server.fail("", Fault::Slow(delay), u32::MAX);
-    }
-    site
-}
-
-/// The two that ask, under names of their own.
-fn pairs_of_vault(ours: Vec<Call>, local: Vec<Call>, delay: Duration) -> Vec<Pair> {
-    let mut found = pairs(ours, local);
-    found.retain(|pair| ["validate_node_token", "sign_csr"].contains(&pair.ours.name.as_str()));
-    found.iter_mut().for_each(|pair| pair.ours.name += &format!(", Vault stand-in {} ms", delay.as_millis()));
-    found
+/// Our seven on a site where [`NODE`] is enrolled.
+pub(crate) fn seven(site: &Site) -> Vec<Call> {
+    calls(&site.slurm(), &site.token(NODE), program)
 }
 
 /// Node keys lie in memory, as they do in /run on a host; the ledger does where a folder for it is named.
-fn our_site(memory: &Path, ledger: Option<&str>) -> Site {
+pub(crate) fn our_site(memory: &Path, ledger: Option<&str>) -> Site {
     let mut site = Site::new();
     site.enrol(NODE);
     let text = |name: &str| memory.join(name).to_str().unwrap().to_owned();
@@ -118,18 +110,6 @@ fn our_site(memory: &Path, ledger: Option<&str>) -> Site {
     }
     site.write_config();
     site
-}
-
-fn pairs(ours: Vec<Call>, twins: Vec<Call>) -> Vec<Pair> {
-    ours.into_iter().zip(twins).map(|(ours, twin)| Pair { ours, twin }).collect()
-}
-
-/// sign_csr alone, under a name of its own.
-fn pairs_of_sign_csr(ours: Vec<Call>, twins: Vec<Call>) -> Vec<Pair> {
-    let mut found = pairs(ours, twins);
-    found.retain(|pair| pair.ours.name == "sign_csr");
-    found.iter_mut().for_each(|pair| pair.ours.name += ", ledger in memory");
-    found
 }
 
 /// The seven in the order of an enrolment. What one answers is the argument of another.
@@ -147,9 +127,13 @@ fn calls(slurm: &Slurm, token: &str, file: fn(&str) -> PathBuf) -> Vec<Call> {
     SEVEN.iter().map(|name| Call::new(slurm, name, file(name), &argv_of(name))).collect()
 }
 
-/// `cargo xtask bench` builds them and says where.
 fn floors() -> Vec<Call> {
-    let folder = env::var_os("SLURM_PKI_FLOOR").expect("cargo xtask bench sets SLURM_PKI_FLOOR");
-    let call = |name: &str, file: &str| Call::new(&Slurm::bare(), name, Path::new(&folder).join(file), &[]);
+    let call = |name: &str, file: &str| Call::new(&Slurm::bare(), name, floor(file), &[]);
     vec![call("exit (static C)", "exit"), call("nothing (static Rust)", "nothing")]
+}
+
+/// A program of `floor/`; `cargo xtask bench` builds them and says where.
+pub(crate) fn floor(file: &str) -> PathBuf {
+    let folder = env::var_os("SLURM_PKI_FLOOR").expect("cargo xtask bench sets SLURM_PKI_FLOOR");
+    Path::new(&folder).join(file)
 }

@@ -1,50 +1,96 @@
-//! The one file here that prints.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a measurement is for the terminal")]
+//! What a section has measured: a table that is printed as Markdown and written as JSON.
 
-use std::process::ExitCode;
-use std::time::Duration;
+use serde_json::{Value, json};
 
-use crate::run::{Cost, Costs};
+/// One table.
+pub(crate) struct Table {
+    /// Its name in the JSON, and between which marks it goes in a file.
+    pub(crate) name: &'static str,
+    /// One line above it: what was measured, how often.
+    pub(crate) caption: String,
+    pub(crate) columns: Vec<&'static str>,
+    pub(crate) rows: Vec<Vec<Cell>>,
+}
 
-const RULE: &str = "|---|--:|--:|--:|--:|--:|--:|--:|";
-const VAULT_RULE: &str = "|---|--:|--:|--:|--:|--:|";
+/// What is in a table.
+#[derive(Clone, Debug)]
+pub(crate) enum Cell {
+    Text(String),
+    /// A number, and how many digits of it after the point mean something.
+    Number(f64, usize),
+    /// Not measured, or without a meaning here.
+    Nothing,
+}
 
-/// As Markdown, so that it can be pasted where it is reported.
-pub(crate) fn print(costs: &Costs, rounds: usize) {
-    let floor = costs.floors.last().unwrap();
-    println!("Whole processes, {rounds} runs of each, in µs.\n");
-    println!("| program | KiB | min | median | 3/4 | ÷ nothing | shell twin | twin ÷ ours |\n{RULE}");
-    for cost in &costs.floors {
-        println!("{}| | |", common(cost, floor));
+impl Cell {
+    pub(crate) fn text(text: impl Into<String>) -> Self {
+        Self::Text(text.into())
     }
-    for (ours, twin) in &costs.pairs {
-        let times_cheaper = ratio(twin.median(), ours.median());
-        println!("{}| {} | {times_cheaper:.1} |", common(ours, floor), micros(twin.median()));
+
+    /// Seconds, shown as whole microseconds.
+    pub(crate) fn micros(seconds: f64) -> Self {
+        Self::Number(seconds * 1e6, 0)
     }
-    println!("\n| program | min | median | 3/4 | in files | ÷ in files |\n{VAULT_RULE}");
-    for (vault, files) in &costs.vaults {
-        let [min, median, upper] = [vault.shortest(), vault.median(), vault.upper_quartile()].map(micros);
-        let times = ratio(vault.median(), files.median());
-        println!("| {} | {min} | {median} | {upper} | {} | {times:.1} |", vault.name, micros(files.median()));
+
+    pub(crate) fn millis(seconds: f64) -> Self {
+        Self::Number(seconds * 1e3, 1)
+    }
+
+    pub(crate) fn seconds(seconds: f64) -> Self {
+        Self::Number(seconds, 1)
+    }
+
+    pub(crate) fn count(count: usize) -> Self {
+        // Far below the 2^53 up to which every whole number is an f64.
+        Self::Number(u32::try_from(count).map_or(f64::INFINITY, f64::from), 0)
+    }
+
+    pub(crate) fn ratio(of: f64, to: f64) -> Self {
+        Self::Number(of / to, 2)
+    }
+
+    /// So many in so many seconds: a second.
+    pub(crate) fn per(count: usize, seconds: f64) -> f64 {
+        u32::try_from(count).map_or(f64::INFINITY, f64::from) / seconds
+    }
+
+    fn shown(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Number(number, digits) if number.is_finite() => format!("{number:.digits$}"),
+            Self::Number(..) | Self::Nothing => String::new(),
+        }
+    }
+
+    fn value(&self) -> Value {
+        match self {
+            Self::Text(text) => json!(text),
+            Self::Number(number, _) => json!(number),
+            Self::Nothing => Value::Null,
+        }
     }
 }
 
-fn common(cost: &Cost, floor: &Cost) -> String {
-    let (name, kib) = (&cost.name, cost.size / 1024);
-    let [min, median, upper] = [cost.shortest(), cost.median(), cost.upper_quartile()].map(micros);
-    format!("| {name} | {kib} | {min} | {median} | {upper} | {:.2} ", ratio(cost.median(), floor.median()))
-}
+impl Table {
+    pub(crate) fn markdown(&self) -> String {
+        let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+        let rule = (0..self.columns.len()).map(|column| if self.is_text(column) { "---" } else { "--:" });
+        let mut text = format!("{}\n\n", self.caption);
+        text += &line(self.columns.iter().map(|&column| column.to_owned()).collect());
+        text += &format!("|{}|\n", rule.collect::<Vec<_>>().join("|"));
+        for row in &self.rows {
+            text += &line(row.iter().map(Cell::shown).collect());
+        }
+        text
+    }
 
-fn micros(time: Duration) -> u128 {
-    time.as_micros()
-}
+    pub(crate) fn json(&self) -> Value {
+        let row = |row: &Vec<Cell>| row.iter().map(Cell::value).collect::<Vec<_>>();
+        json!({ "name": self.name, "caption": self.caption, "columns": self.columns,
+                "rows": self.rows.iter().map(row).collect::<Vec<_>>() })
+    }
 
-fn ratio(of: Duration, to: Duration) -> f64 {
-    of.as_secs_f64() / to.as_secs_f64()
-}
-
-/// A command line that makes no sense.
-pub(crate) fn misused(what: &str) -> ExitCode {
-    eprintln!("bench: error: {what}\nbench: hint: cargo xtask bench [--rounds N]");
-    ExitCode::from(64)
+    fn is_text(&self, column: usize) -> bool {
+        self.rows.iter().any(|row| matches!(row.get(column), Some(Cell::Text(_))))
+    }
 }

@@ -9,6 +9,7 @@
 )]
 
 pub mod bound_request;
+pub mod crowd;
 pub mod daemon;
 pub mod der;
 pub mod openssl;

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: builds the programs and the two that do nothing, and lets `bench/` measure them.
+//! `cargo xtask bench`: builds the programs, the two that do nothing and the one that measures, and lets `bench/` run.
 
 use std::ffi::OsString;
 use std::fs;
@@ -25,11 +25,13 @@ pub(crate) fn measure(arguments: &[OsString]) -> Result<ExitCode> {
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
-/// The programs that do nothing; their folder.
+/// The programs that do nothing, and the one that starts others and measures them; their folder.
 fn build_floor(workspace: &Workspace) -> Result<PathBuf> {
     let (sources, folder) = (workspace.root.join("bench/floor"), workspace.target.join("dist/floor"));
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    run(Command::new("cc").args(["-O2", "-static", "-o"]).args(made(&folder, &sources, "exit", "c")))?;
+    for name in ["exit", "meter"] {
+        run(Command::new("cc").args(["-O2", "-static", "-o"]).args(made(&folder, &sources, name, "c")))?;
+    }
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let flags = ["--edition=2024", "-O", "-Cstrip=symbols", "-Ctarget-feature=+crt-static", "-o"];
     run(Command::new(rustc).args(flags).args(made(&folder, &sources, "nothing", "rs")))?;

@@ -10,7 +10,7 @@ usage: cargo xtask COMMAND
   vault   build, then run the tests of CA and records in Vault, on a stand-in or a live server
   test    everything that has to hold before a change is taken
   dist    the packages for Debian and for RHEL and kin, and what else a release consists of
-  bench   build, then measure each of the seven beside doing nothing and beside a shell script
+  bench   build, then measure what the programs cost, beside what they replace
 
 cargo xtask COMMAND --help   what it does, its options, an example
 
@@ -94,17 +94,31 @@ example:
 
 /// `cargo xtask bench --help`.
 pub(crate) const BENCH: &str = "\
-usage: cargo xtask bench [--rounds N]
+usage: cargo xtask bench [--only SECTION]... [--rounds N] [--quick] [--json FILE] [--svg FILE] [--into FILE]
 
-`cargo xtask build`, then runs each of the seven as a whole process, in turns with a static C program and a static Rust
-program that do nothing and with the shell script of tests/reference that does the same by openssl, and prints one table
-of medians, minima and ratios; then, in the same turns, the two that ask Vault with a stand-in for it. No number makes it
-fail.
+`cargo xtask build`, then measures, and prints tables of medians, minima and ratios. No number makes it fail. It takes some
+fifteen minutes and wants the machine for itself: at the end it says how quiet that was.
 
-  --rounds N   run each program N times instead of 200
+  --only SECTION   this section alone; may be repeated:
+                   programs   each of the seven as a whole process, in turns with a static C program and a static Rust program
+                              that do nothing, with the shell script that does the same by openssl, and with openssl, cfssl
+                              and certtool where they are installed; instructions where valgrind is
+                   client     key and certificate of a client command, by the rules of Slurm's script runner
+                   tokens     a token among a hundred, ten thousand and a million enrolled nodes
+                   sign       certificates per second, 1, 8 and 32 at once, and what a sync costs here
+                   storm      ten thousand nodes boot at once; and they come again and again while the CA key is away
+                   nodes      node add of ten thousand nodes
+                   ledger     questions to a ledger of a million lines
+                   vault      CA and records in Vault, by a stand-in that waits 20 ms before each answer
+  --rounds N       run each program N times instead of 300
+  --quick          a little of everything, to see that it can be measured
+  --json FILE      all figures as JSON (slurm-pki.bench.v1), times in the units that the captions name
+  --svg FILE       the plot of the README
+  --into FILE      put the tables between the marks of a Markdown file, as in BENCHMARKS.md
 
-example:
-  cargo xtask bench --rounds 50
+examples:
+  cargo xtask bench --json bench.json --svg docs/cost.svg --into BENCHMARKS.md
+  cargo xtask bench --only programs --rounds 50
 ";
 
 /// `cargo xtask dist --help`.
