@@ -15,8 +15,13 @@ impl Architecture {
 
     /// That of this machine.
     pub(crate) fn here() -> Result<Self> {
-        let here = Self::ALL.into_iter().find(|architecture| architecture.name() == std::env::consts::ARCH);
+        let here = Self::ALL.into_iter().find(|architecture| architecture.is_here());
         here.with_context(|| format!("nothing is released for {}", std::env::consts::ARCH))
+    }
+
+    /// Whether its programs run on this machine.
+    pub(crate) fn is_here(self) -> bool {
+        self.name() == std::env::consts::ARCH
     }
 
     /// The kernel's name, which rpm and the file names use as well.
@@ -46,7 +51,7 @@ impl Architecture {
     /// The name of a GNU tool for it on this machine: `strip`, `gcc`.
     pub(crate) fn tool(self, name: &str) -> String {
         match self {
-            _ if self.name() == std::env::consts::ARCH => name.to_owned(),
+            _ if self.is_here() => name.to_owned(),
             Self::X86_64 => format!("x86_64-linux-gnu-{name}"),
             Self::Aarch64 => format!("aarch64-linux-gnu-{name}"),
         }

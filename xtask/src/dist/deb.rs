@@ -35,6 +35,7 @@ pub(crate) fn make(workspace: &Workspace, staged: &Staged, release: &Release, ou
     // One thread: several would pack differently. xz: every dpkg reads it.
     build.args(["--root-owner-group", "--threads-max=1", "-Zxz", "--build"]);
     workspace::answer(build.arg(tree.root()).arg(&file))?;
+    fs::remove_dir_all(tree.root()).with_context(|| format!("cannot remove {}", tree.root().display()))?;
     Ok(file)
 }
 

@@ -38,6 +38,7 @@ pub(crate) fn make(
     let included = work.join("packages.inc");
     fs::write(&included, packages).with_context(|| format!("cannot write {}", included.display()))?;
     build(workspace, release, out, &work)?;
+    fs::remove_dir_all(&work).with_context(|| format!("cannot remove {}", work.display()))?;
     let file = |one: &Staged| {
         let (name, version) = (one.package.name, release.full_version());
         out.join(format!("{name}-{version}.{}.rpm", release.architecture.name()))

@@ -1,9 +1,10 @@
 //! All files of all packages in one archive, for images and systems without a package manager.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::release::Release;
 use super::stage::Staged;
@@ -13,7 +14,8 @@ use crate::workspace;
 /// Makes the archive: one folder, and in it the files from the root of a system on.
 pub(crate) fn make(staged: &[Staged], release: &Release, out: &Path) -> Result<PathBuf> {
     let name = format!("slurm-pki-{}-{}", release.version, release.architecture.name());
-    let all = Tree::new(out.join("tarball").join(&name))?;
+    let work = out.join("tarball");
+    let all = Tree::new(work.join(&name))?;
     staged.iter().try_for_each(|one| all.take(&one.tree))?;
     all.date(release.date)?;
     let file = out.join(format!("{name}.tar.gz"));
@@ -21,6 +23,7 @@ pub(crate) fn make(staged: &[Staged], release: &Release, out: &Path) -> Result<P
     // The same bytes whoever packs: owner, order and dates are ours.
     tar.args(["--sort=name", "--owner=root:0", "--group=root:0", "--format=gnu"]);
     tar.args(["--use-compress-program=gzip -9n", "--create", "--file"]).arg(&file);
-    workspace::answer(tar.arg("--directory").arg(out.join("tarball")).arg(&name))?;
+    workspace::answer(tar.arg("--directory").arg(&work).arg(&name))?;
+    fs::remove_dir_all(&work).with_context(|| format!("cannot remove {}", work.display()))?;
     Ok(file)
 }
