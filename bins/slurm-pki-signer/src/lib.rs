@@ -8,3 +8,6 @@ mod records;
 pub use answer::answer;
 pub use connect::{Door, kv, node_key, of_vault, pki_engine};
 pub use records::Records;
+
+/// What the program prints for `--help`, and what its manual page is made of.
+pub const HELP: &str = include_str!("../help.txt");

@@ -11,12 +11,6 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior,
 use site::Error;
 use site::remote::{Answer, MAX_QUESTION};
 
-const USAGE: &str = "\
-slurm-pki-signer is run by sign_csr and validate_node_token of slurm-pki when [controller] has signer or store =
-\"vault\": one question on standard input, one answer on standard output, both JSON. It has no options, and people have
-no use for it. What it does is tried with: slurm-pki vault check
-";
-
 fn main() -> ExitCode {
     let begun = Instant::now();
     // It holds a token: no core dump, no look into its memory.
@@ -24,7 +18,7 @@ fn main() -> ExitCode {
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     match std::env::args_os().nth(1) {
         None => {}
-        Some(option) if option == "--help" => return print(USAGE.as_bytes()),
+        Some(option) if option == "--help" => return print(signer::HELP.as_bytes()),
         Some(option) if option == "--version" => {
             return print(concat!("slurm-pki-signer ", env!("CARGO_PKG_VERSION"), "\n").as_bytes());
         }

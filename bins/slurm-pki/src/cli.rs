@@ -1,6 +1,8 @@
 //! The command line: names, options and worked examples. What the commands do stands in their files.
 
-use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::exit::Exit;
 use crate::global::Global;
@@ -49,9 +51,27 @@ enum Command {
     Jwt(crate::jwt::Jwt),
     #[command(subcommand)]
     Vault(crate::vault::Vault),
+    Completions(crate::completions::Completions),
+    #[command(name = "man")]
+    Manual(crate::manual::Manual),
+}
+
+/// The whole command line, as help, manual pages and completions have it.
+pub(crate) fn command() -> clap::Command {
+    crate::help::completed(Cli::command())
 }
 
 impl Cli {
+    /// Reads a command line.
+    ///
+    /// # Errors
+    /// What is wrong with it; or help or a version, which are to be printed.
+    pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let mut command = command();
+        let matches = command.try_get_matches_from_mut(arguments)?;
+        Self::from_arg_matches(&matches).map_err(|e| e.format(&mut command))
+    }
+
     /// Runs the command. What it exits with is 0, unless the exit code is its answer.
     ///
     /// # Errors
@@ -73,6 +93,8 @@ impl Cli {
             Command::Metrics(metrics) => metrics.run(global),
             Command::Jwt(jwt) => return jwt.run(global),
             Command::Vault(vault) => return vault.run(global),
+            Command::Completions(completions) => completions.run(),
+            Command::Manual(manual) => manual.run(global),
         }
         .map(|()| Exit::DONE)
     }

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{Command, CommandFactory as _, Parser as _};
 
-use crate::cli::Cli;
+use crate::cli::{self, Cli};
+use crate::exit::Codes;
+use crate::manual::text::{Part, Section, Text};
 
 /// What stands for something else, and what could stand there.
 const PLACEHOLDERS: [(&str, &str); 6] = [
@@ -125,6 +127,72 @@ fn every_command_has_examples() {
         own.into_iter().chain(command.get_subcommands().flat_map(|sub| bare(sub, &path))).collect()
     }
     none(&bare(&Cli::command(), ""));
+}
+
+/// Every command with the way to it, as the manual and completions have them.
+fn commands() -> Vec<(String, Command)> {
+    fn add(command: &Command, above: &str, all: &mut Vec<(String, Command)>) {
+        let path = format!("{above} {}", command.get_name()).trim().to_owned();
+        all.push((path.clone(), command.clone()));
+        command.get_subcommands().filter(|sub| sub.get_name() != "help").for_each(|sub| add(sub, &path, all));
+    }
+    let mut root = cli::command();
+    root.build();
+    let mut all = Vec::new();
+    add(&root, "", &mut all);
+    assert!(all.len() > 60, "only {} commands were found", all.len());
+    all
+}
+
+fn said(command: &Command) -> String {
+    command.get_after_help().map(ToString::to_string).unwrap_or_default()
+}
+
+#[test]
+fn something_is_said_of_every_command_option_and_argument() {
+    let mut bare = Vec::new();
+    for (path, command) in commands() {
+        bare.extend(command.get_about().is_none().then(|| path.clone()));
+        let silent = command.get_arguments().filter(|argument| {
+            argument.get_help().is_none_or(|help| help.to_string().trim().len() < 4) || argument.is_hide_set()
+        });
+        bare.extend(silent.map(|argument| format!("{path}: {}", argument.get_id())));
+    }
+    none(&bare);
+}
+
+#[test]
+fn every_help_ends_with_exit_codes_and_then_examples() {
+    let mut wrongs = Vec::new();
+    for (path, command) in commands() {
+        let said = said(&command);
+        let mut blocks = said.split("\n\n").skip_while(|block| !block.starts_with("Exit codes:"));
+        let (codes, examples) = (blocks.next(), blocks.next());
+        let right = codes.is_some() && examples.is_some_and(|block| block.starts_with("Examples:\n"));
+        if !right || blocks.next().is_some() {
+            wrongs.push(path);
+        }
+    }
+    none(&wrongs);
+}
+
+#[test]
+fn the_exit_codes_of_every_help_are_those_that_the_command_has() {
+    let mut wrongs = Vec::new();
+    for (path, command) in commands() {
+        let text = Text::parse(&said(&command));
+        let Some(Part::Items(items)) = text.section(Section::ExitStatus).first() else {
+            wrongs.push(format!("{path}: no list"));
+            continue;
+        };
+        let named: Vec<&str> = items.iter().map(|item| item.term.as_str()).collect();
+        let codes = Codes::of(path.split(' ').map(Into::into));
+        let own = [codes.failed, codes.usage].map(|code| code.to_string());
+        // In one item where a script cannot tell the two apart.
+        let right = named.first() == Some(&"0") && own.iter().all(|code| named.contains(&code.as_str()));
+        wrongs.extend((!right).then(|| format!("{path}: {named:?} and not {own:?}")));
+    }
+    none(&wrongs);
 }
 
 /// What is wrong with a command that is spoken of in a sentence, after "slurm-pki ": with its options, if it has any.

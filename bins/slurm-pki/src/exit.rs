@@ -27,8 +27,8 @@ impl From<Exit> for ExitCode {
 /// What a command exits with when it could not do its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Codes {
-    failed: u8,
-    usage: u8,
+    pub(crate) failed: u8,
+    pub(crate) usage: u8,
 }
 
 /// 1, and EX_USAGE of sysexits(3).

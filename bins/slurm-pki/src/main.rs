@@ -12,6 +12,7 @@ mod cert;
 mod check;
 mod checks;
 mod cli;
+mod completions;
 mod conf;
 mod daemon_files;
 mod dated_copy;
@@ -22,6 +23,7 @@ mod exit;
 mod fleet;
 mod global;
 mod handshake;
+mod help;
 mod hooks;
 mod hostlist;
 mod init;
@@ -32,6 +34,7 @@ mod key_files;
 mod key_type;
 mod ledger;
 mod making;
+mod manual;
 mod members;
 mod metrics;
 mod moment;
@@ -58,13 +61,11 @@ mod vault;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 use crate::exit::Codes;
 
 fn main() -> ExitCode {
     let codes = || Codes::of(std::env::args_os());
-    let cli = match cli::Cli::try_parse() {
+    let cli = match cli::Cli::read(std::env::args_os()) {
         Ok(cli) => cli,
         Err(e) => {
             let _ = e.print();

@@ -48,9 +48,19 @@ fn every_value_in_the_shipped_config_is_the_default() {
 #[test]
 fn every_key_is_explained_in_the_shipped_config() {
     let shown: toml::Table = uncommented(&shipped("slurm-pki.toml")).parse().unwrap();
-    for section in
-        ["", "node", "controller", "client", "daemons.ctld", "fleet", "hooks", "check", "metrics", "vault"]
-    {
+    for section in [
+        "",
+        "node",
+        "controller",
+        "client",
+        "daemons.ctld",
+        "fleet",
+        "hooks",
+        "check",
+        "metrics",
+        "vault",
+        "keys",
+    ] {
         let mut table = Some(&shown);
         for name in section.split('.').filter(|name| !name.is_empty()) {
             table = table.and_then(|table| table.get(name)).and_then(toml::Value::as_table);

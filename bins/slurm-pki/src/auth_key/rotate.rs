@@ -27,7 +27,7 @@ use crate::report;
     With --compromised (others know the key) the old key leaves as soon as all sign with the new one, and hosts that are not \
     reached are left behind. That breaks what is signed with the old key and under way, jobs' step managers, and every \
     host and image that was not reached; it is said and asked first.\n\n\
-    For a timer: exit code 0 when the key is younger than --if-older-than, and nothing is done.\n\n\
+    Exit codes: 0 done, or the key is younger than --if-older-than and nothing was to do; 1 failed, or it stopped; 64 wrong usage.\n\n\
     Examples:\n  \
     slurm-pki auth-key rotate\n  \
     slurm-pki auth-key rotate --if-older-than 90d --accept-busy\n  \

@@ -20,12 +20,11 @@ use crate::{hostlist, moment, report};
 
 /// Show the keys, where a rotation stands, and what is left to do
 #[derive(Args, Debug)]
-#[command(
-    after_help = "Run it as root or as SlurmUser. No secret is shown. Exit code: 0, whether a rotation is under way or not.\n\n\
+#[command(after_help = "Run it as root or as SlurmUser. No secret is shown.\n\n\
+    Exit codes: 0 shown, whether a rotation is under way or not; 1 failed; 64 wrong usage.\n\n\
     Examples:\n  \
     slurm-pki auth-key status\n  \
-    slurm-pki auth-key status --json | jq -r .data.phase"
-)]
+    slurm-pki auth-key status --json | jq -r .data.phase")]
 pub(super) struct Status {}
 
 /// A key of the list.

@@ -24,7 +24,7 @@ use crate::report;
     nodes must show no node that answers and has not renewed within certificate_renewal_period.\n\n\
     Daemons that are down are started only when they are named here. slurmctld needs no reconfigure for a new \
     certificate: a restart reloads it alone.\n\n\
-    Exit codes: 0 all serve their certificates, have no TLS, or wait for their window; 1 one does not.\n\n\
+    Exit codes: 0 all serve their certificates, have no TLS, or wait for their window; 1 one does not; 64 wrong usage.\n\n\
     Examples:\n  \
     slurm-pki cert activate --dry-run           who would be restarted, and how\n  \
     slurm-pki cert activate ctld\n  \

@@ -18,16 +18,18 @@ use crate::report;
 
 /// Say by the exit code whether a daemon's pair on this host is to be renewed
 #[derive(Args, Debug)]
-#[command(after_help = "Exit codes:\n  \
+#[command(
+    after_help = "Without a name it asks for every daemon that has a pair here or a section in the config. What each of \
+    them is like goes to stdout; --quiet leaves that out.\n\n\
+    Exit codes:\n  \
     0    yes: one is due, expired, broken, or not issued by the present CA\n  \
     1    no\n  \
     2    a pair is missing (and none of the others is to be renewed)\n  \
     255  it cannot be told, or the command line is wrong\n\n\
-    Without a name it asks for every daemon that has a pair here or a section in the config. What each of \
-    them is like goes to stdout; --quiet leaves that out.\n\n\
     Examples:\n  \
     slurm-pki cert needs-renewal ctld && slurm-pki cert renew --only ctld\n  \
-    slurm-pki cert needs-renewal --quiet; echo $?")]
+    slurm-pki cert needs-renewal --quiet; echo $?"
+)]
 pub(super) struct NeedsRenewal {
     /// Whose pairs
     #[arg(value_name = "DAEMON")]

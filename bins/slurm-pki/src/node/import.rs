@@ -32,15 +32,15 @@ A token list has lines NAME TOKEN, or bare tokens, which --for gives to the node
 tokens are weaker than our own: whoever sees one, in a process list or in CertToken, can also ask for \
 certificates in the node's name. node list shows them; node token replaces them.
 
+Tokens in Vault become records there, or in files where store = \"local\". Set kv_plain = false before; earlier versions of \
+the keys hold the tokens until they are destroyed: vault kv destroy.
+
 Examples:
   slurm-pki node import /etc/slurm/node_token_list.txt
   slurm-pki node import list.txt --for 'n[001-128]'        bare tokens, for these nodes
   slurm-pki node import list.txt --named-only              leave the bare ones out
   slurm-pki node import n7 --token-file n7_token.txt       one node's token file, ours or a foreign one
-  slurm-pki node import --from-vault                       tokens in clear at kv_mount and kv_path of [vault], field token
-
-Tokens in Vault become records there, or in files where store = \"local\". Set kv_plain = false before; earlier versions of \
-the keys hold the tokens until they are destroyed: vault kv destroy.")]
+  slurm-pki node import --from-vault                       tokens in clear at kv_mount and kv_path of [vault], field token")]
 pub(crate) struct Import {
     /// A token list; with --token-file the node's name
     #[arg(value_name = "FILE|NODE", required_unless_present = "from_vault")]

@@ -30,7 +30,7 @@ pub(crate) use node::{Here, find as find_node};
     slurm-pki-rehearsal. The programs get a copy of the config with a key folder and a ledger of its own, and \
     the certificate, one minute long where the CA is local, is thrown away. What the live system keeps is one \
     mark beside the rehearsal node's record. For SlurmUser's programs root passes its user and group on, but \
-    no supplementary groups.\n\nExit codes: 0 slurmd would get its certificate, 1 it would not.\n\nExamples:\n  \
+    no supplementary groups.\n\nExit codes: 0 slurmd would get its certificate, 1 it would not, or that could not be told, 64 wrong usage.\n\nExamples:\n  \
     slurm-pki rehearse              this host\n  \
     slurm-pki rehearse n1           on a host that runs slurmd under another NodeName\n  \
     slurm-pki rehearse --json"

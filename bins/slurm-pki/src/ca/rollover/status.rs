@@ -21,7 +21,8 @@ use crate::report;
 
 /// Show where a rollover stands, and what is left to do
 #[derive(Args, Debug)]
-#[command(after_help = "Run it as root or as SlurmUser. Exit code: 0, whether one is under way or not.\n\n\
+#[command(after_help = "Run it as root or as SlurmUser.\n\n\
+    Exit codes: 0 shown, whether one is under way or not; 1 failed; 64 wrong usage.\n\n\
     Examples:\n  \
     slurm-pki ca rollover status\n  \
     slurm-pki ca rollover status --json | jq -r .data.phase")]
