@@ -4,6 +4,7 @@
 
 mod bench;
 mod dist;
+mod documents;
 mod flags;
 mod linkage;
 mod prerequisites;

@@ -103,6 +103,10 @@ pub(crate) const TESTS: &[Tool] = &[
         purpose: "reads metrics and alerts (Prometheus itself need not run)",
     },
     program("unshare", "util-linux", "makes hosts of one machine"),
+    program("man", "man-db", "shows the manual pages"),
+    program("mandoc", "mandoc", "judges the manual pages"),
+    program("zsh", "zsh", "completes commands"),
+    program("fish", "fish", "completes commands"),
 ];
 
 /// What the step `fleet` needs.

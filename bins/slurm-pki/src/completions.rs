@@ -35,7 +35,9 @@ impl Completions {
             Known::Fish => Shell::Fish,
         };
         clap_complete::generate(shell, &mut crate::cli::command(), "slurm-pki", &mut script);
-        report::raw_line(String::from_utf8(script)?.trim_end());
+        // clap_complete's script for bash writes the hyphen of our name in two ways, and would never find a command.
+        let script = String::from_utf8(script)?.replace("slurm__subcmd__pki", "slurm__pki");
+        report::raw_line(script.trim_end());
         Ok(())
     }
 }

@@ -32,6 +32,8 @@ pub(crate) enum Item {
     Licences,
     /// Manual pages, by their names.
     Manual(&'static [&'static str]),
+    /// All manual pages of a section.
+    ManualSection(&'static str),
     /// The completions of one command for the three shells.
     Completions(&'static str),
 }
@@ -39,7 +41,7 @@ pub(crate) enum Item {
 /// Where Slurm is told to find the programs, and where they find each other.
 pub(crate) const PROGRAMS: &str = "/usr/libexec/slurm-pki";
 
-use Item::{Completions, File, Folder, Licences, Link, Manual, Program, Script};
+use Item::{Completions, File, Folder, Licences, Link, Manual, ManualSection, Program, Script};
 
 /// The packages, those that others require first.
 pub(crate) const PACKAGES: &[Package] = &[
@@ -118,7 +120,7 @@ front of slurmrestd, and an Ansible role. It belongs where an admin works.",
                 from: "packaging/systemd/slurmrestd-behind-proxy.conf",
                 to: "/usr/share/slurm-pki/systemd/slurmrestd-behind-proxy.conf",
             },
-            Manual(&["slurm-pki.8"]),
+            ManualSection("8"),
             Completions("slurm-pki"),
         ],
     },

@@ -33,8 +33,9 @@ pub(crate) use options::DistOptions;
 use self::crates::Crates;
 use self::release::Release;
 use self::stage::Sources;
+use crate::programs::ADMIN;
 use crate::workspace::Workspace;
-use crate::{prerequisites, terminal};
+use crate::{documents, prerequisites, terminal};
 
 /// Makes everything.
 pub(crate) fn dist(options: &DistOptions) -> Result<()> {
@@ -47,6 +48,12 @@ pub(crate) fn dist(options: &DistOptions) -> Result<()> {
     };
     let out = folder(&workspace, options)?;
     remove_former(&out, release.architecture)?;
+    let admin = if release.architecture.name() == std::env::consts::ARCH {
+        programs.join(ADMIN)
+    } else {
+        documents::admin_for_this_machine(&workspace)?
+    };
+    documents::write(&workspace, &admin, release.date)?;
     let crates = Crates::of(&workspace)?;
     let sources = Sources {
         workspace: &workspace,

@@ -1,7 +1,7 @@
 //! Lays out what each package holds, as it will be on a system: `<out>/<package>/root`.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -11,6 +11,7 @@ use super::contents::{Item, PACKAGES, PROGRAMS, Package};
 use super::crates::Crates;
 use super::licences;
 use super::tree::{READ, RUN, Tree};
+use crate::documents;
 use crate::workspace::{self, Workspace};
 
 /// A package and the tree of its files.
@@ -48,10 +49,7 @@ fn one(sources: &Sources<'_>, package: &'static Package, out: &Path, date: i64) 
 
 fn lay(sources: &Sources<'_>, tree: &Tree, item: &Item) -> Result<()> {
     let source = |path: &str| sources.workspace.root.join(path);
-    // What the programs write about themselves is not made yet.
     match *item {
-        Item::Manual(_) if !generated(sources.workspace, "man").exists() => Ok(()),
-        Item::Completions(_) if !generated(sources.workspace, "completions").exists() => Ok(()),
         Item::Program(name) => program(sources, tree, name),
         Item::File { from, to } => tree.copy(&source(from), to, READ),
         Item::Script { from, to } => tree.copy(&source(from), to, RUN),
@@ -59,6 +57,7 @@ fn lay(sources: &Sources<'_>, tree: &Tree, item: &Item) -> Result<()> {
         Item::Licences => licences(sources, tree),
         Item::Link { at, to } => tree.link(at, to),
         Item::Manual(pages) => pages.iter().try_for_each(|page| manual(sources, tree, page)),
+        Item::ManualSection(section) => manual_section(sources, tree, section),
         Item::Completions(command) => completions(sources, tree, command),
     }
 }
@@ -101,13 +100,26 @@ fn licences(sources: &Sources<'_>, tree: &Tree) -> Result<()> {
 /// `keygen.1` goes to man1, packed.
 fn manual(sources: &Sources<'_>, tree: &Tree, page: &str) -> Result<()> {
     let Some((_, section)) = page.rsplit_once('.') else { bail!("{page} has no section") };
-    let from = generated(sources.workspace, "man").join(page);
+    let from = documents::manual(sources.workspace).join(page);
     tree.pack(&from, format!("/usr/share/man/man{section}/{page}"))
+}
+
+/// All pages of a section: `8`.
+fn manual_section(sources: &Sources<'_>, tree: &Tree, section: &str) -> Result<()> {
+    let folder = documents::manual(sources.workspace);
+    for entry in fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))? {
+        let name = entry?.file_name();
+        let page = name.to_string_lossy();
+        if page.rsplit_once('.').is_some_and(|(_, of)| of == section) {
+            manual(sources, tree, &page)?;
+        }
+    }
+    Ok(())
 }
 
 /// Where each shell looks, by the names that it looks for.
 fn completions(sources: &Sources<'_>, tree: &Tree, command: &str) -> Result<()> {
-    let from = generated(sources.workspace, "completions");
+    let from = documents::completions(sources.workspace);
     tree.copy(
         &from.join(format!("{command}.bash")),
         format!("/usr/share/bash-completion/completions/{command}"),
@@ -116,11 +128,6 @@ fn completions(sources: &Sources<'_>, tree: &Tree, command: &str) -> Result<()> 
     tree.copy(&from.join(format!("_{command}")), format!("/usr/share/zsh/site-functions/_{command}"), READ)?;
     let fish = format!("{command}.fish");
     tree.copy(&from.join(&fish), format!("/usr/share/fish/vendor_completions.d/{fish}"), READ)
-}
-
-/// Where what the programs write about themselves lies.
-fn generated(workspace: &Workspace, kind: &str) -> PathBuf {
-    workspace.target.join("dist").join(kind)
 }
 
 /// What every package says about itself.

@@ -106,7 +106,7 @@ fn tables(body: &str) -> Vec<Table> {
             match table.settings.last_mut().filter(|_| goes_on) {
                 Some(last) => last.lines.push(bare.to_owned()),
                 None => {
-                    table.settings.push(Documented { lines: vec![bare.to_owned()], prose: take(&mut said) })
+                    table.settings.push(Documented { lines: vec![bare.to_owned()], prose: take(&mut said) });
                 }
             }
             goes_on = true;

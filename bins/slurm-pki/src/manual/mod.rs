@@ -27,15 +27,14 @@ use crate::report;
 /// Pages are for everybody.
 const MODE: u32 = 0o644;
 
-/// Write all manual pages into a folder
+/// Write all manual pages into a folder, where no package has brought them
 #[derive(Args, Debug)]
 #[command(
-    hide = true,
     after_help = "One file per page, such as slurm-pki-node-add.8. They are dated by SOURCE_DATE_EPOCH, a number of \
     seconds since 1970, so that the same source gives the same pages; without it, by today.\n\n\
     Examples:\n  \
-    slurm-pki man --out /usr/local/share/man/man8\n  \
-    SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) slurm-pki man --out target/man"
+    slurm-pki man --out /tmp/man && man /tmp/man/slurm-pki.8\n  \
+    SOURCE_DATE_EPOCH=0 slurm-pki man --out target/man"
 )]
 pub(crate) struct Manual {
     /// The folder, which is made if it is missing
