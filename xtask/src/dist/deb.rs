@@ -167,7 +167,8 @@ fn overrides_of<'a>(all: &'a str, name: &'a str) -> impl Iterator<Item = &'a str
             reason.push(line);
             return Vec::new();
         }
-        let named = line.split_once(':').is_some_and(|(package, _)| package == name);
+        // A kind of machine may stand between name and colon.
+        let named = line.split_once([':', ' ']).is_some_and(|(package, _)| package == name);
         if line.is_empty() {
             reason.clear();
         }
@@ -223,9 +224,12 @@ mod tests {
 
     #[test]
     fn each_package_gets_its_overrides_with_their_reasons() {
-        let all = "# of all\n\n# why\na: one *\nb: one *\n\n# why two\nb: two\n";
+        let all = "# of all\n\n# why\na: one *\nb [arm64]: one *\n\n# why two\nb: two\n";
         assert_eq!(overrides_of(all, "a").collect::<Vec<_>>(), ["# why", "a: one *"]);
-        assert_eq!(overrides_of(all, "b").collect::<Vec<_>>(), ["# why", "b: one *", "# why two", "b: two"]);
+        assert_eq!(
+            overrides_of(all, "b").collect::<Vec<_>>(),
+            ["# why", "b [arm64]: one *", "# why two", "b: two"]
+        );
         assert_eq!(overrides_of(all, "c").count(), 0);
     }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::architecture::Architecture;
 use super::contents::{Item, PACKAGES, PROGRAMS, Package};
@@ -34,7 +34,10 @@ pub(crate) struct Sources<'a> {
 
 /// Lays out all packages.
 pub(crate) fn all(sources: &Sources<'_>, out: &Path, date: i64) -> Result<Vec<Staged>> {
-    PACKAGES.iter().map(|package| one(sources, package, out, date)).collect()
+    let staged: Result<Vec<_>> = PACKAGES.iter().map(|package| one(sources, package, out, date)).collect();
+    let staged = staged?;
+    has_all_pages(sources, &staged)?;
+    Ok(staged)
 }
 
 fn one(sources: &Sources<'_>, package: &'static Package, out: &Path, date: i64) -> Result<Staged> {
@@ -62,7 +65,7 @@ fn lay(sources: &Sources<'_>, tree: &Tree, item: &Item) -> Result<()> {
     }
 }
 
-/// Stripped: what a release builds is so already, what `--programs` brings may not be.
+/// Stripped here: what a build leaves still has its symbols.
 fn program(sources: &Sources<'_>, tree: &Tree, name: &str) -> Result<()> {
     let (from, at) = (sources.programs.join(name), Path::new(PROGRAMS).join(name));
     tree.copy(&from, &at, RUN)?;
@@ -115,6 +118,23 @@ fn manual_section(sources: &Sources<'_>, tree: &Tree, section: &str) -> Result<(
         }
     }
     Ok(())
+}
+
+/// A page that is in no package would be missed by nobody until somebody asked for it.
+fn has_all_pages(sources: &Sources<'_>, staged: &[Staged]) -> Result<()> {
+    let written = Tree::at(documents::manual(sources.workspace)).entries()?.len();
+    let held: Result<Vec<usize>> = staged.iter().map(|one| pages_of(&one.tree)).collect();
+    let held: usize = held?.iter().sum();
+    ensure!(
+        held == written,
+        "{written} manual pages were written, and the packages hold {held}: see xtask/src/dist/contents.rs"
+    );
+    Ok(())
+}
+
+fn pages_of(tree: &Tree) -> Result<usize> {
+    let entries = tree.entries()?;
+    Ok(entries.iter().filter(|entry| entry.file && entry.at.starts_with("/usr/share/man")).count())
 }
 
 /// Where each shell looks, by the names that it looks for.

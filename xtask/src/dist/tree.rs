@@ -39,6 +39,11 @@ impl Tree {
         Ok(tree)
     }
 
+    /// One that is there already.
+    pub(crate) fn at(root: PathBuf) -> Self {
+        Self(root)
+    }
+
     /// Where it is on this machine.
     pub(crate) fn root(&self) -> &Path {
         &self.0
