@@ -12,18 +12,13 @@ mod daemon;
 mod host;
 mod install;
 mod lab;
-mod lifeline;
 mod log;
 mod oidc;
 mod probe;
 mod requests;
-mod root;
-mod shell;
 mod site;
 mod stage;
 mod syslog;
-mod table;
-mod terminal;
 mod tls;
 
 use std::ffi::OsString;
@@ -33,6 +28,7 @@ use anyhow::Result;
 
 use crate::install::Install;
 use crate::lab::Lab;
+use suite::{lifeline, root, shell, table, terminal};
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -47,7 +43,7 @@ fn main() -> ExitCode {
 fn outside() -> Result<ExitCode> {
     let install = match std::env::var_os("SLURM_PREFIX") {
         Some(prefix) => Install::at(prefix.into())?,
-        None => Install::debian(&root::ready()?)?,
+        None => Install::debian(&root::SLURM.ready()?)?,
     };
     terminal::line(&format!("Slurm: {}", install.described()?));
     let probe = probe::compile(&install)?;

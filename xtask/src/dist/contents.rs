@@ -10,6 +10,8 @@ pub(crate) struct Package {
     pub(crate) description: &'static str,
     /// Packages of ours that it cannot do without, in the same version.
     pub(crate) requires: &'static [&'static str],
+    /// What its scripts run, as Debian and as rpm name what has it.
+    pub(crate) scripts_run: &'static [(&'static str, &'static str)],
     /// Packages that most will want beside it; their names are the same everywhere.
     pub(crate) recommends: &'static [&'static str],
     pub(crate) contents: &'static [Item],
@@ -41,6 +43,9 @@ pub(crate) enum Item {
 /// Where Slurm is told to find the programs, and where they find each other.
 pub(crate) const PROGRAMS: &str = "/usr/libexec/slurm-pki";
 
+/// For slurmd and for sackd.
+const RESTART: &str = "packaging/systemd/restart-after-refusal.conf";
+
 use Item::{Completions, File, Folder, Licences, Link, Manual, ManualSection, Program, Script};
 
 /// The packages, those that others require first.
@@ -53,6 +58,7 @@ The programs keygen and certgen, which every Slurm command runs where TLS is
 on, and the config that all programs of slurm-pki share. It belongs on every
 host with a Slurm command.",
         requires: &[],
+        scripts_run: &[],
         recommends: &[],
         contents: &[
             Program("keygen"),
@@ -71,11 +77,14 @@ and sackd ask slurmctld for certificates, and drop-ins that start these
 daemons again after a refusal. It belongs on compute nodes, and on login
 nodes that run sackd.",
         requires: &["slurm-pki-client"],
+        scripts_run: &[],
         recommends: &[],
         contents: &[
             Program("get_node_token"),
             Program("generate_csr"),
             Program("get_cert_key"),
+            File { from: RESTART, to: "/usr/lib/systemd/system/slurmd.service.d/10-slurm-pki.conf" },
+            File { from: RESTART, to: "/usr/lib/systemd/system/sackd.service.d/10-slurm-pki.conf" },
             Manual(&["get_node_token.1", "generate_csr.1", "get_cert_key.1"]),
         ],
     },
@@ -87,6 +96,10 @@ The programs validate_node_token and sign_csr, by which slurmctld judges a
 node and signs its request, with a CA in files or, through slurm-pki-signer,
 in HashiCorp Vault or OpenBao. It belongs on each host of slurmctld.",
         requires: &["slurm-pki-client"],
+        scripts_run: &[(
+            "systemd | systemd-standalone-sysusers | systemd-sysusers",
+            "/usr/bin/systemd-sysusers",
+        )],
         recommends: &["slurm-pki", "logrotate"],
         contents: &[
             Program("validate_node_token"),
@@ -105,6 +118,7 @@ auth/slurm and JWT keys and their rotation, Slurm's configuration, checks and
 metrics. With timers, alert rules, a dashboard, configurations for a proxy in
 front of slurmrestd, and an Ansible role. It belongs where an admin works.",
         requires: &["slurm-pki-client"],
+        scripts_run: &[],
         recommends: &["slurm-pki-node", "slurm-pki-controller"],
         contents: &[
             Program("slurm-pki"),

@@ -112,6 +112,7 @@ fn depends(tree: &Tree, package: &Package, release: &Release, entries: &[Entry])
     }
     let same = |name: &&str| format!("{name} (= {})", release.full_version());
     depends.extend(package.requires.iter().map(same));
+    depends.extend(package.scripts_run.iter().map(|&(debian, _)| debian.to_owned()));
     Ok(depends.join(", "))
 }
 

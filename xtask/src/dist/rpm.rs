@@ -77,6 +77,9 @@ fn section(workspace: &Workspace, staged: &Staged, release: &Release, work: &Pat
     for required in package.requires {
         text += &format!("Requires: {required} = {}\n", release.full_version());
     }
+    for (_, file) in package.scripts_run {
+        text += &format!("Requires(post): {file}\n");
+    }
     for recommended in package.recommends {
         text += &format!("Recommends: {recommended}\n");
     }

@@ -3,11 +3,11 @@
 use std::io::{self, Write};
 
 /// One line of the result.
-pub(crate) fn line(text: &str) {
+pub fn line(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }
 
 /// Why there is none.
-pub(crate) fn error(what: &str) {
-    let _ = writeln!(io::stderr(), "slurm-suite: error: {what}");
+pub fn error(what: &str) {
+    let _ = writeln!(io::stderr(), "error: {what}");
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// What a command printed on stdout; anything but exit 0 is an error with all it had to say.
-pub(crate) fn answer(command: &mut Command) -> Result<String> {
+pub fn answer(command: &mut Command) -> Result<String> {
     let output = outcome(command)?;
     if !output.status.success() {
         bail!("{} ended with {}\n{}", shown(command), output.status, said(&output));
@@ -19,21 +19,17 @@ pub(crate) fn answer(command: &mut Command) -> Result<String> {
 }
 
 /// Runs a command to its end, whatever that is.
-pub(crate) fn outcome(command: &mut Command) -> Result<Output> {
+pub fn outcome(command: &mut Command) -> Result<Output> {
     command.output().with_context(|| format!("cannot start {}", shown(command)))
 }
 
 /// stdout and stderr of a command.
-pub(crate) fn said(output: &Output) -> String {
+pub fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 /// Looks again and again whether something has come about; the limit is for a machine that hangs.
-pub(crate) fn wait_until(
-    what: &str,
-    limit: Duration,
-    mut happened: impl FnMut() -> Result<bool>,
-) -> Result<()> {
+pub fn wait_until(what: &str, limit: Duration, mut happened: impl FnMut() -> Result<bool>) -> Result<()> {
     let begun = Instant::now();
     while !happened()? {
         if begun.elapsed() > limit {

@@ -7,7 +7,7 @@ use crate::terminal;
 
 /// stdin is a pipe that the outer suite never writes to: its end means that the outer suite is gone, by whatever signal.
 /// Nobody would see the result any more, and the daemons must not stay behind.
-pub(crate) fn hold() {
+pub fn hold() {
     thread::spawn(|| {
         let _ = io::stdin().read(&mut [0]);
         terminal::error("the suite was stopped");

@@ -8,7 +8,7 @@ use crate::terminal;
 
 /// All cases, in the order in which they ran.
 #[derive(Debug, Default)]
-pub(crate) struct Table {
+pub struct Table {
     rows: Vec<Row>,
     notes: Vec<String>,
 }
@@ -22,7 +22,7 @@ struct Row {
 
 impl Table {
     /// Runs a case and enters it. What a failed one has to say is printed at once, in full.
-    pub(crate) fn run(&mut self, name: &str, case: impl FnOnce() -> Result<()>) {
+    pub fn run(&mut self, name: &str, case: impl FnOnce() -> Result<()>) {
         let begun = Instant::now();
         let failure = case().err().map(|failure| format!("{failure:#}"));
         if let Some(failure) = &failure {
@@ -32,17 +32,17 @@ impl Table {
     }
 
     /// A line below the table.
-    pub(crate) fn note(&mut self, text: impl Into<String>) {
+    pub fn note(&mut self, text: impl Into<String>) {
         self.notes.push(text.into());
     }
 
     /// Whether there were cases, and none failed.
-    pub(crate) fn passed(&self) -> bool {
+    pub fn passed(&self) -> bool {
         !self.rows.is_empty() && self.rows.iter().all(|row| row.failure.is_none())
     }
 
     /// One line per case, the sum, the notes.
-    pub(crate) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         let width = self.rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(4);
         let mut text = format!("\n{:width$}  result      time\n", "case");
         for row in &self.rows {
