@@ -7,6 +7,7 @@ mod dist;
 mod documents;
 mod flags;
 mod linkage;
+mod packages;
 mod prerequisites;
 mod programs;
 mod report;
@@ -48,6 +49,7 @@ fn dispatch(arguments: &[OsString]) -> Result<ExitCode> {
         (Some("build"), true) => Ok(help(usage::BUILD)),
         (Some("demo"), true) => Ok(help(usage::DEMO)),
         (Some("dist"), true) => Ok(help(usage::DIST)),
+        (Some("packages"), true) => Ok(help(usage::PACKAGES)),
         (Some("test"), true) => Ok(help(usage::TEST)),
         (Some("slurm"), true) => Ok(help(usage::SLURM)),
         (Some("vault"), true) => Ok(help(usage::VAULT)),
@@ -58,6 +60,8 @@ fn dispatch(arguments: &[OsString]) -> Result<ExitCode> {
         (Some("test"), false) => test(rest),
         (Some("slurm"), false) if rest.is_empty() => slurm(),
         (Some("slurm"), false) => Ok(misused("slurm takes no arguments", usage::SLURM)),
+        (Some("packages"), false) if rest.is_empty() => packages::test().map(|()| ExitCode::SUCCESS),
+        (Some("packages"), false) => Ok(misused("packages takes no arguments", usage::PACKAGES)),
         (Some("vault"), false) if rest.is_empty() => vault::test().map(|()| ExitCode::SUCCESS),
         (Some("vault"), false) => Ok(misused("vault takes no arguments", usage::VAULT)),
         (Some("build"), false) => Ok(misused("build takes no arguments", usage::BUILD)),

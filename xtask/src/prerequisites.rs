@@ -155,6 +155,13 @@ pub(crate) const SLURM: &[Tool] = &[
 /// What it needs to build a root with Debian's Slurm.
 pub(crate) const SLURM_ROOT: &[Tool] = &[program("debootstrap", "debootstrap", "builds a root for Slurm")];
 
+/// What `cargo xtask packages` needs besides `dist`.
+pub(crate) const PACKAGES: &[Tool] = &[
+    program("unshare", "util-linux", "makes namespaces for the systems"),
+    program("ip", "iproute2", "brings their loopback up"),
+    program("debootstrap", "debootstrap", "makes systems to install packages in"),
+];
+
 /// The names of those that are not there.
 pub(crate) fn missing(tools: &[Tool]) -> Vec<&'static str> {
     tools.iter().filter(|tool| !present(tool)).map(|tool| tool.name).collect()

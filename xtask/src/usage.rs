@@ -4,13 +4,14 @@
 pub(crate) const ALL: &str = "\
 usage: cargo xtask COMMAND
 
-  build   build the release programs and lay them side by side in target/dist/bin
-  demo    build, then let `slurm-pki demo` run a whole exchange with them
-  slurm   build, then let a real Slurm run the programs
-  vault   build, then run the tests of CA and records in Vault, on a stand-in or a live server
-  test    everything that has to hold before a change is taken
-  dist    the packages for Debian and for RHEL and kin, and what else a release consists of
-  bench   build, then measure what the programs cost, beside what they replace
+  build     build the release programs and lay them side by side in target/dist/bin
+  demo      build, then let `slurm-pki demo` run a whole exchange with them
+  slurm     build, then let a real Slurm run the programs
+  vault     build, then run the tests of CA and records in Vault, on a stand-in or a live server
+  test      everything that has to hold before a change is taken
+  dist      the packages for Debian and for RHEL and kin, and what else a release consists of
+  packages  installs, upgrades and removes what dist made, in Debian 12, sid and beside the rpm of EL 9
+  bench     build, then measure what the programs cost, beside what they replace
 
 cargo xtask COMMAND --help   what it does, its options, an example
 
@@ -138,4 +139,18 @@ gives the same files.
 examples:
   cargo xtask dist && ls target/dist/packages
   cargo xtask dist --programs target/debug --revision 2 --out target/dist/newer
+";
+
+/// `cargo xtask packages --help`.
+pub(crate) const PACKAGES: &str = "\
+usage: cargo xtask packages
+
+Takes the packages that `cargo xtask dist` left in target/dist/packages, makes the same once more in a later version, and
+installs, upgrades, removes and purges them, each time on a fresh system: Debian 12, Debian sid with its Slurm, and a system
+with the rpm of EL 9. Ends with a table of the cases, and with 0 only when all passed. Needs root and debootstrap: the systems
+are made once, in a folder of $XDG_CACHE_HOME, else /var/cache, below slurm-pki-tests; only that uses the network. All of it
+runs in namespaces of its own and ends with them.
+
+example:
+  cargo xtask dist && cargo xtask packages
 ";
