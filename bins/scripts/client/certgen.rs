@@ -3,10 +3,9 @@
 
 use std::process::ExitCode;
 
-use contract::{Error, Output};
+use contract::Output;
 use pki::ca::client_certificate;
 use pki::key::PrivateKey;
-use pki::loads_in_s2n;
 use pki::profile::Serial;
 use site::config::ClientConfig;
 use site::{clock, random};
@@ -22,7 +21,6 @@ fn main() -> ExitCode {
         let serial = Serial::new(random::bytes()?);
         let certificate =
             client_certificate(&key, &name, serial, config.validity, config.backdate, clock::now())?;
-        loads_in_s2n::own_pair(certificate.as_bytes(), key.to_pem().expose()).map_err(Error::from)?;
         Ok(Output::Public(certificate))
     })
 }

@@ -9,6 +9,6 @@ use site::config::ClientConfig;
 fn main() -> ExitCode {
     contract::run("keygen", |_| {
         let config = ClientConfig::load_or_default();
-        Ok(Output::Secret(PrivateKey::generate(config.key_type)?.to_pem()))
+        Ok(Output::Secret(PrivateKey::generate_pem(config.key_type)?))
     })
 }

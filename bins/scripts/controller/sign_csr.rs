@@ -10,7 +10,7 @@ use site::clock;
 use site::config::{ConfigFile, ControllerConfig};
 use site::ledger::{Entry, Ledger};
 use site::remote::Time;
-use site::signer::{self, Signer};
+use site::signer::{self, CaFiles, Signer};
 use site::store::Store;
 
 const PROGRAM: &str = "sign_csr";
@@ -31,12 +31,12 @@ fn main() -> ExitCode {
         let node = csr.name();
         let store = Store::within(&config, time);
         let standing = store.standing(node)?;
-        let certificates = signer::ca_certificates(&config)?;
-        let plan = signer::policy(&config, &certificates)
+        let ca_files = CaFiles::read(&config)?;
+        let plan = signer::policy(&config, ca_files.certificates())
             .decide(&csr, &standing, now)
             .map_err(|e| refuse(node.as_str().as_bytes(), &e))?;
         // Only now, for an accepted request, is the CA key looked at.
-        let certificate = Signer::open_within(&config, time)?.sign(&plan, &csr.to_pem(), now)?;
+        let certificate = Signer::open_within(&config, &ca_files, time)?.sign(&plan, &csr.to_pem(), now)?;
         ledger.record(PROGRAM, &Entry::of(&certificate, &plan, now))?;
         match plan.authorisation() {
             Authorisation::Record(id) => store.mark(node, id, true, now)?,

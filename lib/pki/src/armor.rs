@@ -67,21 +67,60 @@ pub fn blocks(text: &[u8], limit: usize) -> Result<Vec<Block>, PemError> {
     if text.len() > limit {
         return Err(PemError::TooLong { limit });
     }
-    let begun = count(text, b"-----BEGIN ");
-    let parsed = pem::parse_many(text).map_err(|_| PemError::Damaged)?;
-    if parsed.len() != begun || count(text, b"-----END ") != begun {
-        return Err(PemError::Damaged);
+    let (mut found, mut rest) = (Vec::new(), text);
+    while let Some((around, begun)) = split_once(rest, b"-----BEGIN ") {
+        let (block, after) = block(around, begun).ok_or(PemError::Damaged)?;
+        found.push(block);
+        rest = after;
     }
-    parsed
-        .into_iter()
-        .map(|block| match block.headers().iter().next() {
-            Some(_) => Err(PemError::Damaged),
-            None => {
-                let label = block.tag().to_owned();
-                Ok(Block { label, der: Secret::new(block.into_contents()) })
-            }
-        })
-        .collect()
+    if split_once(rest, END).is_some() { Err(PemError::Damaged) } else { Ok(found) }
+}
+
+const END: &[u8] = b"-----END ";
+
+/// The block that begins behind its first marker, and what follows. `around` is the text before.
+fn block<'a>(around: &[u8], begun: &'a [u8]) -> Option<(Block, &'a [u8])> {
+    // More dashes before the marker, or an end without a beginning: readers differ on what that is.
+    let line = around.rsplit(|byte| *byte == b'\n').next()?;
+    if line.contains(&b'-') || split_once(around, END).is_some() {
+        return None;
+    }
+    let (label, contents) = split_once(begun, b"-----")?;
+    let (contents, ended) = split_once(contents, END)?;
+    let (label_again, rest) = split_once(ended, b"-----")?;
+    if label.is_empty() || label != label_again {
+        return None;
+    }
+    let label = std::str::from_utf8(label).ok()?.to_owned();
+    Some((Block { label, der: decoded(contents)? }, rest))
+}
+
+/// The base64 between the markers. A blank line in it would end headers (RFC 1421), which nobody here takes.
+fn decoded(contents: &[u8]) -> Option<Secret> {
+    let begin = contents.iter().position(|byte| !b" \t\r\n".contains(byte)).unwrap_or(contents.len());
+    let contents = contents.get(begin..)?;
+    if split_once(contents, b"\n\n").is_some() || split_once(contents, b"\r\n\r\n").is_some() {
+        return None;
+    }
+    let mut base64 = Zeroizing::new(Vec::with_capacity(contents.len()));
+    for line in contents.split(|byte| *byte == b'\n') {
+        base64.extend_from_slice(line.trim_ascii_end());
+    }
+    // One text: the decoder would take several, each with its padding, for one.
+    if base64.iter().rev().skip(2).any(|byte| *byte == b'=') {
+        return None;
+    }
+    let mut der = Zeroizing::new(vec![0; BASE64.decode_len(base64.len()).ok()?]);
+    let length = BASE64.decode_mut(&base64, &mut der).ok()?;
+    der.truncate(length);
+    Some(Secret::new(std::mem::take(&mut *der)))
+}
+
+fn split_once<'a>(text: &'a [u8], marker: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let first = marker.first()?;
+    let mut places = text.iter().enumerate().filter(|(_, byte)| *byte == first).map(|(at, _)| at);
+    let at = places.find(|at| text.get(*at..).is_some_and(|rest| rest.starts_with(marker)))?;
+    Some((text.get(..at)?, text.get(at + marker.len()..)?))
 }
 
 /// The one block of `text`, labelled with one of `labels`, with nothing but white space around it.
@@ -106,8 +145,7 @@ pub fn only_block(text: &[u8], labels: &[&str], limit: usize) -> Result<Secret, 
 /// Public DER as one PEM block: LF line ends, 64 columns, a newline at the end.
 #[must_use]
 pub fn public(label: &str, der: &[u8]) -> String {
-    let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
-    pem::encode_config(&pem::Pem::new(label, der), config)
+    String::from_utf8_lossy(secret(label, der).expose()).into_owned()
 }
 
 /// Secret DER as one PEM block, like [`public`], in one buffer that is never reallocated: no
@@ -128,22 +166,48 @@ pub fn secret(label: &str, der: &[u8]) -> Secret {
     Secret::new(text)
 }
 
-fn count(text: &[u8], marker: &[u8]) -> usize {
-    text.windows(marker.len()).filter(|window| *window == marker).count()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_block_is_written_the_same_by_both_writers_and_read_back() {
+    fn a_block_is_written_as_others_do_and_read_back() {
         for len in [0usize, 1, 47, 48, 49, 500] {
             let der = vec![0x5a; len];
             let text = public("CERTIFICATE", &der);
-            assert_eq!(secret("CERTIFICATE", &der).expose(), text.as_bytes());
+            assert_eq!(text, by_another(&pem::Pem::new("CERTIFICATE", der.clone())));
             assert_eq!(only_block(text.as_bytes(), &["CERTIFICATE"], 9999).unwrap().expose(), der);
         }
+    }
+
+    fn by_another(block: &pem::Pem) -> String {
+        pem::encode_config(block, pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF))
+    }
+
+    /// Two blocks with text around them and Windows' line ends in one, with every byte taken out, doubled or replaced.
+    #[test]
+    fn whatever_is_taken_another_reader_takes_for_the_same() {
+        let (one, two) = (public("EC PARAMETERS", &[6; 10]), public("KEY", &[7; 67]));
+        let text = format!("our key\n{one}\nand\n{}\n", two.replace('\n', " \r\n")).into_bytes();
+        let mut taken = 0;
+        for at in 0..text.len() {
+            let (front, back) = (&text[..at], &text[at + 1..]);
+            let with = |middle: &[u8]| [front, middle, back].concat();
+            let other = b"-=\n\r :A\0\xff".iter().map(|byte| with(&[*byte]));
+            let blank =
+                [b"\n\n".as_slice(), b"\r\n\r\n", b"==", b"-----BEGIN ", b"-----END ", b"-----", b"--"];
+            let all = other.chain(blank.iter().map(|middle| with(middle)));
+            for changed in all.chain([with(&[]), with(&[text[at], text[at]]), with(b"-----END KEY-----\n")]) {
+                let Ok(ours) = blocks(&changed, 9999) else { continue };
+                taken += 1;
+                let theirs = pem::parse_many(&changed).unwrap();
+                assert!(theirs.iter().all(|block| block.headers().iter().next().is_none()));
+                let theirs: Vec<_> = theirs.iter().map(|block| (block.tag(), block.contents())).collect();
+                let ours: Vec<_> = ours.iter().map(|b| (b.label.as_str(), b.der.expose())).collect();
+                assert_eq!(ours, theirs, "{}", changed.escape_ascii());
+            }
+        }
+        assert!(taken > 500, "{taken}");
     }
 
     #[test]

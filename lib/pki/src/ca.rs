@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rcgen::{CertificateParams, Issuer};
 
+use crate::armor;
 use crate::certificate::{Certificate, NotAsPlanned};
 use crate::explain::Explain;
 use crate::key::{KeyError, PrivateKey, PublicKey};
@@ -243,7 +244,7 @@ impl LocalCa {
         let life = self.life_within(now.minus(new.backdate), now.plus(new.validity), now)?;
         let params = profile::ca(CaRole::Intermediate, new.common_name, new.subject, new.serial, life)
             .ok_or(CaError::Time)?;
-        self.sign(&params, key)
+        self.sign_ca(&params, key)
     }
 
     /// Signs `root`'s cross certificate: its subject, key and key identifier under this CA, for as long as
@@ -266,7 +267,7 @@ impl LocalCa {
         let life = self.life_within(facts.not_before, facts.not_after, now)?;
         let params = profile::cross(new.common_name, new.subject, key_id, new.serial, life);
         let key = PublicKey::from_spki(&facts.spki).map_err(CaError::Key)?;
-        let cross = self.sign(&params.ok_or(CaError::Time)?, &key)?;
+        let cross = self.sign_ca(&params.ok_or(CaError::Time)?, &key)?;
         if cross.same_subject(root) { Ok(cross) } else { Err(not_that()) }
     }
 
@@ -328,7 +329,13 @@ impl LocalCa {
         let made = params.signed_by(key, &issuer).map_err(|_| CaError::Signing)?;
         let made = X509::from_der(made.der()).map_err(|_| CaError::Signing)?;
         // rcgen writes the issuer's name anew; a form that it cannot repeat must not get out.
-        if made.is_issued_by(&self.issuer) { Ok(made) } else { Err(subject()) }
+        if made.names_as_issuer(&self.issuer) { Ok(made) } else { Err(subject()) }
+    }
+
+    /// The same with its signature verified, which [`Certificate::accept`] does for a leaf.
+    fn sign_ca(&self, params: &CertificateParams, key: &PublicKey) -> Result<X509, CaError> {
+        let made = self.sign(params, key)?;
+        if made.is_issued_by(&self.issuer) { Ok(made) } else { Err(CaError::Signing) }
     }
 }
 
@@ -358,10 +365,10 @@ pub fn new_root(key: &PrivateKey, new: &NewCa<'_>, now: UnixTime) -> Result<X509
     self_signed(key, &params)
 }
 
-/// Makes the self-signed certificate of one client command (slurm-contract.md 4). PEM.
+/// Makes the self-signed certificate of one client command (slurm-contract.md 4). PEM that was read back, as s2n reads a pair.
 ///
 /// # Errors
-/// When the key cannot sign, or the dates do not fit a certificate.
+/// When the key cannot sign, the dates do not fit a certificate, or s2n would not load the pair.
 pub fn client_certificate(
     key: &PrivateKey,
     common_name: &str,
@@ -372,7 +379,11 @@ pub fn client_certificate(
 ) -> Result<String, CaError> {
     let life = Life { not_before: now.minus(backdate), not_after: now.plus(validity) };
     let params = profile::client(common_name, serial, life).ok_or(CaError::Time)?;
-    Ok(self_signed(key, &params)?.to_pem())
+    let made = params.self_signed(key.pair()).map_err(|_| CaError::Signing)?;
+    let pem = armor::public("CERTIFICATE", made.der());
+    loads_in_s2n::own_pair_with(pem.as_bytes(), key)
+        .map_err(|e| CaError::Output(NotAsPlanned::Unloadable(e)))?;
+    Ok(pem)
 }
 
 fn self_signed(key: &PrivateKey, params: &CertificateParams) -> Result<X509, CaError> {

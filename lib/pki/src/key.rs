@@ -10,6 +10,8 @@ use pkcs8::der::asn1::{Null, OctetStringRef};
 use pkcs8::der::{AnyRef, Decode, Encode};
 use pkcs8::{AlgorithmIdentifierRef, ObjectIdentifier, PrivateKeyInfoRef};
 use rcgen::{KeyPair, PublicKeyData, SignatureAlgorithm};
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair};
 use sec1::{EcParameters, EcPrivateKey};
 use x509_parser::public_key::PublicKey as ParsedKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
@@ -123,6 +125,21 @@ impl PrivateKey {
             Err(rcgen::Error::KeyGenerationUnavailable) => Err(KeyError::CannotGenerate(kind)),
             Err(_) => Err(KeyError::Random),
         }
+    }
+
+    /// Makes a key for whoever only writes it, as [`to_pem`](Self::to_pem) does. To hold one, `ring` works its public half
+    /// out a second time.
+    ///
+    /// # Errors
+    /// As [`generate`](Self::generate).
+    pub fn generate_pem(kind: KeyKind) -> Result<Secret, KeyError> {
+        let algorithm = match kind {
+            KeyKind::P256 => &ECDSA_P256_SHA256_ASN1_SIGNING,
+            KeyKind::P384 => &ECDSA_P384_SHA384_ASN1_SIGNING,
+            KeyKind::Rsa => return Err(KeyError::CannotGenerate(kind)),
+        };
+        let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &SystemRandom::new());
+        Ok(armor::secret("PRIVATE KEY", pkcs8.map_err(|_| KeyError::Random)?.as_ref()))
     }
 
     /// Reads a key file: one private key, with `EC PARAMETERS` or text before it as OpenSSL writes
@@ -384,6 +401,16 @@ mod tests {
             assert_eq!(back.public().unwrap(), key.public().unwrap());
             assert_eq!(back.kind(), kind);
         }
+    }
+
+    #[test]
+    fn a_key_that_is_only_written_has_the_form_of_the_others() {
+        for kind in [KeyKind::P256, KeyKind::P384] {
+            let pem = PrivateKey::generate_pem(kind).unwrap();
+            let back = PrivateKey::from_pem(pem.expose()).unwrap();
+            assert_eq!((back.kind(), back.to_pem().expose()), (kind, pem.expose()));
+        }
+        assert!(matches!(PrivateKey::generate_pem(KeyKind::Rsa), Err(KeyError::CannotGenerate(_))));
     }
 
     #[test]

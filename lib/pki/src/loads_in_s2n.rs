@@ -180,7 +180,19 @@ pub fn own_chain(pem: &[u8]) -> Result<Vec<X509>, Unloadable> {
 /// The first rule that they break.
 pub fn own_pair(chain_pem: &[u8], key_pem: &[u8]) -> Result<Vec<X509>, Unloadable> {
     let chain = own_chain(chain_pem)?;
-    let public = key_file(key_pem)?.public().map_err(Unloadable::Key)?;
+    fits(chain, &key_file(key_pem)?)
+}
+
+/// The same for a key that is at hand, which is written in the one form that s2n reads.
+///
+/// # Errors
+/// The first rule that they break.
+pub fn own_pair_with(chain_pem: &[u8], key: &PrivateKey) -> Result<Vec<X509>, Unloadable> {
+    fits(own_chain(chain_pem)?, key)
+}
+
+fn fits(chain: Vec<X509>, key: &PrivateKey) -> Result<Vec<X509>, Unloadable> {
+    let public = key.public().map_err(Unloadable::Key)?;
     match chain.first() {
         Some(leaf) if leaf.facts().spki == public.spki() => Ok(chain),
         _ => Err(Unloadable::Pair),

@@ -1,15 +1,17 @@
 //! Certificates as we read them: RFC 5280, owned, with the few facts that we judge.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
+use x509_parser::asn1_rs::{Oid, oid};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, GeneralSubtree, ParsedExtension, X509Extension};
 use x509_parser::oid_registry::{
     OID_PKCS1_RSASSAPSS, OID_PKCS1_SHA256WITHRSA, OID_PKCS1_SHA384WITHRSA, OID_PKCS1_SHA512WITHRSA,
-    OID_SIG_ECDSA_WITH_SHA256, OID_SIG_ECDSA_WITH_SHA384, OID_SIG_ECDSA_WITH_SHA512,
+    OID_SIG_ECDSA_WITH_SHA256, OID_SIG_ECDSA_WITH_SHA384, OID_SIG_ECDSA_WITH_SHA512, OidEntry, OidRegistry,
 };
 use x509_parser::prelude::FromDer as _;
-use x509_parser::x509::AlgorithmIdentifier;
+use x509_parser::x509::{AlgorithmIdentifier, X509Name};
 
 use crate::armor::{self, PemError};
 use crate::explain::Explain;
@@ -276,7 +278,10 @@ impl Facts {
             authority_serial: None,
         };
         // One that comes twice makes OpenSSL refuse the certificate.
-        parsed.extensions_map().map_err(|_| X509Error::Extension)?;
+        let mut seen = BTreeSet::new();
+        if !parsed.extensions().iter().all(|extension| seen.insert(extension.oid.as_bytes())) {
+            return Err(X509Error::Extension);
+        }
         for extension in parsed.extensions() {
             facts.add(extension)?;
         }
@@ -362,9 +367,40 @@ fn is_known(extension: &X509Extension<'_>) -> bool {
     )
 }
 
-fn shown_name(name: &x509_parser::x509::X509Name<'_>) -> String {
-    name.to_string().escape_default().to_string()
+/// `CN=n1, O=site`. CN, C, L, ST, O, OU, DC and Email are x509-parser's own; of the others, the ones that this name has
+/// are told to it. Its whole registry has a hundred entries, and filling it takes longer than a signature.
+fn shown_name(name: &X509Name<'_>) -> String {
+    let mut registry = OidRegistry::default();
+    for attribute in name.iter_attributes() {
+        if let Some((oid, word)) = RARE_ATTRIBUTES.iter().find(|(oid, _)| oid == attribute.attr_type()) {
+            registry.insert(oid.clone(), OidEntry::new(*word, ""));
+        }
+    }
+    let text = name.to_string_with_registry(&registry);
+    text.map_or_else(|_| "<invalid name>".into(), |text| text.escape_default().to_string())
 }
+
+/// What else stands in the names of CAs (RFC 4519, X.520, the CA/Browser Forum); anything beyond is shown by its number.
+const RARE_ATTRIBUTES: [(Oid<'static>, &str); 18] = [
+    (oid!(2.5.4.4), "surname"),
+    (oid!(2.5.4.5), "serialNumber"),
+    (oid!(2.5.4.9), "streetAddress"),
+    (oid!(2.5.4.12), "title"),
+    (oid!(2.5.4.13), "description"),
+    (oid!(2.5.4.15), "businessCategory"),
+    (oid!(2.5.4.16), "postalAddress"),
+    (oid!(2.5.4.17), "postalCode"),
+    (oid!(2.5.4.41), "name"),
+    (oid!(2.5.4.42), "givenName"),
+    (oid!(2.5.4.43), "initials"),
+    (oid!(2.5.4.44), "generationQualifier"),
+    (oid!(2.5.4.46), "dnQualifier"),
+    (oid!(0.9.2342.19200300.100.1.1), "uid"),
+    (oid!(1.2.840.113549.1.9.2), "unstructuredName"),
+    (oid!(1.3.6.1.4.1.311.60.2.1.1), "msJurisdictionLocality"),
+    (oid!(1.3.6.1.4.1.311.60.2.1.2), "msJurisdictionStateOrProvince"),
+    (oid!(1.3.6.1.4.1.311.60.2.1.3), "msJurisdictionCountry"),
+];
 
 fn strip_zero(serial: &[u8]) -> &[u8] {
     match serial {

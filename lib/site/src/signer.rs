@@ -9,6 +9,7 @@ use pki::key::{MAX_KEY_PEM, PrivateKey};
 use pki::loads_in_s2n::{MAX_BUNDLE_PEM, MAX_CHAIN_PEM};
 use pki::policy::{Authorisation, Plan, Policy};
 use pki::profile::Serial;
+use pki::secret::Secret;
 use pki::time::UnixTime;
 use pki::x509::X509;
 
@@ -26,12 +27,60 @@ const TRIES: usize = 3;
 /// # Errors
 /// When they cannot be read or used.
 pub fn ca_certificates(config: &ControllerConfig) -> Result<CaCertificates, Error> {
-    let anchors = file::read(&config.ca_cert, Keep::Intact, MAX_BUNDLE_PEM)?;
-    let chain = file::read_if_there(&config.ca_chain, Keep::Intact, MAX_CHAIN_PEM)?;
-    CaCertificates::from_pem(anchors.expose(), chain.as_ref().map(pki::secret::Secret::expose)).map_err(|e| {
-        let path = if matches!(e, CaError::Chain(_)) { &config.ca_chain } else { &config.ca_cert };
-        Error::contents(path)(e)
-    })
+    CaFiles::read(config).map(|files| files.certificates)
+}
+
+/// ca_cert and ca_chain as they were read, with what they say: read once more and found to be the same, they need not be
+/// parsed once more.
+#[derive(Debug)]
+pub struct CaFiles {
+    texts: CaTexts,
+    certificates: CaCertificates,
+}
+
+impl CaFiles {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// When they cannot be read or used.
+    pub fn read(config: &ControllerConfig) -> Result<Self, Error> {
+        let texts = CaTexts::read(config)?;
+        Ok(Self { certificates: texts.certificates(config)?, texts })
+    }
+
+    /// What they say.
+    #[must_use]
+    pub fn certificates(&self) -> &CaCertificates {
+        &self.certificates
+    }
+
+    /// What they say now.
+    fn certificates_now(&self, config: &ControllerConfig) -> Result<CaCertificates, Error> {
+        let now = CaTexts::read(config)?;
+        if now == self.texts { Ok(self.certificates.clone()) } else { now.certificates(config) }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct CaTexts {
+    ca_cert: Vec<u8>,
+    ca_chain: Option<Vec<u8>>,
+}
+
+impl CaTexts {
+    fn read(config: &ControllerConfig) -> Result<Self, Error> {
+        let ca_cert = file::read(&config.ca_cert, Keep::Intact, MAX_BUNDLE_PEM)?;
+        let ca_chain = file::read_if_there(&config.ca_chain, Keep::Intact, MAX_CHAIN_PEM)?;
+        let public = |text: Secret| text.expose().to_vec();
+        Ok(Self { ca_cert: public(ca_cert), ca_chain: ca_chain.map(public) })
+    }
+
+    fn certificates(&self, config: &ControllerConfig) -> Result<CaCertificates, Error> {
+        CaCertificates::from_pem(&self.ca_cert, self.ca_chain.as_deref()).map_err(|e| {
+            let path = if matches!(e, CaError::Chain(_)) { &config.ca_chain } else { &config.ca_cert };
+            Error::contents(path)(e)
+        })
+    }
 }
 
 /// The site's policy, for requests judged against these CA certificates.
@@ -74,22 +123,22 @@ impl Signer {
     /// # Errors
     /// When the CA key cannot be used, or does not belong to the certificates.
     pub fn open(config: &ControllerConfig) -> Result<Self, Error> {
-        Self::open_within(config, Time::PerQuestion)
+        Self::open_within(config, &CaFiles::read(config)?, Time::PerQuestion)
     }
 
-    /// The same within a time that other questions share.
+    /// The same within a time that other questions share, where the CA's files were read before.
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn open_within(config: &ControllerConfig, time: Time) -> Result<Self, Error> {
+    pub fn open_within(config: &ControllerConfig, files: &CaFiles, time: Time) -> Result<Self, Error> {
         match config.signer {
             Place::Local => {
-                let (key, certificates) = key_and_certificates(config)?;
+                let (key, certificates) = key_and_certificates(config, files)?;
                 let ca = LocalCa::new(certificates, key).map_err(Error::contents(&config.ca_key))?;
                 Ok(Self::Local(Box::new(ca)))
             }
             Place::Vault => Ok(Self::Vault(Box::new(VaultCa {
-                certificates: ca_certificates(config)?,
+                certificates: files.certificates.clone(),
                 config: config.clone(),
                 remote: Remote::new(config.source.clone(), time),
             }))),
@@ -186,11 +235,14 @@ impl VaultCa {
 
 /// Both as they stood at one time: a CA rollover that changes the key between two reads could give it the
 /// certificates of the other key. It writes what a key needs before the key, and takes it away after.
-fn key_and_certificates(config: &ControllerConfig) -> Result<(PrivateKey, CaCertificates), Error> {
+fn key_and_certificates(
+    config: &ControllerConfig,
+    files: &CaFiles,
+) -> Result<(PrivateKey, CaCertificates), Error> {
     let read = || file::read(&config.ca_key, Keep::Secret, MAX_KEY_PEM);
     let mut before = read()?;
     for _ in 0..TRIES {
-        let certificates = ca_certificates(config)?;
+        let certificates = files.certificates_now(config)?;
         let after = read()?;
         if before.expose() == after.expose() {
             let key = PrivateKey::from_pem(before.expose()).map_err(Error::contents(&config.ca_key))?;
