@@ -55,7 +55,7 @@ impl Call {
 
 /// Everything that is measured as one process. The sites live as long as this value.
 pub(crate) struct Scene {
-    /// A static C program, and a static Rust program, that do nothing.
+    /// A static C program that does nothing, and a static Rust program: with glibc, and as the seven are built.
     pub(crate) floors: Vec<Call>,
     /// The seven, with a synced ledger.
     pub(crate) ours: Vec<Call>,
@@ -129,7 +129,11 @@ fn calls(slurm: &Slurm, token: &str, file: fn(&str) -> PathBuf) -> Vec<Call> {
 
 fn floors() -> Vec<Call> {
     let call = |name: &str, file: &str| Call::new(&Slurm::bare(), name, floor(file), &[]);
-    vec![call("exit (static C)", "exit"), call("nothing (static Rust)", "nothing")]
+    vec![
+        call("exit (static C, glibc)", "exit"),
+        call("nothing (static Rust, glibc)", "nothing-gnu"),
+        call("nothing (static Rust)", "nothing"),
+    ]
 }
 
 /// A program of `floor/`; `cargo xtask bench` builds them and says where.

@@ -7,8 +7,8 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 
-use crate::workspace::{Workspace, run};
-use crate::{prerequisites, programs};
+use crate::workspace::{self, Workspace, run};
+use crate::{prerequisites, programs, static_target};
 
 /// Everything after `bench` goes to the measurement.
 pub(crate) fn measure(arguments: &[OsString]) -> Result<ExitCode> {
@@ -33,8 +33,13 @@ fn build_floor(workspace: &Workspace) -> Result<PathBuf> {
         run(Command::new("cc").args(["-O2", "-static", "-o"]).args(made(&folder, &sources, name, "c")))?;
     }
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let flags = ["--edition=2024", "-O", "-Cstrip=symbols", "-Ctarget-feature=+crt-static", "-o"];
-    run(Command::new(rustc).args(flags).args(made(&folder, &sources, "nothing", "rs")))?;
+    let host = workspace::host()?;
+    // Once with the C library of the system, once as the seven are built.
+    for (target, name) in [(&host, "nothing-gnu"), (&static_target::of(&host)?, "nothing")] {
+        let flags = ["--edition=2024", "-O", "-Cstrip=symbols", "-Ctarget-feature=+crt-static", "--target"];
+        let file = folder.join(name);
+        run(Command::new(&rustc).args(flags).arg(target).arg("-o").args([file, sources.join("nothing.rs")]))?;
+    }
     Ok(folder)
 }
 

@@ -13,6 +13,7 @@ mod programs;
 mod report;
 mod rust_version;
 mod slurm;
+mod static_target;
 mod steps;
 mod terminal;
 mod test_options;

@@ -180,7 +180,8 @@ fn present(tool: &Tool) -> bool {
     }
 }
 
-fn on_path(name: &str) -> bool {
+/// Whether there is a program of this name.
+pub(crate) fn on_path(name: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     // Programs for root are not on everybody's PATH; the tests that run them look there too.
     let for_root = ["/usr/sbin", "/sbin"].map(PathBuf::from);

@@ -10,6 +10,8 @@ use anyhow::{Context, Result};
 
 use crate::dist::{Architecture, portable};
 use crate::flags;
+use crate::static_target;
+use crate::terminal;
 use crate::workspace::{self, Workspace, run};
 
 /// The programs that Slurm runs, by the names of its parameters; static.
@@ -71,7 +73,8 @@ pub(crate) fn demo(workspace: &Workspace, arguments: &[OsString]) -> Result<Exit
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
-/// Builds the seven for this or another kind of machine, for which `variables` name the tools. The folder they are in.
+/// Builds the seven for this or another kind of machine, for which `variables` name the tools, with musl where it can be
+/// ([`static_target`]). The folder they are in.
 ///
 /// With an explicit target the flag reaches the programs and no build script or procedural macro, and in a target folder
 /// of their own these builds and the others do not undo each other.
@@ -81,6 +84,8 @@ pub(crate) fn build_seven(
     variables: &[(String, String)],
 ) -> Result<PathBuf> {
     let own = workspace.target.join("static");
+    let target = &static_target::of(target)?;
+    terminal::line(&format!("the seven: {target}"));
     let mut cargo = workspace.cargo();
     cargo.args(["build", "--locked", "--release", "--package", "scripts", "--bins"]);
     cargo.args(["--target", target]).arg("--target-dir").arg(&own);

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
@@ -12,6 +11,7 @@ use super::python::Python;
 use crate::flags;
 use crate::linkage;
 use crate::programs::{self, ADMIN, SEVEN, SIGNER};
+use crate::static_target;
 use crate::terminal;
 use crate::workspace::{self, Workspace, run};
 
@@ -47,10 +47,7 @@ fn has_library(architecture: Architecture, host: &str) -> Result<()> {
     if triple == host {
         return Ok(());
     }
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let folder =
-        workspace::answer(Command::new(rustc).args(["--print", "target-libdir", "--target", triple]))?;
-    let there = fs::read_dir(folder.trim()).is_ok_and(|mut found| found.next().is_some());
+    let there = static_target::has_library(triple)?;
     ensure!(there, "Rust has no library for {} here: rustup target add {triple}", architecture.name());
     Ok(())
 }

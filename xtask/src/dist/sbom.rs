@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use super::crates::{Crate, Crates, Id, ROOTS};
 use super::python::Python;
 use super::release::Release;
+use crate::static_target;
 use crate::workspace::{self, Workspace, run};
 
 /// The product, in its own list.
@@ -25,7 +26,7 @@ pub(crate) fn write(
 ) -> Result<PathBuf> {
     let lock = fs::read_to_string(workspace.root.join("Cargo.lock")).context("cannot read Cargo.lock")?;
     let sums = sums(&lock);
-    let linked = [rust()?, c_library()?];
+    let linked = [rust()?, c_library(release.architecture.triple())?];
     let bill = json!({
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
@@ -113,7 +114,12 @@ fn rust() -> Result<Value> {
 }
 
 /// The C library is in the static ones.
-fn c_library() -> Result<Value> {
+fn c_library(triple: &str) -> Result<Value> {
+    let target = static_target::of(triple)?;
+    if target != triple {
+        let what = "The musl C library, which Rust brings, in the seven static programs; the other two take the system's";
+        return Ok(linked("musl", &static_target::musl_version(&target)?, "MIT", what));
+    }
     let said = workspace::answer(Command::new("getconf").arg("GNU_LIBC_VERSION"))?;
     let version = said.trim().strip_prefix("glibc ").context("the C library is not glibc")?;
     let what = "The GNU C library, in the seven static programs; the other two take the system's";
