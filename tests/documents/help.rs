@@ -21,7 +21,13 @@ pub(crate) struct Help {
 pub(crate) static ALL: LazyLock<Vec<Help>> = LazyLock::new(|| {
     let mut all = Vec::new();
     gather(vec!["slurm-pki".to_owned()], &mut all);
-    assert!(all.len() > 60, "only {} commands were found", all.len());
+    let options: usize = all.iter().map(|help: &Help| help.options.len()).sum();
+    let arguments: usize = all.iter().map(|help| help.arguments.len()).sum();
+    assert!(
+        all.len() > 60 && options > 600 && arguments > 20,
+        "{} commands, {options} options, {arguments}",
+        all.len()
+    );
     all
 });
 

@@ -1,6 +1,6 @@
 //! The manual pages.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -37,11 +37,19 @@ fn page(name: &str) -> PathBuf {
     path
 }
 
-/// As `man` shows it, on a wide terminal, in which no line of a list is broken.
-fn shown(name: &str) -> String {
-    let mut man = Command::new("man");
-    man.env("LC_ALL", "C.UTF-8").env("MANWIDTH", "300").env("MAN_KEEP_FORMATTING", "").env("MANPAGER", "cat");
-    answer(man.arg("--local-file").arg(page(name)))
+/// Each page as `man` shows it, on a wide terminal, in which no line of a list is broken.
+static SHOWN: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
+    let shown = |name: String| {
+        let mut man = Command::new("man");
+        man.env("LC_ALL", "C.UTF-8").env("MANWIDTH", "300").env("MANPAGER", "cat");
+        let text = answer(man.env_remove("MAN_KEEP_FORMATTING").arg("--local-file").arg(page(&name)));
+        (name, text)
+    };
+    names().into_iter().map(shown).collect()
+});
+
+fn shown(name: &str) -> &'static str {
+    SHOWN.get(name).unwrap_or_else(|| panic!("there is no page {name}"))
 }
 
 /// The lines of some sections of a page.
@@ -84,15 +92,15 @@ fn a_page_names_the_options_arguments_and_commands_that_help_names_and_no_others
     for help in help::ALL.iter() {
         let name = help.path.join("-");
         let text = shown(&format!("{name}.8"));
-        let lines = sections(&text, &["OPTIONS", "OPTIONS OF EVERY COMMAND"]);
+        let lines = sections(text, &["OPTIONS", "OPTIONS OF EVERY COMMAND"]);
         let options: BTreeSet<String> = terms(&lines).into_iter().flat_map(options_at_the_start_of).collect();
         assert_eq!(options, help.options, "{name}");
-        let lines = sections(&text, &["ARGUMENTS"]);
+        let lines = sections(text, &["ARGUMENTS"]);
         let arguments: BTreeSet<String> =
             terms(&lines).into_iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect();
         // An argument that need not be there is in brackets in both.
         assert_eq!(arguments, help.arguments, "{name}");
-        let lines = sections(&text, &["COMMANDS"]);
+        let lines = sections(text, &["COMMANDS"]);
         let commands: Vec<String> = terms(&lines)
             .into_iter()
             .map(|line| line.trim_start_matches(&format!("{name}-")).trim_end_matches("(8)").to_owned())

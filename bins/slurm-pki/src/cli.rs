@@ -13,7 +13,13 @@ use crate::global::Global;
     name = "slurm-pki",
     version,
     propagate_version = true,
-    after_help = "Exit codes: 0 done, 1 failed, 64 wrong usage.\n\n\
+    after_help = "Most of it is run on a controller, as root; on nodes rehearse, check and conf enable --node. Several nodes \
+        are named as in slurm.conf: n[001-128,200] login1. Results go to stdout, everything else to stderr; with --json \
+        results have a schema with a version, such as slurm-pki.node.list.v1. With --dry-run a command says what it would \
+        do. Whatever was interrupted is completed by the same command once more.\n\n\
+        A command that asks for a yes, and cannot ask since nobody is there, does nothing: --yes is for scripts. No secret \
+        is ever an argument, and none is shown unless it is what was asked for.\n\n\
+        Exit codes: 0 done, 1 failed, 64 wrong usage, unless the help of a command says otherwise.\n\n\
         Examples:\n  \
         slurm-pki demo                          watch a whole exchange in a scratch folder\n  \
         slurm-pki init --cluster c1             CA, daemon certificates, token store\n  \

@@ -14,7 +14,7 @@ use crate::report;
     slurm-pki completions fish > ~/.config/fish/completions/slurm-pki.fish\n  \
     source <(slurm-pki completions bash)          for this shell alone")]
 pub(crate) struct Completions {
-    /// Whose
+    /// Which shell
     #[arg(value_name = "SHELL")]
     shell: Known,
 }

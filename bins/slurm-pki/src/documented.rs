@@ -118,6 +118,27 @@ fn every_example_of_help_parses() {
     none(&examples.iter().filter_map(|line| wrong(line)).collect::<Vec<_>>());
 }
 
+/// What the pages of the programs without options are made of.
+fn texts_of_programs() -> Vec<PathBuf> {
+    let mut all = files(&root().join("bins/scripts/manual"), &[".txt"]);
+    all.push(root().join("bins/slurm-pki-signer/help.txt"));
+    all
+}
+
+#[test]
+fn every_example_of_a_program_s_page_parses() {
+    let texts = texts_of_programs();
+    assert_eq!(texts.len(), 8);
+    let mut wrongs = Vec::new();
+    for path in texts {
+        let text = fs::read_to_string(&path).unwrap();
+        let lines = text.lines().filter_map(|line| line.strip_prefix("  "));
+        let wrong = lines.filter(|line| line.starts_with("slurm-pki ")).filter_map(wrong);
+        wrongs.extend(wrong.map(|why| format!("{}: {why}", path.display())));
+    }
+    none(&wrongs);
+}
+
 #[test]
 fn every_command_has_examples() {
     fn bare(command: &Command, path: &str) -> Vec<String> {
@@ -152,7 +173,7 @@ fn said(command: &Command) -> String {
 fn something_is_said_of_every_command_option_and_argument() {
     let mut bare = Vec::new();
     for (path, command) in commands() {
-        bare.extend(command.get_about().is_none().then(|| path.clone()));
+        bare.extend((command.get_about().is_none() || command.is_hide_set()).then(|| path.clone()));
         let silent = command.get_arguments().filter(|argument| {
             argument.get_help().is_none_or(|help| help.to_string().trim().len() < 4) || argument.is_hide_set()
         });
@@ -233,6 +254,7 @@ fn every_command_that_a_document_or_a_hint_speaks_of_exists() {
     let mut all = documents();
     all.extend(files(&root.join("packaging"), &[".service", ".timer", ".yml", ".json", "slurm-pki"]));
     all.extend(files(&root.join("config"), &[".toml", ".example"]));
+    all.extend(texts_of_programs());
     for code in ["bins/slurm-pki/src", "lib/site/src", "lib/pki/src", "lib/contract/src"] {
         all.extend(files(&root.join(code), &[".rs"]));
     }

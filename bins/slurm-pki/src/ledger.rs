@@ -18,9 +18,9 @@ use crate::report;
   slurm-pki ledger list --since 24h
   slurm-pki ledger show n7")]
 pub(crate) enum LedgerCommand {
-    /// Every certificate, oldest first
+    /// List every certificate that was issued, oldest first
     List(List),
-    /// One certificate, or all of one node
+    /// Show one certificate that was issued, or all of one node
     Show(Show),
 }
 

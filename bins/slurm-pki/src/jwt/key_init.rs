@@ -49,7 +49,7 @@ const SLURM_CONF: &str = "/etc/slurm/slurm.conf";
     slurm-pki jwt key init --rs256 --kid hpc-2026 --out /var/lib/slurm-pki/jwt/hpc-2026.pem"
 )]
 pub(crate) struct KeyInit {
-    /// Where, if not where slurm.conf says
+    /// Where the key goes, if not where slurm.conf says
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Make an RSA key for RS256 instead

@@ -27,10 +27,7 @@ fn without_help_commands(command: Command) -> Command {
 fn add(command: &Command, above: &[&str], frame: &Frame, pages: &mut Vec<Page>) -> anyhow::Result<()> {
     let path = [above, &[command.get_name()]].concat();
     pages.push(page(command, &path, frame)?);
-    command
-        .get_subcommands()
-        .filter(|sub| !sub.is_hide_set())
-        .try_for_each(|sub| add(sub, &path, frame, pages))
+    command.get_subcommands().try_for_each(|sub| add(sub, &path, frame, pages))
 }
 
 fn page(command: &Command, path: &[&str], frame: &Frame) -> anyhow::Result<Page> {
@@ -105,16 +102,13 @@ fn commands(command: &Command, path: &[&str]) -> Vec<Part> {
         let about = sub.get_about().map(ToString::to_string).unwrap_or_default();
         Item::new(&format!("{}-{}({SECTION})", path.join("-"), sub.get_name()), &about)
     };
-    vec![Part::Items(command.get_subcommands().filter(|sub| !sub.is_hide_set()).map(item).collect())]
+    vec![Part::Items(command.get_subcommands().map(item).collect())]
 }
 
 /// The pages above, those below, and the config.
 fn see_also(command: &Command, path: &[&str]) -> String {
     let above = (1..path.len()).filter_map(|length| path.get(..length)).map(|above| above.join("-"));
-    let below = command
-        .get_subcommands()
-        .filter(|sub| !sub.is_hide_set())
-        .map(|sub| format!("{}-{}", path.join("-"), sub.get_name()));
+    let below = command.get_subcommands().map(|sub| format!("{}-{}", path.join("-"), sub.get_name()));
     let mut pages: Vec<String> = above.chain(below).map(|name| format!("{name}({SECTION})")).collect();
     pages.push("slurm-pki.toml(5)".to_owned());
     pages.extend(surroundings::see_also(path).into_iter().map(str::to_owned));

@@ -20,9 +20,13 @@ const VARIABLES: &[Entry] = &[
     (
         "HOME",
         "Where .vault-token is, the token that vault login leaves, where admin_token_file of the config names no other.",
-        &["vault", "ca", "cert", "node"],
+        &["ca", "cert", "check", "init", "node", "status", "vault"],
     ),
-    ("NO_COLOR", "Set to anything: no colours on a terminal.", &["status", "check", "conf", "vault check"]),
+    (
+        "NO_COLOR",
+        "Set to anything: no colours on a terminal.",
+        &["check", "conf check", "demo", "rehearse", "status", "vault check"],
+    ),
 ];
 
 const FILES: &[Entry] = &[
@@ -39,7 +43,11 @@ const FILES: &[Entry] = &[
         "The pairs of Slurm's daemons, under Slurm's own names.",
         &["init", "cert", "ca rollover"],
     ),
-    ("/etc/slurm/certmgr/", "On a node: its token (token_file).", &["node", "rehearse"]),
+    (
+        "/etc/slurm/certmgr/",
+        "On a node: its token (token_file).",
+        &["node bundle", "node push", "node verify", "rehearse"],
+    ),
     (
         "/etc/slurm/slurm.jwks, /etc/slurm/slurm.key",
         "The keys of auth/slurm.",
@@ -117,6 +125,17 @@ fn of(entries: &'static [Entry], path: &[&str]) -> impl Iterator<Item = &'static
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_command_that_something_belongs_to_exists() {
+        let root = crate::cli::command();
+        for (name, _, commands) in [VARIABLES, FILES, PAGES].concat() {
+            for command in commands.iter().filter(|command| !command.is_empty()) {
+                let found = command.split(' ').try_fold(&root, |above, name| above.find_subcommand(name));
+                assert!(found.is_some(), "{name}: there is no {command}");
+            }
+        }
+    }
 
     fn has(path: &[&str], term: &str) -> bool {
         let parts = environment(path);

@@ -29,7 +29,7 @@ use crate::report;
     slurm-pki vault copy --to files --force       back, with what was enrolled in Vault meanwhile"
 )]
 pub(crate) struct Copy {
-    /// Where to
+    /// Where the records go
     #[arg(long, value_name = "PLACE")]
     to: To,
     /// Write over records that differ

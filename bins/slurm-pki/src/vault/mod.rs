@@ -23,7 +23,7 @@ use crate::global::Global;
     slurm-pki vault renew\n  \
     slurm-pki vault copy --to vault")]
 pub(crate) enum Vault {
-    /// Make there what is missing: CA, engines, roles, policies, the programs' login
+    /// Make in Vault what is missing: CA, engines, roles, policies, the programs' login
     Setup(Box<setup::Setup>),
     Check(check::Check),
     Renew(renew::Renew),

@@ -34,7 +34,7 @@ pub(crate) struct Build {
     /// The kid of each, in the order of the files
     #[arg(long = "kid", value_name = "KID")]
     kids: Vec<String>,
-    /// Where to; default: stdout
+    /// Where the list goes; default: stdout
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Leave the keys of other names in that --out has already

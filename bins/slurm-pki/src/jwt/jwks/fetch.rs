@@ -50,7 +50,7 @@ pub(crate) struct Fetch {
     /// Where from; default: jwks_url of the config
     #[arg(value_name = "URL")]
     url: Option<String>,
-    /// Where to; default: where slurm.conf has jwks=
+    /// Where the list goes; default: where slurm.conf has jwks=
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// CA of the server's certificate, in place of the system's; default: jwks_ca of the config
