@@ -9,7 +9,7 @@ use crate::lab::Lab;
 /// Where the programs are seen in the root.
 pub(crate) const PROGRAMS: &str = "/slurm-pki/bin";
 
-/// How many nodes can enrol at once; they exist in slurm.conf only.
+/// How many nodes can enrol at once in the cases; they exist in slurm.conf only.
 pub(crate) const CROWD: usize = 200;
 
 /// What differs from one cluster to the next.
@@ -17,10 +17,18 @@ pub(crate) const CROWD: usize = 200;
 pub(crate) struct Conf {
     /// ctl2 stands by.
     pub(crate) backup: bool,
+    /// How many nodes there are besides, c1 and so on.
+    pub(crate) crowd: usize,
     /// The parameter of this name.
     pub(crate) single_use_tokens: bool,
+    /// Judges tokens.
+    pub(crate) validate: &'static str,
     /// Signs; ours, or a script around ours.
     pub(crate) sign_csr: &'static str,
+    /// CertgenParameters; without them Slurm has scripts of its own.
+    pub(crate) certgen_parameters: &'static str,
+    /// SlurmctldParameters.
+    pub(crate) slurmctld_parameters: &'static str,
     /// Seconds.
     pub(crate) message_timeout: u32,
     /// Without TLS: a request without a token counts as a renewal over mTLS.
@@ -33,11 +41,14 @@ pub(crate) struct Conf {
 
 impl Default for Conf {
     fn default() -> Self {
-        let sign_csr = "/slurm-pki/bin/sign_csr";
         Self {
             backup: false,
+            crowd: CROWD,
             single_use_tokens: false,
-            sign_csr,
+            validate: "/slurm-pki/bin/validate_node_token",
+            sign_csr: "/slurm-pki/bin/sign_csr",
+            certgen_parameters: "keygen_script=/slurm-pki/bin/keygen,certgen_script=/slurm-pki/bin/certgen",
+            slurmctld_parameters: "",
             message_timeout: 60,
             mtls_flag: false,
             tls: false,
@@ -53,7 +64,8 @@ impl Conf {
         Ok(fs::write(lab.path("/etc/stray/slurm.conf"), self.text("/slurm-pki/stray"))?)
     }
 
-    fn text(&self, node_scripts: &str) -> String {
+    /// slurm.conf, with the node's scripts in this folder.
+    pub(crate) fn text(&self, node_scripts: &str) -> String {
         let backup = if self.backup { "SlurmctldHost=ctl2(127.0.0.12)\n" } else { "" };
         let tls = if self.tls { TLS } else { "" };
         let certmgr = if self.certmgr { self.certmgr_lines(node_scripts) } else { String::new() };
@@ -62,9 +74,10 @@ impl Conf {
              SlurmctldHost=ctl1(127.0.0.11)\n\
              {backup}\
              MessageTimeout={}\n\
-             {certmgr}{tls}{REST}\
-             NodeName=c[1-{CROWD}] NodeAddr=127.0.1.[1-{CROWD}] State=CLOUD\n",
+             {}{certmgr}{tls}{REST}{}",
             self.message_timeout,
+            line("SlurmctldParameters", self.slurmctld_parameters),
+            crowd(self.crowd),
         )
     }
 
@@ -73,8 +86,9 @@ impl Conf {
             "CertmgrType=certmgr/script\n\
              CertmgrParameters={}\n\
              CertgenType=certgen/script\n\
-             CertgenParameters=keygen_script={PROGRAMS}/keygen,certgen_script={PROGRAMS}/certgen\n",
-            self.certmgr_parameters(node_scripts)
+             {}",
+            self.certmgr_parameters(node_scripts),
+            line("CertgenParameters", self.certgen_parameters),
         )
     }
 
@@ -83,7 +97,7 @@ impl Conf {
             format!("get_node_token_script={node_scripts}/get_node_token"),
             format!("generate_csr_script={node_scripts}/generate_csr"),
             format!("get_node_cert_key_script={node_scripts}/get_cert_key"),
-            format!("validate_node_script={PROGRAMS}/validate_node_token"),
+            format!("validate_node_script={}", self.validate),
             format!("sign_csr_script={}", self.sign_csr),
             format!("certificate_renewal_period={}", if self.tls { 1 } else { 1440 }),
         ];
@@ -92,6 +106,22 @@ impl Conf {
         }
         parameters.join(",")
     }
+}
+
+/// Nothing for what is not given.
+fn line(key: &str, value: &str) -> String {
+    if value.is_empty() { String::new() } else { format!("{key}={value}\n") }
+}
+
+/// So many on each /24 of the loopback.
+fn crowd(nodes: usize) -> String {
+    const ON_A_NET: usize = 250;
+    let line = |first: usize| {
+        let (last, net) = (nodes.min(first + ON_A_NET - 1), first / ON_A_NET + 1);
+        let hosts = last - first + 1;
+        format!("NodeName=c[{first}-{last}] NodeAddr=127.0.{net}.[1-{hosts}] State=CLOUD\n")
+    };
+    (1..=nodes).step_by(ON_A_NET).map(line).collect()
 }
 
 const TLS: &str = "\

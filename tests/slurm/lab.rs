@@ -9,7 +9,6 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::stage::Staged;
 use crate::syslog;
 
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
@@ -75,8 +74,7 @@ pub(crate) struct Lab {
 
 impl Lab {
     /// Makes what every cluster needs: names, Slurm's user, its key, folders.
-    pub(crate) fn of(staged: Staged) -> Result<Self> {
-        let Staged { root, prefix, plugins, probe } = staged;
+    pub(crate) fn of(root: PathBuf, prefix: PathBuf, plugins: PathBuf, probe: &Path) -> Result<Self> {
         let slurm_user = slurm_user(&root.join("etc"))?;
         let lab = Self { root, prefix, plugins, slurm_user, secrets: Mutex::default() };
         fs::write(lab.path("/etc/hosts"), HOSTS)?;
@@ -94,7 +92,9 @@ impl Lab {
         let key = site::random::bytes::<64>().map_err(anyhow::Error::msg)?;
         lab.secret_file("/etc/slurm/slurm.key", &key, User::Slurm)?;
         syslog::collect(&lab.path("/dev/log"), &lab.path(SYSLOG))?;
-        for (built, inner) in [(probe.clone(), "/slurm-pki/probe"), (probe.with_file_name("mtls.so"), MTLS)] {
+        for (built, inner) in
+            [(probe.to_owned(), "/slurm-pki/probe"), (probe.with_file_name("mtls.so"), MTLS)]
+        {
             fs::copy(built, lab.path(inner))?;
             fs::set_permissions(lab.path(inner), fs::Permissions::from_mode(0o755))?;
         }

@@ -4,7 +4,10 @@
 //! that may use the network. Inside new pid, mount, network and UTS namespaces it then runs the cases. The
 //! inner one holds on to a pipe from the outer one and ends with it, however that ends; with the inner one its namespaces
 //! end, and with them every daemon.
+//!
+//! With `bench` as its argument (and `quick` for little of it) it measures instead, and stdout is one JSON document.
 
+mod bench;
 mod cases;
 mod cluster;
 mod conf;
@@ -28,11 +31,15 @@ use anyhow::Result;
 
 use crate::install::Install;
 use crate::lab::Lab;
+use crate::stage::{Staged, Work};
 use suite::{lifeline, root, shell, table, terminal};
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let done = if stage::is_inside(&arguments) { inside(&arguments) } else { outside() };
+    let done = match stage::parse(&arguments) {
+        Some(staged) => inside(staged),
+        None => Work::parse(&arguments).and_then(outside),
+    };
     done.unwrap_or_else(|failure| {
         terminal::error(&format!("{failure:#}"));
         ExitCode::FAILURE
@@ -40,21 +47,32 @@ fn main() -> ExitCode {
 }
 
 /// Everything that needs the machine: the root, the compiler, the namespaces.
-fn outside() -> Result<ExitCode> {
+fn outside(work: Work) -> Result<ExitCode> {
     let install = match std::env::var_os("SLURM_PREFIX") {
         Some(prefix) => Install::at(prefix.into())?,
         None => Install::debian(&root::SLURM.ready()?)?,
     };
-    terminal::line(&format!("Slurm: {}", install.described()?));
+    terminal::progress(&format!("Slurm: {}", install.described()?));
     let probe = probe::compile(&install)?;
+    if let Work::Bench(_) = work {
+        bench::compile(&install, &probe)?;
+    }
     stage::enter(&install, &probe, &oidc::ready()?)
 }
 
-/// The cases, and the table of them.
-fn inside(arguments: &[OsString]) -> Result<ExitCode> {
+/// The cases and the table of them, or the measurements.
+fn inside(Staged { work, root, prefix, plugins, probe }: Staged) -> Result<ExitCode> {
     lifeline::hold();
-    let lab = Lab::of(stage::parse(arguments)?)?;
-    let table = cases::run(&lab);
-    terminal::line(&table.text());
-    Ok(if table.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let lab = Lab::of(root, prefix, plugins, &probe)?;
+    match work {
+        Work::Cases => {
+            let table = cases::run(&lab);
+            terminal::line(&table.text());
+            Ok(if table.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Work::Bench(scale) => {
+            terminal::line(&format!("{:#}", bench::run(&lab, &probe, scale)?));
+            Ok(ExitCode::SUCCESS)
+        }
+    }
 }

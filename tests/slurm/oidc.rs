@@ -37,7 +37,7 @@ fn name() -> String {
 }
 
 fn install(folder: &Path) -> Result<()> {
-    terminal::line("OpenID provider: npm installs it (network)");
+    terminal::progress("OpenID provider: npm installs it (network)");
     if folder.exists() {
         fs::remove_dir_all(folder)?;
     }

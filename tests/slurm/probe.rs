@@ -29,20 +29,25 @@ pub(crate) fn compile(install: &Install) -> Result<PathBuf> {
     fs::create_dir_all(&folder)?;
     let (source, probe) = (folder.join("probe.c"), folder.join("probe"));
     fs::write(&source, SOURCE)?;
-    let library = install.lower.join(install.plugins.strip_prefix("/").unwrap_or(&install.plugins));
-    let mut cc = Command::new("cc");
-    cc.args(["-O2", "-Wall", "-Wextra", "-rdynamic", "-o"]).arg(&probe).arg(&source);
-    // What the library itself links is found when it runs, not here: it may come from a younger system.
-    cc.arg("-L").arg(library).args(["-lslurmfull", "-Wl,--allow-shlib-undefined"]);
-    let mut path = OsString::from("-Wl,-rpath,");
-    path.push(&install.plugins);
-    shell::answer(cc.arg(path)).context("the probe does not compile against this Slurm")?;
+    compile_with_library(install, &source, &probe)?;
     let source = folder.join("mtls.c");
     fs::write(&source, MTLS)?;
     let mut cc = Command::new("cc");
     cc.args(["-O2", "-Wall", "-Wextra", "-shared", "-fPIC", "-o"]).arg(folder.join("mtls.so")).arg(source);
     shell::answer(cc.arg("-ldl"))?;
     Ok(probe)
+}
+
+/// A program that links Slurm's library, and takes symbols of it over.
+pub(crate) fn compile_with_library(install: &Install, source: &Path, program: &Path) -> Result<()> {
+    let library = install.lower.join(install.plugins.strip_prefix("/").unwrap_or(&install.plugins));
+    let mut cc = Command::new("cc");
+    cc.args(["-O2", "-Wall", "-Wextra", "-rdynamic", "-pthread", "-o"]).arg(program).arg(source);
+    // What the library itself links is found when it runs, not here: it may come from a younger system.
+    cc.arg("-L").arg(library).args(["-lslurmfull", "-Wl,--allow-shlib-undefined"]);
+    let mut path = OsString::from("-Wl,-rpath,");
+    path.push(&install.plugins);
+    shell::answer(cc.arg(path)).map(drop).context("the probe does not compile against this Slurm")
 }
 
 /// What to do, as whom, with which config.

@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
+use crate::bench::Scale;
 use crate::install::Install;
 
 /// Lays out the root; see there.
@@ -15,9 +16,33 @@ const STAGE: &str = include_str!("stage.sh");
 /// First argument of the inner suite.
 const INSIDE: &str = "inside";
 
+/// What is to be done.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Work {
+    /// The suite.
+    Cases,
+    /// Measurements.
+    Bench(Scale),
+}
+
+impl Work {
+    /// From what the suite was called with.
+    pub(crate) fn parse(arguments: &[OsString]) -> Result<Self> {
+        let words: Vec<_> = arguments.iter().map(|word| word.to_str().unwrap_or_default()).collect();
+        match words.as_slice() {
+            [] => Ok(Self::Cases),
+            ["bench"] => Ok(Self::Bench(Scale::WHOLE)),
+            ["bench", "quick"] => Ok(Self::Bench(Scale::QUICK)),
+            _ => bail!("arguments: none, bench, or bench quick"),
+        }
+    }
+}
+
 /// What the inner suite has to know.
 #[derive(Debug)]
 pub(crate) struct Staged {
+    /// What for.
+    pub(crate) work: Work,
     /// The root in which Slurm runs.
     pub(crate) root: PathBuf,
     /// Where Slurm lies in it.
@@ -28,16 +53,12 @@ pub(crate) struct Staged {
     pub(crate) probe: PathBuf,
 }
 
-/// Whether this is the inner suite.
-pub(crate) fn is_inside(arguments: &[OsString]) -> bool {
-    arguments.first().is_some_and(|first| first == INSIDE)
-}
-
-/// Reads what [`enter`] wrote.
-pub(crate) fn parse(arguments: &[OsString]) -> Result<Staged> {
-    let mut paths = arguments.iter().skip(1).map(PathBuf::from);
-    let mut next = || paths.next().context("the inner suite is started by the outer one only");
-    Ok(Staged { root: next()?, prefix: next()?, plugins: next()?, probe: next()? })
+/// Reads what [`enter`] wrote; nothing when this is the outer suite.
+pub(crate) fn parse(arguments: &[OsString]) -> Option<Staged> {
+    let [inside, root, prefix, plugins, probe, work @ ..] = arguments else { return None };
+    let work = Work::parse(work).ok()?;
+    let [root, prefix, plugins, probe] = [root, prefix, plugins, probe].map(PathBuf::from);
+    (inside == INSIDE).then_some(Staged { work, root, prefix, plugins, probe })
 }
 
 /// Runs the suite once more, inside. Its stdin is a pipe that ends with us, whatever ends us; when `unshare` is killed
@@ -62,6 +83,8 @@ pub(crate) fn enter(install: &Install, probe: &Path, oidc: &Path) -> Result<Exit
     unshare.arg(packaging()).arg(oidc);
     unshare.arg(std::env::current_exe()?).arg(INSIDE).arg(&root);
     unshare.arg(&install.prefix).arg(&install.plugins).arg(probe);
+    // The same words again.
+    unshare.args(std::env::args_os().skip(1));
     let mut inner = unshare.stdin(Stdio::piped()).spawn().context("cannot start unshare")?;
     let lifeline = inner.stdin.take();
     let status = inner.wait()?;

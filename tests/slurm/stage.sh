@@ -47,6 +47,7 @@ for device in null zero full random urandom tty; do
     mount --bind "/dev/$device" "$new/dev/$device"
 done
 ln -s /proc/self/fd "$new/dev/fd"
+ln -s /proc/self/fd/0 "$new/dev/stdin"
 mkdir "$new/slurm-pki/packaging" "$new/slurm-pki/oidc"
 read_only "$programs" "$new/slurm-pki/bin"
 read_only "$packaging" "$new/slurm-pki/packaging"

@@ -60,7 +60,7 @@ impl Recipe {
         flock(&lock, FlockOperation::LockExclusive)?;
         let root = cache.join(self.name());
         if root.join(MARKER).is_file() {
-            terminal::line(&format!("root: {} (cached)", root.display()));
+            terminal::progress(&format!("root: {} (cached)", root.display()));
             return Ok(root);
         }
         self.build(&root)?;
@@ -106,7 +106,7 @@ pub fn cache() -> PathBuf {
 }
 
 fn step(number: u32, what: &str) {
-    terminal::line(&format!("root: step {number} of 5: {what}"));
+    terminal::progress(&format!("root: step {number} of 5: {what}"));
 }
 
 fn within(root: &Path) -> Command {

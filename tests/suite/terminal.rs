@@ -7,6 +7,11 @@ pub fn line(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }
 
+/// What is under way.
+pub fn progress(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
 /// Why there is none.
 pub fn error(what: &str) {
     let _ = writeln!(io::stderr(), "error: {what}");
