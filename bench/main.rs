@@ -26,6 +26,7 @@ mod scale;
 mod scene;
 mod section;
 mod sign;
+mod slurm;
 mod storm;
 mod table;
 mod tokens;

@@ -17,6 +17,8 @@ pub(crate) struct Scale {
     pub(crate) lines: usize,
     /// How long nodes try again and again.
     pub(crate) seconds: u64,
+    /// What the suite with a real Slurm is called with.
+    pub(crate) slurm: &'static [&'static str],
 }
 
 impl Scale {
@@ -29,6 +31,7 @@ impl Scale {
         signed: 1000,
         lines: 1_000_000,
         seconds: 20,
+        slurm: &["bench"],
     };
 
     /// Enough to see that everything can be measured.
@@ -40,5 +43,6 @@ impl Scale {
         signed: 40,
         lines: 1000,
         seconds: 1,
+        slurm: &["bench", "quick"],
     };
 }

@@ -3,7 +3,7 @@
 use crate::programs::Programs;
 use crate::scale::Scale;
 use crate::table::Table;
-use crate::{client, ledger, nodes, sign, storm, tokens, vault};
+use crate::{client, ledger, nodes, sign, slurm, storm, tokens, vault};
 
 /// Its name is what `--only` takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,7 @@ pub(crate) enum Section {
     Nodes,
     Ledger,
     Vault,
+    Slurm,
 }
 
 /// What came of one.
@@ -35,6 +36,7 @@ impl Section {
         Self::Nodes,
         Self::Ledger,
         Self::Vault,
+        Self::Slurm,
     ];
 
     pub(crate) fn parse(name: &str) -> Result<Self, String> {
@@ -53,6 +55,7 @@ impl Section {
             Self::Nodes => "nodes",
             Self::Ledger => "ledger",
             Self::Vault => "vault",
+            Self::Slurm => "slurm",
         }
     }
 
@@ -69,6 +72,7 @@ impl Section {
             Self::Nodes => vec![nodes::measured(scale)],
             Self::Ledger => vec![ledger::measured(scale)],
             Self::Vault => vec![vault::measured(scale)],
+            Self::Slurm => slurm::measured(scale),
         };
         Measured { tables, programs: None }
     }

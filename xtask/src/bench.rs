@@ -5,10 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::workspace::{self, Workspace, run};
-use crate::{prerequisites, programs, static_target};
+use crate::{prerequisites, programs, slurm, static_target, terminal};
+
+/// The section that needs root, and more than a build does.
+const SLURM: &str = "slurm";
 
 /// Everything after `bench` goes to the measurement.
 pub(crate) fn measure(arguments: &[OsString]) -> Result<ExitCode> {
@@ -20,9 +23,29 @@ pub(crate) fn measure(arguments: &[OsString]) -> Result<ExitCode> {
     cargo.args(["bench", "--locked", "--quiet", "--package", "tests", "--bench", "cost", "--"]);
     cargo.args(arguments).env("SLURM_PKI_FLOOR", floor);
     cargo.env("SLURM_PKI_PROGRAMS", programs::folder(&workspace));
+    if let Some(suite) = slurm_suite(&workspace, arguments)? {
+        cargo.env("SLURM_PKI_SLURM_SUITE", suite);
+    }
     let status = cargo.status().context("cannot start cargo bench")?;
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// The suite with a real Slurm, where that section is wanted. It is left out, with a line that says so, where it cannot run
+/// and was not asked for by name.
+fn slurm_suite(workspace: &Workspace, arguments: &[OsString]) -> Result<Option<PathBuf>> {
+    let named = |words: &[OsString]| words.first().is_some_and(|word| word == "--only");
+    let only: Vec<_> = arguments.windows(2).filter(|words| named(words)).collect();
+    let by_name = only.iter().any(|words| words.last().is_some_and(|word| word == SLURM));
+    match slurm::obstacle() {
+        _ if !by_name && !only.is_empty() => Ok(None),
+        Some(obstacle) if by_name => bail!(obstacle),
+        Some(obstacle) => {
+            terminal::complaint(&format!("left out: {obstacle}"));
+            Ok(None)
+        }
+        None => slurm::build(workspace).map(Some),
+    }
 }
 
 /// The programs that do nothing, and the one that starts others and measures them; their folder.

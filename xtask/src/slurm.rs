@@ -1,5 +1,6 @@
 //! `cargo xtask slurm`: the suite below tests/slurm, in which a real Slurm runs the programs.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Result, bail};
@@ -33,9 +34,14 @@ pub(crate) fn test(workspace: &Workspace) -> Result<()> {
     if let Some(obstacle) = obstacle() {
         bail!(obstacle);
     }
-    // As part of the workspace: alone it would want its dependencies built anew, with other features.
-    run(workspace.cargo().args(["build", "--locked", "--workspace", "--bin", "slurm-suite"]))?;
-    let mut suite = Command::new(workspace.target.join("debug/slurm-suite"));
+    let mut suite = Command::new(build(workspace)?);
     suite.current_dir(&workspace.root);
     run(suite.env("SLURM_PKI_PROGRAMS", programs::folder(workspace)))
+}
+
+/// The suite, built.
+pub(crate) fn build(workspace: &Workspace) -> Result<PathBuf> {
+    // As part of the workspace: alone it would want its dependencies built anew, with other features.
+    run(workspace.cargo().args(["build", "--locked", "--workspace", "--bin", "slurm-suite"]))?;
+    Ok(workspace.target.join("debug/slurm-suite"))
 }

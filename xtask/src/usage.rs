@@ -111,6 +111,8 @@ fifteen minutes and wants the machine for itself: at the end it says how quiet t
                    nodes      node add of ten thousand nodes
                    ledger     questions to a ledger of a million lines
                    vault      CA and records in Vault, by a stand-in that waits 20 ms before each answer
+                   slurm      with a real slurmctld, ours and the scripts: 500 nodes boot at once, its answer time while the
+                              signer refuses, a client command's key and certificate; root, with what `cargo xtask slurm` needs
   --rounds N       run each program N times instead of 300
   --quick          a little of everything, to see that it can be measured
   --json FILE      all figures as JSON (slurm-pki.bench.v1), times in the units that the captions name
