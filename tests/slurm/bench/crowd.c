@@ -9,7 +9,8 @@
  * FOLDER has NAME.token, NAME.csr and NAME.key; a certificate lands in NAME.crt. One line per answer goes to stdout:
  * what it was (0 is good), how long it took in microseconds, and a third number: how often slurmctld had not answered in
  * time (enrol), or the CPU time of the scripts in microseconds (certgen). A client of `renew` comes first at some moment
- * within ten seconds, as certificates of different ages have it, and again ten seconds after each refusal.
+ * within ten seconds, as certificates of different ages have it, and again ten seconds after each refusal. At the end each
+ * question that is still open gets a line too, with 1 as the third number.
  *
  * As in probe.c the declarations are ours, and symbols of libslurmfull.so are taken over: the node's scripts, whose
  * answers lie there already so that the time is slurmctld's, and sleep(), by which Slurm waits before it asks again.
@@ -59,6 +60,8 @@ static struct node *nodes;
 static int clients, node_count;
 static bool renews;
 static double end;
+/* When each client's open question was asked; 0 when it has none. */
+static double *since;
 static pthread_barrier_t together;
 static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
 static __thread struct node *self;
@@ -181,7 +184,12 @@ static void *comes_again(void *number)
 	self = nodes + client % node_count;
 	rest((double) PERIOD * client / clients);
 	while (now() < end) {
-		tell(ask(false));
+		struct answer answer;
+
+		since[client] = now();
+		answer = ask(false);
+		since[client] = 0;
+		tell(answer);
 		rest(PERIOD);
 	}
 	return NULL;
@@ -205,6 +213,7 @@ static void crowd(void)
 	pthread_t *threads = calloc(clients, sizeof(*threads));
 	pthread_attr_t small;
 
+	since = calloc(clients, sizeof(*since));
 	read_nodes();
 	pthread_attr_init(&small);
 	pthread_attr_setstacksize(&small, 256 * 1024);
@@ -216,11 +225,16 @@ static void crowd(void)
 		if (error)
 			fail("no thread");
 	}
-	/* Those that still ask at the end of a renewal's time have been heard already. */
-	for (int number = 0; !renews && number < clients; number++)
-		pthread_join(threads[number], NULL);
 	if (renews)
 		rest(end - now());
+	for (int number = 0; number < clients; number++) {
+		double asked = since[number];
+
+		if (!renews)
+			pthread_join(threads[number], NULL);
+		else if (asked > 0)
+			tell((struct answer) { 1, (now() - asked) * 1e6, 1 });
+	}
 }
 
 static void ping(void)
@@ -282,8 +296,8 @@ int main(int argc, char **argv)
 		clients = atoi(argv[4]);
 		end = now() + atoi(argv[5]);
 		renews = true;
-		/* In truth they are on other machines: slurmctld goes first. */
-		if (nice(19) < 0)
+		/* In truth they are on other machines: slurmctld goes before them. */
+		if (nice(10) < 0)
 			fail("nice");
 		crowd();
 	} else if (!strcmp(verb, "ping") && argc == 3) {

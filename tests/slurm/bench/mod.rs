@@ -33,8 +33,8 @@ use crate::terminal;
 pub(crate) struct Scale {
     /// That boot at once.
     nodes: usize,
-    /// Clients that come again while the signer refuses: a cluster of that many, and a large one.
-    clients: [usize; 2],
+    /// Clients that come again while the signer refuses: a small cluster, a larger one, a large one.
+    clients: [usize; 3],
     /// How long they do.
     seconds: u32,
     /// Pairs of keygen and certgen, in so many turns.
@@ -43,10 +43,11 @@ pub(crate) struct Scale {
 
 impl Scale {
     /// For figures that are to be shown.
-    pub(crate) const WHOLE: Self = Self { nodes: 500, clients: [500, 10_000], seconds: 15, rounds: [5, 20] };
+    pub(crate) const WHOLE: Self =
+        Self { nodes: 500, clients: [500, 2000, 10_000], seconds: 12, rounds: [5, 20] };
 
     /// To see that all of it can be measured.
-    pub(crate) const QUICK: Self = Self { nodes: 40, clients: [40, 80], seconds: 3, rounds: [2, 3] };
+    pub(crate) const QUICK: Self = Self { nodes: 40, clients: [40, 60, 80], seconds: 3, rounds: [2, 3] };
 }
 
 /// All tables, as one JSON document.
@@ -61,9 +62,10 @@ pub(crate) fn run(lab: &Lab, probe: &Path, scale: Scale) -> Result<Value> {
         terminal::progress(&format!("{}: {} nodes boot", side.name(), scale.nodes));
         boots.rows.push(boot::measured(&cluster, side, &crowd)?);
         side.refuse_from_now(lab)?;
+        let quiet = refusals::quiet(lab)?;
         for clients in scale.clients {
             terminal::progress(&format!("{}: {clients} clients are refused", side.name()));
-            refusals.rows.push(refusals::measured(&cluster, side, &crowd, clients, scale.seconds)?);
+            refusals.rows.push(refusals::measured(&cluster, side, &crowd, clients, scale.seconds, quiet)?);
         }
     }
     terminal::progress("client commands");

@@ -9,6 +9,7 @@ use crate::bench::processor::Processor;
 use crate::bench::side::Side;
 use crate::bench::table::{Table, rounded};
 use crate::cluster::Cluster;
+use crate::lab::Lab;
 
 /// Seconds; after it a client gives up (slurm.conf).
 const MESSAGE_TIMEOUT: f64 = 10.0;
@@ -18,11 +19,13 @@ pub(crate) fn table(seconds: u32) -> Table {
         name: "slurm-refusals",
         title: format!(
             "The CA key is away. Clients renew, are refused, and come again 10 s later, for {seconds} s; meanwhile the RPC \
-             of `scontrol ping`, ten times a second. Answer times in ms."
+             of `scontrol ping`, ten times a second. Answer times in ms. The clients are on the same processors, and ask as \
+             often as those let them."
         ),
         columns: vec![
             "with",
             "clients",
+            "asked per s",
             "refused per s",
             "gave up after 10 s",
             "CPU s per s",
@@ -36,6 +39,11 @@ pub(crate) fn table(seconds: u32) -> Table {
     }
 }
 
+/// slurmctld's usual answer time.
+pub(crate) fn quiet(lab: &Lab) -> Result<f64> {
+    Ok(Figures::of(&crowd::ping(lab, 3)?).median())
+}
+
 /// A row of it.
 pub(crate) fn measured(
     cluster: &Cluster<'_>,
@@ -43,27 +51,29 @@ pub(crate) fn measured(
     crowd: &Crowd,
     clients: usize,
     seconds: u32,
+    quiet: f64,
 ) -> Result<Vec<Value>> {
     let lab = cluster.lab;
-    let quiet = Figures::of(&crowd::ping(lab, 2)?);
     let pid = cluster.primary()?.pid();
     let before = Processor::of(pid)?;
     let asking = crowd.renew(lab, clients, seconds)?;
     let pings = crowd::ping(lab, seconds)?;
     let used = Processor::of(pid)?.since(before);
-    let refused = Figures::of(&asking.answers()?);
-    let gave_up = refused.longer_than(MESSAGE_TIMEOUT);
+    let asked = asking.answers()?;
+    let answered = Figures::of(asked.iter().filter(|question| question.more == 0));
+    let gave_up = answered.longer_than(MESSAGE_TIMEOUT);
     let answers = Figures::of(pings.iter().filter(|ping| ping.good));
     let seconds = f64::from(seconds);
     Ok(vec![
         json!(side.name()),
         json!(clients),
-        rounded(count(refused.count() - gave_up) / seconds, 1),
+        rounded(count(asked.len()) / seconds, 1),
+        rounded(count(answered.count() - gave_up) / seconds, 1),
         json!(gave_up),
         rounded((used.own + used.children) / seconds, 2),
         json!(pings.len()),
         json!(pings.len() - answers.count()),
-        rounded(quiet.median() * 1e3, 1),
+        rounded(quiet * 1e3, 1),
         rounded(answers.median() * 1e3, 1),
         rounded(answers.longest() * 1e3, 1),
     ])
