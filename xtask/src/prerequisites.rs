@@ -107,6 +107,12 @@ pub(crate) const TESTS: &[Tool] = &[
     program("mandoc", "mandoc", "judges the manual pages"),
     program("zsh", "zsh", "completes commands"),
     program("fish", "fish", "completes commands"),
+    program("ansible-playbook", "ansible-core", "lays bundles out"),
+    program(
+        "cloud-init",
+        "cloud-init",
+        "lays bundles out (and should be disabled: touch /etc/cloud/cloud-init.disabled)",
+    ),
 ];
 
 /// What the step `fleet` needs.

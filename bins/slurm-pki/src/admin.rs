@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{Gid, Uid, User};
+use nix::unistd::{Gid, Group, Uid, User};
 use site::config::{ConfigFile, ControllerConfig, Place, TopLevel, VaultConfig};
 use site::file::Owner;
 use site::store::Store;
@@ -159,6 +159,12 @@ pub(crate) fn config_path(global: &Global) -> PathBuf {
 pub(crate) fn owner_name(owner: Owner) -> String {
     let user = User::from_uid(Uid::from_raw(owner.uid)).ok().flatten();
     user.map_or_else(|| owner.uid.to_string(), |user| user.name)
+}
+
+/// The name of an owner's group, or its number where this host has no name for it.
+pub(crate) fn group_name(owner: Owner) -> String {
+    let group = Group::from_gid(Gid::from_raw(owner.gid)).ok().flatten();
+    group.map_or_else(|| owner.gid.to_string(), |group| group.name)
 }
 
 /// Looks a user up, by name or number.

@@ -42,6 +42,7 @@ enum Command {
     Init(crate::init::Init),
     #[command(subcommand)]
     Node(crate::node::Node),
+    ResumeHook(crate::node::ResumeHook),
     Conf(crate::conf::Conf),
     /// Try what slurmd and slurmctld would get now, with the live config
     Rehearse(crate::rehearse::Rehearse),
@@ -88,6 +89,7 @@ impl Cli {
             Command::Demo(demo) => demo.run(global),
             Command::Init(init) => init.run(global),
             Command::Node(node) => node.run(global),
+            Command::ResumeHook(hook) => hook.run(global),
             Command::Conf(conf) => return conf.run(global),
             Command::Rehearse(rehearse) => rehearse.run(global),
             Command::Ca(ca) => ca.run(global),

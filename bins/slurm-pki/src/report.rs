@@ -29,6 +29,16 @@ pub(crate) fn line(text: &str) {
     raw_line(&printable(text));
 }
 
+/// A result that is no text, for a pipe, to the last byte: what cannot be written is an error.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn bytes(bytes: &[u8]) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
+    written.map_err(|e| Advice::new(format!("stdout: {e}"), "see what became of the other end").into())
+}
+
 /// The same for text with colours, every other part of which is known to be printable.
 pub(crate) fn raw_line(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use site::config::{
     CheckConfig, ClientConfig, ConfigFile, ControllerConfig, Daemon, DaemonConfig, FleetConfig, HooksConfig,
-    MetricsConfig, NodeConfig, VaultConfig,
+    MetricsConfig, NodeConfig, ResumeConfig, VaultConfig,
 };
 
 /// The seven, as their files are called, by the parameter of slurm.conf that names them.
@@ -55,6 +55,7 @@ fn every_key_is_explained_in_the_shipped_config() {
         "client",
         "daemons.ctld",
         "fleet",
+        "resume",
         "hooks",
         "check",
         "metrics",
@@ -129,6 +130,7 @@ fn meaning(text: &str) -> String {
     }
     add(&controller);
     add(&FleetConfig::read(&config).unwrap());
+    add(&ResumeConfig::read(&config).unwrap());
     add(&HooksConfig::read(&config).unwrap());
     add(&CheckConfig::read(&config).unwrap());
     add(&MetricsConfig::read(&config).unwrap());

@@ -74,6 +74,57 @@ fn an_interrupted_bundle_loses_no_node() {
     }
 }
 
+/// Where a format has what is n1's own, and the bytes of the token there.
+fn token_in(cluster: &Cluster, format: &str) -> Vec<u8> {
+    let out = cluster.site.path("out");
+    let last_line = |name: &str| {
+        let text = std::fs::read_to_string(out.join(name)).unwrap();
+        let base64 = text.lines().last().unwrap().rsplit(' ').next().unwrap().trim_matches('"').to_owned();
+        data_encoding::BASE64.decode(base64.as_bytes()).unwrap()
+    };
+    match format {
+        "tar" => {
+            let path = cluster.site.path("node/n1_token.txt");
+            let mut tar = std::process::Command::new("tar");
+            tar.arg("-xOf").arg(out.join("n1.tar")).arg(path.strip_prefix("/").unwrap());
+            tar.output().unwrap().stdout
+        }
+        "warewulf" => std::fs::read(out.join("slurm-pki.nodes/n1.token")).unwrap(),
+        "cloud-init" => last_line("n1.yaml"),
+        _ => last_line("host_vars/n1.yml"),
+    }
+}
+
+#[test]
+fn an_interrupted_bundle_of_any_format_loses_no_node() {
+    let prepared = || {
+        let cluster = Cluster::new();
+        cluster.ok(&["node", "add", "n1"]);
+        cluster
+    };
+    let out = |cluster: &Cluster| cluster.site.path("out").to_str().unwrap().to_owned();
+    for format in ["tar", "warewulf", "cloud-init", "ansible"] {
+        let first = prepared();
+        let args = ["node", "bundle", "n1", "--format", format, "--out"];
+        for step in steps(&first, &[&args[..], &[&out(&first)]].concat()) {
+            let cluster = prepared();
+            let folder = out(&cluster);
+            let args = [&args[..], &[&folder]].concat();
+            let output = strike(&cluster.slurm(), &program("slurm-pki"), &args, &step, Fault::Kill);
+            assert!(!output.status.success(), "{format}: {step:?}");
+            cluster.ok(&[&args[..], &["--force"]].concat());
+            let secret = pki::token::NodeSecret::from_token_file(&token_in(&cluster, format)).unwrap();
+            assert!(cluster.validates("n1", &secret), "{format}: {step:?}");
+            assert!(cluster.waiting("n1").is_none(), "{format}: {step:?}");
+            for (path, _) in support::site::files_below(&cluster.site.path("out")) {
+                let name = path.file_name().unwrap().to_string_lossy().into_owned();
+                assert!(!name.starts_with('.'), "{format}: {step:?}: {name}");
+            }
+            assert_tidy(&cluster, &step);
+        }
+    }
+}
+
 #[test]
 fn an_interrupted_token_leaves_the_old_secret_in_its_rights() {
     let prepared = || {

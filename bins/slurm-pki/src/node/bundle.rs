@@ -1,54 +1,66 @@
 //! `node bundle`: what each node needs on its disk; the secret leaves the controller with it.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use pki::name::NodeName;
-use site::Error;
-use site::config::{Daemon, VARIABLE};
-use site::file::{NewFile, Owner};
+use site::config::Daemon;
+use site::file::Owner;
 
 use super::add::count;
 use super::contents::Contents;
 use super::enrolment::{Enrolment, Terms};
 use super::handout::Handout;
+use super::medium::{Format, Medium, Own, Ready};
 use super::refused::Refused;
 use super::static_pair::StaticPairs;
-use super::tree::{self, Tree};
 use crate::admin::{Admin, caller};
 use crate::advice::Advise as _;
-use crate::fleet::Placed;
 use crate::global::Global;
 use crate::hostlist::{self, fold};
 use crate::report;
 
-/// Ending of the file beside a bundle.
-const OPTIONS: &str = ".options";
-
 #[derive(Args, Debug)]
 #[command(after_help = "\
-DIR/n1/ is a tree laid out from n1's root: the CA bundle, the token and the config file, each where the \
-config says. Beside it DIR/n1.options has what to merge into the daemon's options. A node's waiting secret \
-leaves the controller with its bundle; bundling again makes a new secret, and the old one lasts until \
-secret_grace after the first certificate under the new one.
+A node's bundle is the CA bundle, the token and the config file, each for the place that the config says, and nothing \
+of another node's. A node's waiting secret leaves the controller with its bundle; bundling again makes a new secret, \
+and the old one lasts until secret_grace after the first certificate under the new one.
+
+In DIR, with n1 for each node:
+  dir         n1/, a tree laid out from n1's root, and n1.options with what to merge into the daemon's options
+  tar         n1.tar, which names owners: it need not be made by root
+  warewulf    slurm-pki/, a site overlay for all nodes, and slurm-pki.nodes/ with the secrets that its template takes
+  cloud-init  n1.yaml, user-data with write_files
+  ansible     hosts.yml and host_vars/n1.yml, an inventory to give beside the site's
+
+Recipes for each: docs/provisioning.md.
 
 Examples:
   slurm-pki node bundle 'n[001-128]' --out /root/bundles
   slurm-pki node bundle login1.example.org --login --out /root/bundles
   tar -C /root/bundles/n1 -cf - . | ssh n1 tar -C / -xpf -
+  slurm-pki node bundle n1 --format tar --out - | ssh n1 tar -C / -xpf -
+  slurm-pki node bundle 'n[001-128]' --format warewulf --out /var/lib/slurm-pki-warewulf
+  slurm-pki node bundle 'n[001-128]' --format cloud-init --own-only --out /root/user-data
+  slurm-pki node bundle 'n[001-128]' --format ansible --out /root/slurm-pki-inventory
   slurm-pki node bundle n9 --static --out /root/static     a certificate and key instead of a token
   slurm-pki node bundle n7 --out /root/bundles --force     anew, with a new secret")]
 pub(crate) struct Bundle {
     /// Nodes, as in slurm.conf: n[001-128,200] login1
     #[arg(value_name = "HOSTLIST", required = true)]
     nodes: Vec<String>,
-    /// The folder for the bundles: new, or yours with mode 0700
+    /// The folder for the bundles: new, or yours with mode 0700; - for one node's bundle on stdout
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// The form of the bundles
+    #[arg(long, value_enum, default_value_t = Format::Dir)]
+    format: Format,
     /// These hosts run sackd: the token is SlurmUser's
     #[arg(long)]
     login: bool,
+    /// Leave out CA bundle and config, which images have already
+    #[arg(long)]
+    own_only: bool,
     /// Replace bundles that lie there already
     #[arg(long)]
     force: bool,
@@ -69,15 +81,16 @@ impl Bundle {
         let admin = Admin::load(global)?;
         let enrolment = Enrolment::of(&admin)?;
         let names = hostlist::nodes(&self.nodes).usage()?;
-        let contents = Contents::of(&admin, root())?;
+        let contents = Contents::of(&admin, self.format.root())?;
         let token_owner = self.token_owner(&admin)?;
-        tree::prepare(&self.out, global.dry_run)?;
+        let medium = self.medium(&contents, contents.own());
+        medium.prepare(names.len(), global.dry_run)?;
         let lock = enrolment.lock(global, &admin)?;
 
         let mut refused = Refused::default();
         let mut handout = Handout::default();
         for name in &names {
-            if self.is_taken(name) {
+            if self.is_taken(&medium, name) {
                 refused.add(name, TAKEN.0, TAKEN.1);
             } else {
                 handout.add(&enrolment, name, &mut refused);
@@ -95,19 +108,15 @@ impl Bundle {
         };
         crate::vault::names::allow(&admin, &made)?;
         ready.extend(enrolment.hand_out(global, lock, new, Terms::default())?);
-        let with_token = |(name, secret)| {
-            let files = vec![contents.token(&name, &secret, token_owner)];
-            Ready { name, files }
-        };
-        let ready: Vec<_> = ready.into_iter().map(with_token).collect();
-        self.lay_out(global, &contents, &ready)?;
+        let ready = contents.with_tokens(ready, token_owner);
+        medium.write(global, &ready)?;
         // Only now: the secrets are durable in the bundles.
         for one in &ready {
             if let Err(e) = enrolment.outgoing.remove(&one.name) {
                 refused.add_error(&one.name, &e);
             }
         }
-        self.say(global, &ready);
+        self.say(global, &medium, &ready);
         refused.into_result(names.len(), "bundled")
     }
 
@@ -115,11 +124,12 @@ impl Bundle {
     fn run_static(&self, global: &Global) -> anyhow::Result<()> {
         let admin = Admin::load(global)?;
         let names = hostlist::nodes(&self.nodes).usage()?;
-        let contents = Contents::of(&admin, root())?;
-        let pairs = StaticPairs::of(&admin, if self.login { Daemon::Sackd } else { Daemon::Slurmd })?;
-        tree::prepare(&self.out, global.dry_run)?;
+        let contents = Contents::of(&admin, self.format.root())?;
+        let pairs = StaticPairs::of(&admin, self.daemon())?;
+        let medium = self.medium(&contents, pairs.own());
+        medium.prepare(names.len(), global.dry_run)?;
         let mut refused = Refused::default();
-        let (there, free): (Vec<_>, Vec<_>) = names.iter().partition(|name| self.is_taken(name));
+        let (there, free): (Vec<_>, Vec<_>) = names.iter().partition(|name| self.is_taken(&medium, name));
         for name in there {
             refused.add(name, TAKEN.0, TAKEN.1);
         }
@@ -136,94 +146,40 @@ impl Bundle {
             bar.inc(1);
         }
         bar.finish_and_clear();
-        self.lay_out(global, &contents, &ready)?;
-        self.say(global, &ready);
+        medium.write(global, &ready)?;
+        self.say(global, &medium, &ready);
         refused.into_result(names.len(), "bundled")
     }
 
-    fn is_taken(&self, name: &NodeName) -> bool {
-        let place = self.out.join(name.as_str());
-        let is_free = fs::read_dir(&place).map_or(true, |mut entries| entries.next().is_none());
-        !is_free && !self.force
+    fn daemon(&self) -> Daemon {
+        if self.login { Daemon::Sackd } else { Daemon::Slurmd }
+    }
+
+    fn medium<'a>(&'a self, contents: &'a Contents, own: Own) -> Medium<'a> {
+        Medium {
+            format: self.format,
+            out: &self.out,
+            daemon: self.daemon(),
+            contents,
+            own,
+            own_only: self.own_only,
+        }
+    }
+
+    fn is_taken(&self, medium: &Medium<'_>, name: &NodeName) -> bool {
+        !self.force && medium.holds(name)
     }
 
     /// Whoever cannot give files away keeps them.
     fn token_owner(&self, admin: &Admin) -> anyhow::Result<Owner> {
-        if self.login && caller().uid == 0 { admin.slurm_user() } else { Ok(root()) }
+        let root = self.format.root();
+        if self.login && (root.uid == 0 || caller().uid == 0) { admin.slurm_user() } else { Ok(root) }
     }
 
-    /// What the node's daemon must be told, to merge by hand: a ready file would drop the site's own
-    /// options.
-    fn options(&self, contents: &Contents) -> String {
-        let (variable, daemon) =
-            if self.login { ("SACKD_OPTIONS", "sackd") } else { ("SLURMD_OPTIONS", "slurmd") };
-        let mut text = format!(
-            "# Merge into /etc/default/{daemon} (Debian) or /etc/sysconfig/{daemon} (EL):\n\
-             {variable}=\"--ca-cert-file={}\"\n",
-            contents.ca().path.display()
-        );
-        if let Some(path) = contents.config_elsewhere() {
-            text.push_str(&format!("{VARIABLE}={}\n", path.display()));
-        }
-        text
-    }
-
-    fn lay_out(&self, global: &Global, contents: &Contents, ready: &[Ready]) -> anyhow::Result<()> {
-        let bar = report::progress(global, ready.len(), "bundles");
-        let mut trees = Vec::new();
-        site::batch::sweep(&self.out, OPTIONS).advise()?;
-        for one in ready {
-            trees.push(tree_of(&self.out, contents, one).advise()?);
-            let options = self.out.join(format!("{}{OPTIONS}", one.name));
-            let file = NewFile::new(&options, 0o644).owned_by(Some(root())).not_synced();
-            file.replace(self.options(contents).as_bytes()).advise()?;
-            bar.inc(1);
-        }
-        tree::sync(&self.out).advise()?;
-        for tree in &trees {
-            tree.put().advise()?;
-        }
-        tree::sync(&self.out).advise()?;
-        bar.finish_and_clear();
-        Ok(())
-    }
-
-    fn say(&self, global: &Global, ready: &[Ready]) {
-        if ready.is_empty() {
-            return;
-        }
+    fn say(&self, global: &Global, medium: &Medium<'_>, ready: &[Ready]) {
+        let Some(first) = ready.first() else { return };
         let names = fold(ready.iter().map(|one| &one.name));
         report::done(global, &format!("{} bundled in {}: {names}", count(ready.len()), self.out.display()));
-        if caller().uid != 0 {
-            report::warning(
-                "the bundles are yours, not root's: on the node give the files to root after copying",
-            );
-        }
-        if let Some(Ready { name, .. }) = ready.first() {
-            let out = self.out.display();
-            report::done(
-                global,
-                &format!(
-                    "next: tar -C {out}/{name} -cf - . | ssh {name} tar -C / -xpf -   and see {out}/{name}{OPTIONS}"
-                ),
-            );
-        }
+        medium.say_next(global, &first.name);
     }
-}
-
-/// A node, and the files that no other node gets.
-struct Ready {
-    name: NodeName,
-    files: Vec<Placed>,
-}
-
-/// Whom the files belong to: root, or whoever runs this and cannot give them away.
-fn root() -> Owner {
-    if caller().uid == 0 { Owner { uid: 0, gid: 0 } } else { caller() }
-}
-
-fn tree_of(out: &Path, contents: &Contents, one: &Ready) -> Result<Tree, Error> {
-    let tree = Tree::new(out, one.name.as_str())?;
-    contents.shared().chain(&one.files).try_for_each(|file| tree.add(file))?;
-    Ok(tree)
 }

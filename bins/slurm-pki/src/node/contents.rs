@@ -10,6 +10,7 @@ use site::Error;
 use site::config::{ConfigFile, DEFAULT_PATH, NodeConfig, Template};
 use site::file::{self, Keep, Owner};
 
+use super::medium::{Own, Ready};
 use super::tree;
 use crate::admin::Admin;
 use crate::advice::{Advice, Advise as _};
@@ -70,6 +71,20 @@ impl Contents {
     /// A node's token.
     pub(crate) fn token(&self, name: &NodeName, secret: &NodeSecret, owner: Owner) -> Placed {
         Placed { path: self.token_path(name), contents: secret.to_token_file(), mode: 0o400, owner }
+    }
+
+    /// What a node with a token has that no other node has.
+    pub(super) fn own(&self) -> Own {
+        vec![("token", self.token_file.as_str().to_owned())]
+    }
+
+    /// Nodes with the file that each has for its own.
+    pub(super) fn with_tokens(&self, secrets: Vec<(NodeName, NodeSecret)>, owner: Owner) -> Vec<Ready> {
+        let with_token = |(name, secret)| {
+            let files = vec![self.token(&name, &secret, owner)];
+            Ready { name, files }
+        };
+        secrets.into_iter().map(with_token).collect()
     }
 
     /// Where the node has its token. `%h` means the node's host there, not this one.

@@ -11,11 +11,13 @@ mod enrolment;
 mod handout;
 mod import;
 mod list;
+mod medium;
 mod outgoing;
 mod push;
 mod refused;
 mod reissue;
 mod remove;
+mod resume_hook;
 pub(crate) mod scontrol;
 mod show;
 mod static_pair;
@@ -29,12 +31,15 @@ use clap::Subcommand;
 
 use crate::global::Global;
 
+pub(crate) use resume_hook::ResumeHook;
+
 /// Enrol nodes, hand their secrets out, remove them
 #[derive(Debug, Subcommand)]
 #[command(after_help = "Examples:
   slurm-pki node add n[001-128]
   slurm-pki node push n[001-128]                   to running nodes, by the tools that [fleet] names
   slurm-pki node bundle n[001-128] --out /root/bundles
+  slurm-pki node bundle n[001-128] --format cloud-init --out /root/user-data
   slurm-pki node verify n[001-128]
   slurm-pki node list
   slurm-pki node reissue n7

@@ -8,6 +8,7 @@ use site::config::{Daemon, DaemonConfig};
 use site::file::Owner;
 use site::signer::Signer;
 
+use super::medium::Own;
 use super::tree;
 use crate::admin::Admin;
 use crate::advice::{Advice, Advise as _};
@@ -38,6 +39,12 @@ impl StaticPairs {
         }
         let owner = owner_of(admin, daemon, &config)?;
         Ok(Self { config, signer: Signer::open(&admin.controller).advise()?, owner })
+    }
+
+    /// What a node with a pair has that no other node has, in the order of [`issue`](Self::issue).
+    pub(super) fn own(&self) -> Own {
+        let path = |path: &std::path::Path| path.to_string_lossy().into_owned();
+        vec![("key", path(&self.config.key)), ("cert", path(&self.config.cert))]
     }
 
     /// Issues a node's pair; the ledger has it before anyone sees it.

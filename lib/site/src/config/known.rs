@@ -1,7 +1,7 @@
 //! Every section and key there is: the admin command refuses what is not here, so that a misspelt key
 //! is found by a person and not by a daemon.
 
-use super::{CheckConfig, FleetConfig, HooksConfig, KeysConfig, MetricsConfig, VaultConfig};
+use super::{CheckConfig, FleetConfig, HooksConfig, KeysConfig, MetricsConfig, ResumeConfig, VaultConfig};
 use super::{ClientConfig, ControllerConfig, NodeConfig};
 use super::{ConfigFile, Daemon, DaemonConfig};
 use crate::error::{Error, quoted};
@@ -20,6 +20,7 @@ impl ConfigFile {
         KeysConfig::read(self)?;
         CheckConfig::read(self)?;
         MetricsConfig::read(self)?;
+        ResumeConfig::read(self)?;
         VaultConfig::read(self)?;
         let controller = ControllerConfig::read(self)?;
         for daemon in Daemon::ALL {
@@ -28,7 +29,7 @@ impl ConfigFile {
         for (name, keys) in self.sections() {
             let known: Vec<&str> = match name {
                 "node" | "controller" | "client" | "fleet" | "hooks" | "check" | "metrics" | "vault"
-                | "keys" => continue,
+                | "keys" | "resume" => continue,
                 "daemons" => Daemon::ALL.iter().map(|daemon| daemon.short()).collect(),
                 _ => return Err(self.refuse(format!("unknown section [{}]", quoted(name)))),
             };
