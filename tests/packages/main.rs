@@ -4,8 +4,10 @@
 //! pid, mount, network and UTS namespaces it then runs the cases, each on a fresh copy of a root that is gone afterwards. The
 //! inner one holds on to a pipe from the outer one and ends with it.
 
+mod booted;
 mod cases;
 mod el;
+mod first_hour;
 mod manager;
 mod packages;
 mod site;
