@@ -1,6 +1,6 @@
 //! docs/first-hour.md, read as what an admin types.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow};
 use suite::shell::{said, wait_until};
 
 use crate::booted::{Booted, PATIENCE};
@@ -66,9 +66,12 @@ impl Step {
             Ok(output.status.success())
         };
         let came_about = match self.wanted {
-            Wanted::Done => once().and_then(|done| Ok(ensure!(done))),
-            Wanted::Refused => once().and_then(|done| Ok(ensure!(!done, "it is not refused"))),
             Wanted::InTime => wait_until("it succeeds", PATIENCE, once),
+            wanted => match once()? {
+                done if done == (wanted == Wanted::Done) => Ok(()),
+                true => Err(anyhow!("it is not refused")),
+                false => Err(anyhow!("it failed")),
+            },
         };
         came_about.with_context(|| format!("{}\n{text}", self.commands))?;
         Ok(text)
