@@ -35,6 +35,8 @@ pub(crate) struct Conf {
     pub(crate) mtls_flag: bool,
     /// Everything over tls/s2n, certificates renewed every minute.
     pub(crate) tls: bool,
+    /// Cloud nodes are started by [`RESUME`].
+    pub(crate) resume: bool,
     /// With certmgr and certgen; without them it is a slurm.conf from before slurm-pki.
     pub(crate) certmgr: bool,
 }
@@ -52,6 +54,7 @@ impl Default for Conf {
             message_timeout: 60,
             mtls_flag: false,
             tls: false,
+            resume: false,
             certmgr: true,
         }
     }
@@ -68,13 +71,14 @@ impl Conf {
     pub(crate) fn text(&self, node_scripts: &str) -> String {
         let backup = if self.backup { "SlurmctldHost=ctl2(127.0.0.12)\n" } else { "" };
         let tls = if self.tls { TLS } else { "" };
+        let resume = if self.resume { POWER } else { "" };
         let certmgr = if self.certmgr { self.certmgr_lines(node_scripts) } else { String::new() };
         format!(
             "ClusterName=suite\n\
              SlurmctldHost=ctl1(127.0.0.11)\n\
              {backup}\
              MessageTimeout={}\n\
-             {}{certmgr}{tls}{REST}{}",
+             {}{certmgr}{tls}{resume}{REST}{}",
             self.message_timeout,
             line("SlurmctldParameters", self.slurmctld_parameters),
             crowd(self.crowd),
@@ -123,6 +127,20 @@ fn crowd(nodes: usize) -> String {
     };
     (1..=nodes).step_by(ON_A_NET).map(line).collect()
 }
+
+/// What slurmctld starts cloud nodes with.
+pub(crate) const RESUME: &str = "/slurm-pki/resume";
+
+/// Nodes are started and given up, and never by themselves.
+const POWER: &str = "\
+ResumeProgram=/slurm-pki/resume
+SuspendProgram=/bin/true
+SuspendTime=86400
+SuspendTimeout=5
+ResumeTimeout=300
+NodeName=c[201-203] NodeAddr=127.0.2.[1-3] State=CLOUD
+PartitionName=cloud Nodes=c[201-203] State=UP
+";
 
 const TLS: &str = "\
 TLSType=tls/s2n

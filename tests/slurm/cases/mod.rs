@@ -10,6 +10,7 @@ mod keys;
 mod loaders;
 mod refusals;
 mod renewal;
+mod resume;
 mod rollover;
 mod secrets;
 mod sign_and_die;
@@ -27,7 +28,7 @@ use crate::table::Table;
 /// A case: what has to hold, and how it is shown.
 type Case = (&'static str, fn(&mut Cluster<'_>) -> Result<()>);
 
-/// For whoever works on the cases of the keys: nothing else is run.
+/// For whoever works on the cases of the keys or of cloud nodes: nothing else is run.
 const ONLY: &str = "SLURM_SUITE_ONLY";
 
 /// All groups.
@@ -39,6 +40,12 @@ pub(crate) fn run(lab: &Lab) -> Table {
         return table;
     }
     let plain = Conf::default();
+    if std::env::var_os(ONLY).is_some_and(|only| only == "resume") {
+        table.note(format!("{ONLY}=resume: all other cases were left out"));
+        group(&mut table, lab, &plain, enrolment::CASES);
+        group(&mut table, lab, &resume::conf(), resume::CASES);
+        return table;
+    }
     let basic = [
         enrolment::CASES,
         certtoken::CASES,
@@ -53,6 +60,7 @@ pub(crate) fn run(lab: &Lab) -> Table {
     group(&mut table, lab, &Conf { single_use_tokens: true, ..plain }, single_use::SLURMS);
     group(&mut table, lab, &sign_and_die::conf(), sign_and_die::CASES);
     group(&mut table, lab, &takeover::conf(), takeover::CASES);
+    group(&mut table, lab, &resume::conf(), resume::CASES);
     admin::run(&mut table, lab);
     with_tls::run(&mut table, lab);
     loaders::run(&mut table, lab);
