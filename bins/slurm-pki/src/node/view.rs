@@ -6,6 +6,7 @@ use pki::name::NodeName;
 use pki::record::RecordId;
 use pki::standing::{Held, Standing};
 use pki::time::UnixTime;
+use pki::token::TokenDigest;
 use serde::Serialize;
 use site::ledger::{Entry, Ledger};
 
@@ -86,6 +87,9 @@ pub(crate) struct RecordView {
     pub(crate) withdrawn: Option<UnixTime>,
     /// Whether others made the token.
     pub(crate) foreign: bool,
+    /// What `{ printf 'slurm-pki token v1\0'; get_node_token NODE; } | sha256sum` says on the node. Of a token of ours
+    /// nobody can tell it from that; what others made might be guessed.
+    pub(crate) token: Option<TokenDigest>,
     /// The first certificate of any kind.
     pub(crate) used: Option<UnixTime>,
     /// The first certificate that its key bound.
@@ -161,6 +165,7 @@ fn record_views(enrolment: &Enrolment, held: Vec<Held>) -> Vec<RecordView> {
             enrols: enrolling.contains(&record.id),
             binds: binding.contains(&record.id),
             foreign: is_foreign(&record),
+            token: (!is_foreign(&record)).then_some(record.token),
             id: record.id,
             created: record.created,
             enrols_until: record.enrols_until,
