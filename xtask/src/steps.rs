@@ -190,6 +190,7 @@ fn fleet(workspace: &Workspace) -> Result<Verdict> {
     let mut cargo = workspace.cargo();
     // As part of the workspace: alone it would want its dependencies built anew, with other features.
     cargo.args(["test", "--locked", "--workspace", "--features", "tests/hosts", "--test", "fleet"]);
+    cargo.args(["--test", "ansible"]);
     run(cargo.env("SLURM_PKI_PROGRAMS", programs::folder(workspace)))?;
     Ok(Verdict::Passed)
 }

@@ -130,6 +130,7 @@ proxy in front of slurmrestd. It belongs where an admin works.",
             Folder { from: "packaging/nginx", beginning: "", to: "/usr/share/slurm-pki/nginx" },
             Folder { from: "packaging/prometheus", beginning: "", to: "/usr/share/slurm-pki/prometheus" },
             Folder { from: "packaging/grafana", beginning: "", to: "/usr/share/slurm-pki/grafana" },
+            Folder { from: "packaging/ansible", beginning: "", to: "/usr/share/slurm-pki/ansible" },
             Folder { from: "config", beginning: "", to: "/usr/share/slurm-pki/config" },
             File {
                 from: "packaging/systemd/slurmrestd-behind-proxy.conf",
