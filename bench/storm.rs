@@ -190,6 +190,7 @@ impl Side {
     }
 
     /// Every node comes every [`MESSAGE_TIMEOUT`], and is told no. An empty job stands for whatever else slurmctld is asked.
+    /// Who has not been served at the end has waited until then.
     fn refuse(&self, scale: Scale) -> Vec<Cell> {
         let length = Duration::from_secs(scale.seconds);
         let queue = Queue::default();
@@ -218,7 +219,8 @@ impl Side {
         });
         let (seconds, cpu) = (begun.elapsed().as_secs_f64(), cpu_of_children() - cpu);
         let refused = done.iter().filter(|job| job.is_node).count();
-        let answers = Figures::of_times(done.iter().filter(|job| !job.is_node).map(|job| job.waited));
+        let answered = done.iter().filter(|job| !job.is_node).map(|job| job.waited);
+        let answers = Figures::of_times(answered.chain(queue.still_waiting()));
         vec![
             Cell::text(self.name),
             Cell::Number(Cell::per(asked, length.as_secs_f64()), 0),
@@ -271,20 +273,28 @@ impl<'a> Queue<'a> {
         self.changed.notify_one();
     }
 
+    /// How long whoever is no node and still waits has done so.
+    fn still_waiting(&self) -> Vec<Duration> {
+        let waiting = self.waiting.lock().unwrap();
+        waiting.jobs.iter().filter(|(node, _)| node.is_none()).map(|(_, since)| since.elapsed()).collect()
+    }
+
     fn close(&self) {
         self.waiting.lock().unwrap().closed = true;
         self.changed.notify_all();
     }
 
-    /// Until it is closed and empty: whoever came is served, so that the longest wait is seen.
+    /// Until it is closed.
     fn work(&self, serve: impl Fn(&Node)) -> Vec<TakenUp> {
         let mut done = Vec::new();
         loop {
             let mut waiting = self.waiting.lock().unwrap();
             let (node, since) = loop {
+                if waiting.closed {
+                    return done;
+                }
                 match waiting.jobs.pop_front() {
                     Some(job) => break job,
-                    None if waiting.closed => return done,
                     None => waiting = self.changed.wait(waiting).unwrap(),
                 }
             };
