@@ -115,8 +115,9 @@ in HashiCorp Vault or OpenBao. It belongs on each host of slurmctld.",
         description: "\
 The admin command: CA, nodes, certificates of the daemons and their renewal,
 auth/slurm and JWT keys and their rotation, Slurm's configuration, checks and
-metrics. With timers, alert rules, a dashboard, and configurations for a
-proxy in front of slurmrestd. It belongs where an admin works.",
+metrics. With timers, alert rules, a dashboard, an Ansible role, and
+configurations for a proxy in front of slurmrestd. It belongs where an admin
+works.",
         requires: &["slurm-pki-client"],
         scripts_run: &[],
         recommends: &["slurm-pki-node", "slurm-pki-controller"],
