@@ -49,13 +49,13 @@ pub(crate) struct ResumeHook {
     /// Nodes, as slurmctld gives them to ResumeProgram: cloud[1-9]
     #[arg(value_name = "HOSTLIST", required = true)]
     nodes: Vec<String>,
-    /// The form of the bundles, instead of [resume] format: dir, tar or cloud-init
+    /// The form of the bundles, instead of `format` in the section resume of the config: dir, tar or cloud-init
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// The folder for the bundles, instead of [resume] out
+    /// The folder for the bundles, instead of `out` in the section resume of the config
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Set CertToken in slurmctld, whatever [resume] certtoken says
+    /// Set CertToken in slurmctld, whatever `certtoken` in the section resume of the config says
     #[arg(long)]
     set_certtoken: bool,
 }
