@@ -50,7 +50,9 @@ fn main() -> ExitCode {
         report::shows(&measured.tables);
         tables.extend(measured.tables);
         programs = programs.or(measured.programs);
+        // Each time: what comes after may break.
+        report::keeps(&options, &machine, &tables, programs.as_ref());
     }
-    report::ends(&options, &machine, &tables, programs.as_ref());
+    report::ends(&machine, programs.as_ref());
     ExitCode::SUCCESS
 }

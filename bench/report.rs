@@ -23,10 +23,13 @@ pub(crate) fn shows(tables: &[Table]) {
     tables.iter().for_each(|table| println!("{}", table.markdown()));
 }
 
-/// Everything, where it was asked for.
-pub(crate) fn ends(options: &Options, machine: &Machine, tables: &[Table], programs: Option<&Programs>) {
-    let described = machine.described(programs);
-    println!("{described}");
+/// On what all of it was measured.
+pub(crate) fn ends(machine: &Machine, programs: Option<&Programs>) {
+    println!("{}", machine.described(programs));
+}
+
+/// Everything so far, where it was asked for.
+pub(crate) fn keeps(options: &Options, machine: &Machine, tables: &[Table], programs: Option<&Programs>) {
     if let Some(path) = &options.json {
         let tables: Vec<_> = tables.iter().map(Table::json).collect();
         let all =
@@ -38,7 +41,7 @@ pub(crate) fn ends(options: &Options, machine: &Machine, tables: &[Table], progr
     }
     if let Some(path) = &options.into {
         let parts = tables.iter().map(|table| (table.name, table.markdown()));
-        replace(path, parts.chain([("machine", described)]));
+        replace(path, parts.chain([("machine", machine.described(programs))]));
     }
 }
 

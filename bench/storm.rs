@@ -37,7 +37,7 @@ pub(crate) fn measured(scale: Scale) -> Vec<Table> {
         Table {
             name: "storm",
             caption: format!(
-                "{} nodes ask at once, {WORKERS} are served at a time: validate, sign, and Slurm's own naps. A wait is from the start of the first script to the certificate.",
+                "{} nodes ask at once, {WORKERS} are served at a time: validate, sign, and Slurm's own naps. Slurm ends a script after 5 s, and a node gives up after 10 s. A wait is from the start of the first script to the certificate.",
                 scale.nodes
             ),
             columns: vec![

@@ -129,7 +129,8 @@ pub(crate) const DIST: &str = "\
 usage: cargo xtask dist [--target ARCHITECTURE] [--programs FOLDER] [--out FOLDER] [--revision N]
 
 Makes four packages, slurm-pki-client, slurm-pki-node, slurm-pki-controller and slurm-pki, each as .deb and as .rpm, an archive
-of all their files and SHA256SUMS, in target/dist/packages. What is in which package: docs/packages.md. The same commit
+of all their files, a list of what is in the programs (CycloneDX) and SHA256SUMS, in target/dist/packages, and has lintian and
+rpmlint judge them. What is in which package: docs/packages.md. The same commit
 gives the same files.
 
   --target ARCHITECTURE   x86_64 (the default) or aarch64

@@ -131,6 +131,7 @@ works.",
             Folder { from: "packaging/nginx", beginning: "", to: "/usr/share/slurm-pki/nginx" },
             Folder { from: "packaging/prometheus", beginning: "", to: "/usr/share/slurm-pki/prometheus" },
             Folder { from: "packaging/grafana", beginning: "", to: "/usr/share/slurm-pki/grafana" },
+            Folder { from: "docs", beginning: "", to: "/usr/share/doc/slurm-pki/docs" },
             Folder { from: "packaging/ansible", beginning: "", to: "/usr/share/slurm-pki/ansible" },
             Folder { from: "config", beginning: "", to: "/usr/share/slurm-pki/config" },
             File {
