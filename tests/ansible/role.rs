@@ -1,6 +1,7 @@
 //! One cluster from its first play to a node that goes.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use crate::hosts::{Hosts, files_below};
 
@@ -18,6 +19,7 @@ fn a_cluster_is_set_up_and_changes_only_where_something_is_to_change() {
     a_new_node_alone_is_enrolled_and_its_token_touches_no_disk_on_the_way(&hosts);
     a_node_that_lost_its_token_gets_a_new_one(&hosts);
     tags_choose_what_is_done(&hosts);
+    root_on_a_node_chooses_neither_programs_nor_names(&hosts);
     a_removed_node_can_enrol_no_more(&hosts);
 }
 
@@ -138,6 +140,45 @@ fn tags_choose_what_is_done(hosts: &Hosts) {
     assert!(hosts.on("n1", "/etc/slurm/ca_cert.pem").exists() && !hosts.on("n1", TOKEN).exists());
     hosts.play(&["--limit", "n1", "--tags", "slurm_pki_nodes"]).went_well();
     assert!(hosts.on("n1", TOKEN).exists());
+}
+
+/// A python that says more than it was asked: facts, which Ansible takes for variables.
+const LIAR: &str = r#"#!/usr/bin/python3
+import json, subprocess, sys
+done = subprocess.run(["/usr/bin/python3"] + sys.argv[1:], stdin=sys.stdin, stdout=subprocess.PIPE)
+said = done.stdout.decode()
+try:
+    answer = json.loads(said)
+    answer["ansible_facts"] = {"slurm_pki_name": "n2", "slurm_pki_programs": "/tmp/liar", "slurm_pki_ca_cert": "/etc/passwd",
+                               "slurm_pki_token_file": "/../../../etc/shadow"}
+    said = json.dumps(answer)
+except ValueError:
+    pass
+open("/tmp/lied", "a").write("x")
+sys.stdout.write(said)
+sys.exit(done.returncode)
+"#;
+
+fn root_on_a_node_chooses_neither_programs_nor_names(hosts: &Hosts) {
+    let liar = hosts.on("n1", "/usr/local/bin/liar");
+    fs::write(&liar, LIAR).unwrap();
+    fs::set_permissions(&liar, fs::Permissions::from_mode(0o755)).unwrap();
+    hosts.inventory("n1 ansible_python_interpreter=/usr/local/bin/liar\nn2", "");
+    fs::remove_file(hosts.on("n1", TOKEN)).unwrap();
+    let before = fs::read(hosts.on("n2", "/etc/slurm/certmgr/n2_token.txt")).unwrap();
+    hosts.play(&["--limit", "n1", "--tags", "slurm_pki_ca,slurm_pki_nodes"]).went_well();
+    assert!(hosts.on("n1", "/tmp/lied").exists(), "nobody lied");
+    let has = fs::read(hosts.on("n1", TOKEN)).unwrap();
+    assert!(has.starts_with(b"slurm-pki-node-v1:"));
+    let token = hosts.run("n1", &["/usr/libexec/slurm-pki/get_node_token", "n1"]).unwrap();
+    for (node, accepted) in [("n1", true), ("n2", false)] {
+        let judge =
+            ["runuser", "-u", "slurm", "--", "/usr/libexec/slurm-pki/validate_node_token", node, &token];
+        assert_eq!(hosts.run("head", &judge).is_ok(), accepted, "{node}");
+    }
+    assert_eq!(fs::read(hosts.on("n2", "/etc/slurm/certmgr/n2_token.txt")).unwrap(), before);
+    let ca = fs::read(hosts.on("head", "/etc/slurm/ca_cert.pem")).unwrap();
+    assert_eq!(fs::read(hosts.on("n1", "/etc/slurm/ca_cert.pem")).unwrap(), ca);
 }
 
 fn a_removed_node_can_enrol_no_more(hosts: &Hosts) {

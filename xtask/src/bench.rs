@@ -21,7 +21,7 @@ pub(crate) fn measure(arguments: &[OsString]) -> Result<ExitCode> {
     let floor = build_floor(&workspace)?;
     let mut cargo = workspace.cargo();
     cargo.args(["bench", "--locked", "--quiet", "--package", "tests", "--bench", "cost", "--"]);
-    cargo.args(arguments).env("SLURM_PKI_FLOOR", floor);
+    cargo.args(absolute(arguments)?).env("SLURM_PKI_FLOOR", floor);
     cargo.env("SLURM_PKI_PROGRAMS", programs::folder(&workspace));
     if let Some(suite) = slurm_suite(&workspace, arguments)? {
         cargo.env("SLURM_PKI_SLURM_SUITE", suite);
@@ -29,6 +29,18 @@ pub(crate) fn measure(arguments: &[OsString]) -> Result<ExitCode> {
     let status = cargo.status().context("cannot start cargo bench")?;
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// Files that are named from where this was started: the measurement starts elsewhere.
+fn absolute(arguments: &[OsString]) -> Result<Vec<OsString>> {
+    let mut words = Vec::new();
+    for word in arguments {
+        let is_file = words
+            .last()
+            .is_some_and(|last| ["--json", "--svg", "--into"].iter().any(|option| last == option));
+        words.push(if is_file { std::path::absolute(word)?.into_os_string() } else { word.clone() });
+    }
+    Ok(words)
 }
 
 /// The suite with a real Slurm, where that section is wanted. It is left out, with a line that says so, where it cannot run

@@ -99,12 +99,13 @@ fn block<'a>(around: &[u8], begun: &'a [u8]) -> Option<(Block, &'a [u8])> {
 fn decoded(contents: &[u8]) -> Option<Secret> {
     let begin = contents.iter().position(|byte| !b" \t\r\n".contains(byte)).unwrap_or(contents.len());
     let contents = contents.get(begin..)?;
-    if split_once(contents, b"\n\n").is_some() || split_once(contents, b"\r\n\r\n").is_some() {
-        return None;
-    }
     let mut base64 = Zeroizing::new(Vec::with_capacity(contents.len()));
-    for line in contents.split(|byte| *byte == b'\n') {
-        base64.extend_from_slice(line.trim_ascii_end());
+    let mut lines = contents.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end).peekable();
+    while let Some(line) = lines.next() {
+        if line.is_empty() && lines.peek().is_some() {
+            return None;
+        }
+        base64.extend_from_slice(line);
     }
     // One text: the decoder would take several, each with its padding, for one.
     if base64.iter().rev().skip(2).any(|byte| *byte == b'=') {
@@ -208,6 +209,24 @@ mod tests {
             }
         }
         assert!(taken > 500, "{taken}");
+    }
+
+    /// openssl refuses each of them; readers of one certificate are many.
+    #[test]
+    fn a_blank_line_in_the_base64_is_damage_however_it_is_written() {
+        let one = public("X", &[1; 100]);
+        let (first, rest) = one.split_once('A').unwrap();
+        let (line, more) = rest.split_once('\n').unwrap();
+        for blank in ["\n\n", "\n \n", "\n\t\r\n", "\r\n\n", "\n\r\n", "\r\n\r\n"] {
+            let text = format!("{first}A{line}{blank}{more}");
+            assert_eq!(
+                only_block(text.as_bytes(), &["X"], 9999).map(drop),
+                Err(PemError::Damaged),
+                "{blank:?}"
+            );
+        }
+        let text = format!("{first}A{line} \r\n{more}");
+        assert!(only_block(text.as_bytes(), &["X"], 9999).is_ok());
     }
 
     #[test]
