@@ -30,6 +30,9 @@ const SEVEN: [&str; 7] = [
     "sign_csr",
 ];
 
+/// A sample, to be copied.
+const RESUME_PROGRAM: &str = "/usr/share/slurm-pki/resume/resume";
+
 fn all_are_whole(system: &System<'_>) -> Result<()> {
     let mut names = ALL;
     names.reverse();
@@ -50,7 +53,8 @@ fn every_file_is_roots(system: &System<'_>) -> Result<()> {
         for path in system.ask(system.manager.list(), name)?.lines().filter(|path| *path != "/.") {
             let found = system.path(path).symlink_metadata().with_context(|| path.to_owned())?;
             ensure!((found.uid(), found.gid()) == (0, 0), "{path} is {}:{}'s", found.uid(), found.gid());
-            let runs = found.is_dir() || path.starts_with("/usr/libexec/slurm-pki/");
+            let runs =
+                found.is_dir() || path.starts_with("/usr/libexec/slurm-pki/") || path == RESUME_PROGRAM;
             let wanted = if runs { 0o755 } else { 0o644 };
             let mode = found.mode() & 0o7777;
             ensure!(found.is_symlink() || mode == wanted, "{path} has mode {mode:04o}");

@@ -114,13 +114,21 @@ fn listed(entry: &Entry, package: &Package) -> Option<String> {
     })
 }
 
-/// A folder below /usr that is named after us or a daemon of Slurm's, or is in one that is.
+/// Folders of shells that a host may have without the shell: whoever has files in them owns them with the others.
+const SHELLS: [&str; 4] = [
+    "/usr/share/fish",
+    "/usr/share/fish/vendor_completions.d",
+    "/usr/share/zsh",
+    "/usr/share/zsh/site-functions",
+];
+
+/// A folder below /usr that is named after us or a daemon of Slurm's, or is in one that is; or one of [`SHELLS`].
 fn is_ours(at: &Path) -> bool {
     let named = |part: &std::ffi::OsStr| {
         let part = part.to_string_lossy();
         part.starts_with("slurm") || part.starts_with("sackd")
     };
-    at.starts_with("/usr") && at.iter().any(named)
+    at.starts_with("/usr") && (at.iter().any(named) || SHELLS.iter().any(|folder| at == Path::new(folder)))
 }
 
 /// As rpm's summaries begin.
