@@ -59,8 +59,9 @@ fn dispatch(arguments: &[OsString]) -> Result<ExitCode> {
         (Some("dist"), false) => dist(rest),
         (Some("bench"), false) => bench::measure(rest),
         (Some("test"), false) => test(rest),
-        (Some("slurm"), false) if rest.is_empty() => slurm(),
-        (Some("slurm"), false) => Ok(misused("slurm takes no arguments", usage::SLURM)),
+        (Some("slurm"), false) if rest.is_empty() => slurm(false),
+        (Some("slurm"), false) if rest == ["--packages"] => slurm(true),
+        (Some("slurm"), false) => Ok(misused("slurm takes --packages or nothing", usage::SLURM)),
         (Some("packages"), false) if rest.is_empty() => packages::test().map(|()| ExitCode::SUCCESS),
         (Some("packages"), false) => Ok(misused("packages takes no arguments", usage::PACKAGES)),
         (Some("vault"), false) if rest.is_empty() => vault::test().map(|()| ExitCode::SUCCESS),
@@ -96,14 +97,19 @@ fn demo(arguments: &[OsString]) -> Result<ExitCode> {
     programs::demo(&workspace, arguments)
 }
 
-fn slurm() -> Result<ExitCode> {
+fn slurm(packages: bool) -> Result<ExitCode> {
     if let Some(obstacle) = slurm::obstacle() {
         anyhow::bail!(obstacle);
     }
     prerequisites::require(prerequisites::BUILD)?;
     let workspace = Workspace::find()?;
-    programs::build(&workspace)?;
-    slurm::test(&workspace)?;
+    let programs = if packages {
+        slurm::out_of_packages(&workspace)?
+    } else {
+        programs::build(&workspace)?;
+        programs::folder(&workspace)
+    };
+    slurm::test(&workspace, &programs)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -199,7 +199,7 @@ fn real_slurm(workspace: &Workspace) -> Result<Verdict> {
     if let Some(obstacle) = slurm::obstacle() {
         return Ok(Verdict::Skipped(obstacle));
     }
-    slurm::test(workspace)?;
+    slurm::test(workspace, &programs::folder(workspace))?;
     Ok(Verdict::Passed)
 }
 

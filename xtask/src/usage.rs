@@ -45,7 +45,7 @@ example:
 
 /// `cargo xtask slurm --help`.
 pub(crate) const SLURM: &str = "\
-usage: cargo xtask slurm
+usage: cargo xtask slurm [--packages]
 
 `cargo xtask build`, then Slurm's own daemons and plugins run the programs: enrolments, renewals, refusals, a crowd of
 nodes, a killed slurmctld, a second controller. Ends with a table of the cases, and with 0 only when all passed. Needs root
@@ -55,8 +55,11 @@ slurm-pki-tests; only that uses the network. All of it runs in namespaces of its
 Debian's Slurm has no TLS. A Slurm that has tls_s2n.so is named by SLURM_PREFIX, the folder it was installed to; then the
 same cases run on that one, and those with TLS too.
 
+  --packages   take the programs out of the .deb files that cargo xtask dist made, instead of building them
+
 examples:
   cargo xtask slurm
+  cargo xtask dist && cargo xtask slurm --packages
   SLURM_PREFIX=/opt/slurm cargo xtask slurm
 ";
 
