@@ -1,4 +1,5 @@
-//! Whatever stands in a slurm.conf: an edit changes one key and no other, and what is put back is put back byte by byte.
+//! Whatever stands in a slurm.conf: an edit changes the keys that it is about and no other, and what is put back is put
+//! back byte by byte.
 #![no_main]
 use libfuzzer_sys::fuzz_target;
 
@@ -8,18 +9,22 @@ mod advice;
 #[path = "../../bins/slurm-pki/src/slurm_lines.rs"]
 mod slurm_lines;
 
+#[path = "."]
 mod conf {
-    #[path = "../../../bins/slurm-pki/src/conf/block.rs"]
+    #[path = "../../bins/slurm-pki/src/conf/block.rs"]
     mod block;
-    #[path = "../../../bins/slurm-pki/src/conf/document.rs"]
+    #[path = "../../bins/slurm-pki/src/conf/document.rs"]
     mod document;
-    #[path = "../../../bins/slurm-pki/src/conf/shell.rs"]
+    #[path = "../../bins/slurm-pki/src/conf/shell.rs"]
     mod shell;
-    #[path = "../../../bins/slurm-pki/src/conf/wish.rs"]
+    #[path = "../../bins/slurm-pki/src/conf/subject.rs"]
+    mod subject;
+    #[path = "../../bins/slurm-pki/src/conf/wish.rs"]
     mod wish;
 
     use block::Undone;
     use document::{Document, Form};
+    use subject::{Remains, Subject};
     use wish::Wish;
 
     const LINES: [&str; 2] = ["TLSType=tls/s2n", "TLSParameters=ca_cert_file=/a,ctld_cert_file=/b"];
@@ -32,9 +37,18 @@ mod conf {
         }
     }
 
+    /// What is not about TLS.
+    fn others(document: &Document) -> Vec<(String, String)> {
+        let is_other = |key: &str| Subject::Tls.without(key, "TLS") == Remains::All;
+        document.words().into_iter().map(|word| (word.key, word.value)).filter(|(key, _)| is_other(key)).collect()
+    }
+
     pub(crate) fn enable_and_disable(text: &[u8]) {
         let before = Document::new(Form::Slurm, text).unwrap();
-        let Ok(false) = block::undo(&mut before.clone()).map(|undone| undone != Undone::Nothing) else { return };
+        let undone = block::undo(&mut before.clone(), Subject::Tls);
+        if !undone.is_ok_and(|undone| undone == Undone::Nothing) {
+            return;
+        }
         let mut document = before.clone();
         for wish in LINES.into_iter().filter_map(Wish::of_line).chain([Wish::audit()]) {
             if grant(&mut document, &wish).is_err() {
@@ -43,7 +57,11 @@ mod conf {
             let value = document.words_of(wish.key()).pop().unwrap().value;
             assert_eq!(wish.value(&value), value);
         }
-        let _ = block::undo(&mut document).unwrap();
+        if document == before {
+            return;
+        }
+        assert_eq!(others(&document), others(&before));
+        assert_eq!(block::undo(&mut document, Subject::Tls).unwrap(), Undone::All(Vec::new()));
         assert_eq!(document.bytes(), text);
     }
 }

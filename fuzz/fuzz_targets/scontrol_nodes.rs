@@ -19,6 +19,8 @@ mod renewals;
 mod scontrol;
 #[path = "../../bins/slurm-pki/src/slurm_command.rs"]
 mod slurm_command;
+#[path = "../../bins/slurm-pki/src/slurm_number.rs"]
+mod slurm_number;
 
 fuzz_target!(|json: &[u8]| {
     let folder = tempfile::tempdir().unwrap();
