@@ -11,6 +11,27 @@ fn run(site: &Scratch, turn: &str, more: &[&str]) -> (String, String) {
     site.done(&[&args[..], more].concat())
 }
 
+/// The tokens of systemd's EnvironmentFile, by a program of systemd's own.
+const SYSTEMD: &str = "/usr/lib/systemd/user-environment-generators/30-systemd-environment-d-generator";
+
+/// What systemd and a shell make of a file of options: the variable, and where slurm-pki's config is.
+fn read_by(site: &Scratch, name: &str, variable: &str) -> [String; 2] {
+    std::fs::create_dir_all(site.path("environment.d")).unwrap();
+    site.write("environment.d/it.conf", &site.read(name), 0o644);
+    // For a shell a carriage return is a part of the value.
+    site.write("sourced", &site.read(name).replace('\r', ""), 0o644);
+    let show = format!("printf '%s|%s' \"${variable}\" \"$SLURM_PKI_CONF\"");
+    let by_systemd = format!("{SYSTEMD} >read && . ./read && {show}");
+    // Where a shell takes a word for a command, it goes on.
+    [by_systemd, format!(". ./sourced; {show}")].map(|script| {
+        let mut sh = std::process::Command::new("sh");
+        sh.args(["-c", &script]).current_dir(site.path("")).env_clear();
+        let output = sh.env("XDG_CONFIG_HOME", site.path("")).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    })
+}
+
 #[test]
 fn options_are_merged_and_come_back_byte_by_byte() {
     apart!({
@@ -18,10 +39,8 @@ fn options_are_merged_and_come_back_byte_by_byte() {
             "",
             "# Options\n#SLURMD_OPTIONS=\"\"\n",
             "SLURMD_OPTIONS=\"\"\nSACKD_OPTIONS=''",
-            "SLURMD_OPTIONS=\"-N n1 --conf-server ctl1\" # why\nSACKD_OPTIONS=-v\nOTHER='a b'\"c\"\n",
-            "export SLURMD_OPTIONS='--ca-cert-file=/old -v'\r\nSACKD_OPTIONS=--ca-cert-file\\=x\r\n"
-                .replace("\\", "")
-                .as_str(),
+            "# why\n\tSLURMD_OPTIONS=\"-N n1 --conf-server ctl1\" \nSACKD_OPTIONS=-v\nOTHER='a b'\"c\"\n",
+            "SLURMD_OPTIONS='--ca-cert-file=/old -v'\r\nSACKD_OPTIONS=--ca-cert-file=x\r\n",
             "SLURMD_OPTIONS=\"-v \\\n  -D\"\nSLURM_PKI_CONF=/old\n",
         ] {
             let site = with_sample("plain.conf");
@@ -29,14 +48,9 @@ fn options_are_merged_and_come_back_byte_by_byte() {
             site.write("sackd", before, 0o644);
             run(&site, "enable", &[]);
             for (name, variable) in [("slurmd", "SLURMD_OPTIONS"), ("sackd", "SACKD_OPTIONS")] {
-                let script =
-                    format!(". {}; printf '%s|%s' \"${variable}\" \"$SLURM_PKI_CONF\"", site.text_path(name));
-                let unix = site.read(name).replace('\r', "");
-                site.write("sourced", &unix, 0o644);
-                let script = script.replace(&site.text_path(name), &site.text_path("sourced"));
-                let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
-                let (options, config) =
-                    text(&output.stdout).split_once('|').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+                let [systemd, shell] = read_by(&site, name, variable);
+                assert_eq!(systemd, shell, "{before:?}");
+                let (options, config) = systemd.split_once('|').unwrap();
                 let option = format!("--ca-cert-file={}", site.text_path("ca_cert.pem"));
                 assert_eq!(
                     options.split_whitespace().filter(|word| *word == option).count(),
@@ -77,12 +91,23 @@ fn other_options_stay_when_they_were_added_since() {
 fn what_a_shell_and_systemd_read_differently_is_left_alone() {
     apart!({
         let site = with_sample("plain.conf");
-        let before = "A=1\nSLURMD_OPTIONS=\"-v\"'-D'\n";
-        site.write("slurmd", before, 0o644);
-        let said =
-            site.refused(&["conf", "enable", "--node", "--yes", "--slurmd-file", &site.text_path("slurmd")]);
-        assert!(said.contains("line 2 can be read in two ways"), "{said}");
-        assert_eq!(site.read("slurmd"), before);
+        for line in [
+            "SLURMD_OPTIONS=\"-v\" # a comment for a shell, and no option of slurmd's",
+            "export SLURMD_OPTIONS=\"-v\"",
+            "SLURMD_OPTIONS = \"-v\"",
+            "SLURMD_OPTIONS=-v # as above",
+        ] {
+            let before = format!("A=1\n{line}\n");
+            site.write("slurmd", &before, 0o644);
+            let [systemd, shell] = read_by(&site, "slurmd", "SLURMD_OPTIONS");
+            assert_ne!(systemd, shell, "{line}");
+            let slurmd = site.text_path("slurmd");
+            for turn in ["enable", "disable"] {
+                let said = site.refused(&["conf", turn, "--node", "--yes", "--slurmd-file", &slurmd]);
+                assert!(said.contains("line 2 can be read in two ways"), "{said}");
+            }
+            assert_eq!(site.read("slurmd"), before);
+        }
     });
 }
 

@@ -35,7 +35,8 @@ impl Document {
             shell::assignments(text).map_err(|unclear| {
                 Advice::new(
                     format!("line {} can be read in two ways", unclear.0),
-                    "write it as NAME=\"value\" and nothing behind it",
+                    "write it as NAME=\"value\" with nothing before it and nothing behind it: systemd knows no export \
+                     there, and takes a comment for part of the value",
                 )
             })?;
         }
@@ -175,9 +176,7 @@ impl Document {
         let end = self.line_end_after(word.raw.end.max(word.at));
         let before = self.bytes.get(begin..word.at).unwrap_or_default();
         let behind = self.bytes.get(word.raw.end..end).unwrap_or_default();
-        let before = before.trim_ascii();
-        let alone = (before.is_empty() || before == b"export" && self.form == Form::Shell)
-            && behind.trim_ascii().is_empty();
+        let alone = before.trim_ascii().is_empty() && behind.trim_ascii().is_empty();
         if alone && !self.is_continued_at(begin) {
             return begin..end;
         }

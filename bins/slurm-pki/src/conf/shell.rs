@@ -1,4 +1,6 @@
-//! Files of shell assignments that systemd reads too: /etc/default/slurmd, /etc/sysconfig/slurmd.
+//! Files of shell assignments that systemd reads too: /etc/default/slurmd, /etc/sysconfig/slurmd. systemd is the one that
+//! counts (systemd.exec(5), EnvironmentFile); where a shell, and so a person, would read something else, nothing is
+//! guessed.
 
 use std::ops::Range;
 
@@ -14,6 +16,8 @@ pub(super) const RESTD_ENVIRONMENT: &str = "SLURM_JWT";
 
 /// The variables that are edited. Others may be written in whatever way.
 const EDITED: [&str; 4] = [SLURMD_OPTIONS, SACKD_OPTIONS, RESTD_ENVIRONMENT, site::config::VARIABLE];
+
+const BLANKS: [char; 2] = [' ', '\t'];
 
 /// A line that a shell and systemd could read in two ways, counted from 1.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,21 +35,26 @@ pub(super) fn assignments(text: &str) -> Result<Vec<Word>, Unclear> {
         number += 1;
         // A line within the quotes of another is no assignment.
         if words.last().is_none_or(|word: &Word| word.raw.end <= at)
-            && let Some((key, begin)) = variable(line)
+            && let Some(key) = variable(line)
         {
-            words.push(assigned(text, at + begin - key.len() - 1, key).ok_or(Unclear(number))?);
+            let begins = line.trim_start_matches(BLANKS);
+            let alone = begins.strip_prefix(key).is_some_and(|rest| rest.starts_with('='));
+            let word = alone.then(|| assigned(text, at + line.len() - begins.len(), key)).flatten();
+            words.push(word.ok_or(Unclear(number))?);
         }
         at += line.len();
     }
     Ok(words)
 }
 
-/// The variable that a line sets, and where its value begins.
-fn variable(line: &str) -> Option<(&str, usize)> {
-    let rest = line.trim_start_matches([' ', '\t']);
-    let rest = rest.strip_prefix("export ").unwrap_or(rest).trim_start_matches([' ', '\t']);
-    let (key, value) = rest.split_once('=')?;
-    EDITED.contains(&key).then_some((key, line.len() - value.len()))
+/// The variable that a line is about. systemd passes over a line with `export`, and takes blanks around the `=` that a
+/// shell does not.
+fn variable(line: &str) -> Option<&str> {
+    let (key, _) = line.split_once('=')?;
+    let key = key.trim_matches(BLANKS);
+    let key = key.strip_prefix("export").filter(|rest| rest.starts_with(BLANKS)).unwrap_or(key);
+    let key = key.trim_start_matches(BLANKS);
+    EDITED.contains(&key).then_some(key)
 }
 
 /// `at` is where the key begins.
@@ -63,8 +72,9 @@ fn assigned(text: &str, at: usize, key: &str) -> Option<Word> {
         Some(quote @ ('"' | '\'')) => {
             let inner = rest.get(1..)?;
             let length = closing(inner, quote)?;
+            // A comment too would be part of the value.
             let behind = inner.get(length + 1..)?.lines().next().unwrap_or_default();
-            let is_over = behind.trim().is_empty() || behind.starts_with([' ', '\t']) && is_comment(behind);
+            let is_over = behind.trim().is_empty();
             is_over.then(|| word(inner.get(..length).unwrap_or_default(), length + 2, true))
         }
         _ => {
@@ -83,10 +93,6 @@ fn closing(text: &str, quote: char) -> Option<usize> {
         escaped = quote == '"' && c == '\\' && !escaped;
         found.then_some(at)
     })
-}
-
-fn is_comment(text: &str) -> bool {
-    text.trim_start().starts_with('#')
 }
 
 /// An option of slurmd's or sackd's command line in place of its former value, or behind the others.
@@ -133,8 +139,8 @@ mod tests {
 
     #[test]
     fn assignments_are_found_as_a_shell_and_systemd_both_read_them() {
-        let text = "# SLURMD_OPTIONS=\"-x\"\nSLURMD_OPTIONS=\"-N n1 \\\n  -v\" # why\nOTHER='a\nSACKD_OPTIONS=1\n'\n\
-                    export SLURM_PKI_CONF=/a\nSACKD_OPTIONS=-v -D\r\nSLURMD_OPTIONS=\n";
+        let text = "# SLURMD_OPTIONS=\"-x\"\n SLURMD_OPTIONS=\"-N n1 \\\n  -v\" \nOTHER='a\nSACKD_OPTIONS=1\n'\n\
+                    SLURM_PKI_CONF=/a\nSACKD_OPTIONS=-v -D\r\nSLURMD_OPTIONS=\n";
         let words = assignments(text).unwrap();
         let read: Vec<_> = words.iter().map(|word| (word.key.as_str(), word.value.as_str())).collect();
         assert_eq!(
@@ -152,8 +158,11 @@ mod tests {
 
     #[test]
     fn what_can_be_read_in_two_ways_is_unclear() {
-        for line in ["\"a\"'b'", "a # b", "\"a", "a\\", "'a'b"] {
-            assert_eq!(assignments(&format!("\nSLURMD_OPTIONS={line}\n")), Err(Unclear(2)), "{line}");
+        for value in ["\"a\"'b'", "a # b", "\"a", "a\\", "'a'b", "\"a\" # b", " \"a\""] {
+            assert_eq!(assignments(&format!("\nSLURMD_OPTIONS={value}\n")), Err(Unclear(2)), "{value}");
+        }
+        for line in ["export SLURMD_OPTIONS=a", " export\tSLURMD_OPTIONS=a", "SLURMD_OPTIONS = \"a\""] {
+            assert_eq!(assignments(&format!("\n{line}\n")), Err(Unclear(2)), "{line}");
         }
         assert!(assignments("OTHER=\"a\"'b'\n").is_ok());
     }
