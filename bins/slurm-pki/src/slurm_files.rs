@@ -87,12 +87,13 @@ impl SlurmFiles {
         Ok(())
     }
 
-    /// A relative name counts from the folder of the first file; `%c` is the cluster's name (slurm.conf(5)).
+    /// A relative name counts from the folder of the first file; `%c` is the cluster's name, in lower case
+    /// (slurm.conf(5)).
     fn include(&mut self, name: &str, depth: usize) -> anyhow::Result<()> {
         let first = self.files.first().map_or(Path::new("/"), |file| &file.path);
         let cluster = self.keys().rfind(|(_, word)| word.is("ClusterName"));
-        let cluster = cluster.map(|(_, word)| word.value.as_str()).unwrap_or_default();
-        let path = first.parent().unwrap_or(Path::new("/")).join(name.replace("%c", cluster));
+        let cluster = cluster.map(|(_, word)| word.value.to_lowercase()).unwrap_or_default();
+        let path = first.parent().unwrap_or(Path::new("/")).join(name.replace("%c", &cluster));
         self.includes += 1;
         if depth >= MAX_DEPTH || self.includes > MAX_INCLUDES {
             return Err(Advice::new(
@@ -101,9 +102,21 @@ impl SlurmFiles {
             )
             .into());
         }
-        let (text, metadata) = file::read_with_metadata(&path, MAX_FILE).map_err(|e| unreadable(&e))?;
-        self.add(path, text, metadata, depth + 1)
+        match file::read_with_metadata(&path, MAX_FILE) {
+            Ok((text, metadata)) => self.add(path, text, metadata, depth + 1),
+            Err(e) if e.is_not_found() => Err(not_there(first, &path)),
+            Err(e) => Err(unreadable(&e)),
+        }
     }
+}
+
+fn not_there(first: &Path, included: &Path) -> anyhow::Error {
+    Advice::new(
+        format!("{} includes {}, which is not there", first.display(), included.display()),
+        "put it there, or take that Include line out: Slurm does not start like this either. A name counts from the \
+         folder of the first file, and knows no wildcards and no quotes",
+    )
+    .into()
 }
 
 fn unreadable(e: &site::Error) -> anyhow::Error {
@@ -124,11 +137,11 @@ mod tests {
     fn includes_are_read_where_they_stand_and_end_somewhere() {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
-        write("a.conf", "ClusterName=c1\nX=1\nInclude %c.conf\nInclude c1.conf\nX=3\n");
+        write("a.conf", "ClusterName=C1\nX=1\nInclude %c.conf\nInclude c1.conf\nX=3\n");
         write("c1.conf", "X=2\nNodeName=n1 X=9\n");
         let all = SlurmFiles::load(&folder.path().join("a.conf")).unwrap().unwrap();
         let values: Vec<&str> = all.keys().map(|(_, word)| word.value.as_str()).collect();
-        assert_eq!((values, all.files.len()), (vec!["c1", "1", "2", "2", "3"], 2));
+        assert_eq!((values, all.files.len()), (vec!["C1", "1", "2", "2", "3"], 2));
         write("c1.conf", "Include c1.conf\nInclude c1.conf\n");
         assert!(SlurmFiles::load(&folder.path().join("a.conf")).is_err());
     }

@@ -2,7 +2,9 @@
 //! edits a file and who only reads it see the same.
 //!
 //! `#` begins a comment, a backslash at the end joins a line with the next, another backslash makes the character
-//! behind it an ordinary one, and a line may hold several `Key=Value` (slurm.conf(5)).
+//! behind it an ordinary one, and the line of a node or a partition holds several `Key=Value` (slurm.conf(5)). Slurm
+//! refuses a file with anything else that is no `Key=Value`, and a second one behind a key of the cluster: what is made
+//! of such a line here counts for nobody.
 
 use std::ops::Range;
 
@@ -68,11 +70,11 @@ pub(crate) fn goes_on(physical: &[u8]) -> bool {
     continued(physical.get(..comment(physical)).unwrap_or_default()).is_some()
 }
 
-/// Where the comment begins, or the line ends.
+/// Where the comment begins, or the line ends. For Slurm a line ends at a byte of zero too.
 fn comment(physical: &[u8]) -> usize {
     let mut escaped = false;
     let begins = |byte: &u8| {
-        let found = *byte == b'#' && !escaped;
+        let found = *byte == 0 || *byte == b'#' && !escaped;
         escaped = *byte == b'\\' && !escaped;
         found
     };
@@ -82,9 +84,9 @@ fn comment(physical: &[u8]) -> usize {
 /// Where the backslash stands that joins this line with the next; blanks may follow it. Two are one escaped
 /// backslash.
 fn continued(line: &[u8]) -> Option<usize> {
-    let end = line.trim_ascii_end();
-    let backslashes = end.iter().rev().take_while(|byte| **byte == b'\\').count();
-    (backslashes % 2 == 1).then(|| end.len() - 1)
+    let last = line.iter().rposition(|byte| !is_blank(*byte))?;
+    let backslashes = line.get(..=last)?.iter().rev().take_while(|byte| **byte == b'\\').count();
+    (backslashes % 2 == 1).then_some(last)
 }
 
 /// A byte of a line, and where in the text it and the backslash before it stand.
@@ -272,6 +274,8 @@ mod tests {
             ("junk A+=1 =2 B=", &[("A", "1"), ("B", "")]),
             (" include  more.conf\nIncludeNot=1\n", &[("Include", "more.conf"), ("IncludeNot", "1")]),
             ("A=1\\", &[("A", "1")]),
+            ("A=1,\\\x0b\n2\n", &[("A", "1,2")]),
+            ("A=1\0,2\nB=3\\\0\n,4\n", &[("A", "1"), ("B", "3,4")]),
         ] {
             assert_eq!(read(text), pairs(wanted), "{text:?}");
         }

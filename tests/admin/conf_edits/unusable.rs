@@ -85,13 +85,34 @@ fn one_that_is_not_the_callers_is_not_replaced() {
     });
 }
 
+/// As on NFS, where the server may take root for nobody.
+#[test]
+fn a_folder_that_root_may_not_write_to_is_named_as_that() {
+    apart!({
+        let site = with_sample("plain.conf");
+        if caller() != 0 {
+            return drop(site.done(&ENABLE));
+        }
+        std::os::unix::fs::chown(site.path(""), Some(site.slurm_user.1), None).unwrap();
+        let mut command = site.command(std::path::Path::new("setpriv"));
+        command.arg("--bounding-set=-dac_override").arg(program("slurm-pki")).args(ENABLE);
+        let output = command.output().unwrap();
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("root may not write to its folder") && said.contains("root_squash"), "{said}");
+    });
+}
+
 #[test]
 fn an_include_that_is_not_there_stops_before_anything_is_changed() {
     apart!({
         let site = with_sample("include.conf");
         fs::remove_file(site.path("nodes.inc")).unwrap();
         let before = site.everything();
-        assert!(site.refused(&ENABLE).contains("nodes.inc"));
+        let said = site.refused(&ENABLE);
+        let (slurm, included) = (site.text_path("slurm.conf"), site.text_path("nodes.inc"));
+        assert!(said.contains(&format!("{slurm} includes {included}, which is not there")), "{said}");
+        assert!(said.contains("no wildcards and no quotes"), "{said}");
         assert_eq!(site.everything(), before);
     });
 }

@@ -126,6 +126,16 @@ impl Change {
 
 fn not_yours(shown: &str, uid: u32) -> anyhow::Error {
     let owner = owner_name(Owner { uid, gid: 0 });
+    if caller().uid == 0 {
+        return Advice::new(
+            format!("{shown} cannot be replaced: root may not write to its folder"),
+            format!(
+                "an NFS server may take root for nobody (root_squash): run this on that server, or as {owner} if the \
+                 folder is {owner}'s; conf show prints the lines"
+            ),
+        )
+        .into();
+    }
     Advice::new(
         format!("{shown} cannot be replaced: it or its folder is not yours"),
         format!("run this as root, or as {owner} if the folder is {owner}'s"),
