@@ -86,3 +86,43 @@ fn a_read_only_file_system_is_named() {
         }
     });
 }
+
+/// Makes a file immutable, where that can be done, until it goes.
+struct Immutable(std::path::PathBuf);
+
+impl Immutable {
+    fn of(path: std::path::PathBuf) -> Option<Self> {
+        let made = std::process::Command::new("chattr").arg("+i").arg(&path).output();
+        made.is_ok_and(|output| output.status.success()).then_some(Self(path))
+    }
+}
+
+impl Drop for Immutable {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("chattr").arg("-i").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn an_immutable_file_is_left_as_it_is_and_a_new_one_may_lie_beside_it() {
+    apart!({
+        let prepare = ["conf", "enable", "--yes", "--offline", "--prepare"];
+        let site = with_sample("plain.conf");
+        // Only root can do that, and not on every file system: then there is nothing in the way.
+        let Some(immutable) = Immutable::of(site.path("slurm.conf")) else {
+            return drop(site.done(&ENABLE));
+        };
+        let (shown, said) = held(&site, &ENABLE);
+        assert!(shown.contains("\nTLSType=tls/s2n\n"), "{shown}");
+        assert!(said.contains("slurm.conf is made immutable") && said.contains("chattr -ia"), "{said}");
+        site.done(&prepare);
+        assert!(site.read("slurm.conf.new").contains("TLSType=tls/s2n"));
+        drop(immutable);
+        site.done(&ENABLE);
+        fs::remove_file(site.path("slurm.conf.new")).unwrap();
+        let _folder = Immutable::of(site.path("")).unwrap();
+        for args in [&DISABLE[..], &["conf", "disable", "--yes", "--prepare"]] {
+            assert!(held(&site, args).1.contains("is made immutable"));
+        }
+    });
+}

@@ -69,7 +69,7 @@ fn values_of_others_stay_in_their_lists() {
             assert!(tls.split(',').any(|is| is == parameter), "{tls}");
         }
         assert!(!tls.contains("/old/ca.pem"), "{tls}");
-        assert!(is("CertmgrParameters").starts_with("single_use_tokens,certificate_renewal_period=1440,"));
+        assert!(is("CertmgrParameters").starts_with("single_use_tokens,certificate_renewal_period=60,"));
         let text = site.read("slurm.conf");
         assert!(text.contains("\nTLSParameters=\"load_system"), "quotes stay: {text}");
     });

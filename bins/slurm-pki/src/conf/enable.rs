@@ -35,8 +35,8 @@ use crate::slurm_conf::SlurmConf;
     key file is missing or daemons would not start with it. --restd: SLURM_JWT=daemon in slurmrestd's file of options.\n\
     --auth-slurm: AuthType in both files, CredType in slurm.conf. Before that: no daemon is up, no job is there, and every \
     host has the same slurm.jwks (or slurm.key).\n\n\
-    A slurm.conf that Ansible, Puppet or the like writes, or that lies on a read-only file system, is not touched: the \
-    lines are printed, and the exit code is 1.\n\n\
+    A slurm.conf that Ansible, Puppet or the like writes, that is immutable, or that lies on a read-only file system, is \
+    not touched: the lines are printed, and the exit code is 1.\n\n\
     Exit codes: 0 changed, or nothing to change; 1 refused or failed; 64 wrong usage.\n\n\
     Examples:\n  \
     slurm-pki conf enable --dry-run                    only show the difference\n  \

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rustix::fs::StatVfsMountFlags;
+use rustix::fs::{AtFlags, CWD, StatVfsMountFlags, StatxAttributes, StatxFlags};
 
 /// Words that name a tool which writes config files.
 const TOOLS: [&str; 8] =
@@ -12,17 +12,54 @@ const TOOLS: [&str; 8] =
 const DOES: [&str; 8] =
     ["managed", "generated", "rendered", "controlled", "maintained", "deployed", "template", "written"];
 
-/// Why nobody can write here, for a person.
-pub(super) fn read_only(path: &Path) -> Option<String> {
-    let system = rustix::fs::statvfs(path).ok()?;
-    let read_only = system.f_flag.contains(StatVfsMountFlags::RDONLY);
-    read_only.then(|| format!("{} is on a file system that is mounted read-only", path.display()))
+/// Why a file is left as it is.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// For a person.
+    pub(super) why: String,
+    /// What to do.
+    pub(super) how: String,
 }
 
-/// Who writes it, by what it says itself.
-pub(super) fn managed(path: &Path, text: &[u8]) -> Option<String> {
+/// Whoever keeps this file from being replaced; with `beside`, a new one next to it.
+pub(super) fn by_whom(path: &Path, text: &[u8], beside: bool) -> Option<Held> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let replaced = || immutable(path).or_else(|| managed(path, text));
+    read_only(path).or_else(|| immutable(folder)).or_else(|| if beside { None } else { replaced() })
+}
+
+fn read_only(path: &Path) -> Option<Held> {
+    let system = rustix::fs::statvfs(path).ok()?;
+    system.f_flag.contains(StatVfsMountFlags::RDONLY).then(|| Held {
+        why: format!("{} is on a file system that is mounted read-only", path.display()),
+        how: "put the lines above in where it comes from (the server, the image), or run this there; or copy it to a \
+              folder that can be written, name it in SLURM_CONF, and run this again"
+            .into(),
+    })
+}
+
+/// By chattr(1): root is not kept from it by any mode. A file system that does not know says no.
+fn immutable(path: &Path) -> Option<Held> {
+    let kept = StatxAttributes::IMMUTABLE | StatxAttributes::APPEND;
+    let is = rustix::fs::statx(CWD, path, AtFlags::empty(), StatxFlags::empty()).ok()?;
+    is.stx_attributes.intersects(kept).then(|| Held {
+        why: format!("{} is made immutable: somebody does not want it changed", path.display()),
+        how: format!(
+            "ask who did it and put the lines above in their way; if it was you: chattr -ia {}, and run this again",
+            path.display()
+        ),
+    })
+}
+
+/// By what it says itself.
+fn managed(path: &Path, text: &[u8]) -> Option<Held> {
     let line = managing_line(&String::from_utf8_lossy(text))?;
-    Some(format!("{} is written by something else: it says {line:?}", path.display()))
+    Some(Held {
+        why: format!("{} is written by something else: it says {line:?}", path.display()),
+        how: "put the lines above into the template that it comes from; if the file is yours after all, take that \
+              comment out of its head"
+            .into(),
+    })
 }
 
 /// The line at the head of a file, before anything is set in it, that says who writes it.

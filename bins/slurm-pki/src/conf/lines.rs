@@ -9,7 +9,7 @@ use site::config::{DEFAULT_PATH, Daemon, DaemonConfig, VARIABLE};
 use crate::admin::Admin;
 use crate::advice::{Advice, Advise as _};
 use crate::programs;
-use crate::renewal_period::{self, PER_LIFE};
+use crate::renewal_period::{self, PER_LIFE, RenewalPeriod};
 
 /// What goes where.
 #[derive(Debug, Serialize)]
@@ -30,7 +30,8 @@ impl Lines {
     /// When a path cannot stand in slurm.conf.
     pub(super) fn with_certmgr(admin: &Admin, programs: &Path) -> anyhow::Result<Self> {
         let mut warnings = Vec::new();
-        let period = period(admin.controller.validity, &mut warnings);
+        let stands = admin.slurm.as_ref().and_then(|slurm| slurm.get("CertmgrParameters"));
+        let period = period(RenewalPeriod::of(stands), admin.controller.validity, &mut warnings);
         let program = |key: &str, name: &str| parameter(key, &programs.join(name));
         let certmgr = [
             program("get_node_token_script", programs::GET_NODE_TOKEN)?,
@@ -145,8 +146,13 @@ pub(super) fn checked(path: &Path) -> anyhow::Result<&str> {
     })
 }
 
-fn period(validity: Duration, warnings: &mut Vec<String>) -> u64 {
+/// The site's own, where certificates live long enough for it.
+fn period(stands: RenewalPeriod<'_>, validity: Duration, warnings: &mut Vec<String>) -> u64 {
     let most = (validity.as_secs() / 60 / PER_LIFE).max(1);
+    let own = stands.in_minutes().filter(|own| stands.text.is_some() && !stands.has_more && *own <= most);
+    if let Some(own) = own {
+        return own;
+    }
     if most >= renewal_period::DEFAULT {
         return renewal_period::DEFAULT;
     }
@@ -187,11 +193,21 @@ mod tests {
     #[test]
     fn the_period_is_at_most_a_fifth_of_the_validity() {
         let mut warnings = Vec::new();
-        assert_eq!(period(Duration::from_secs(168 * 3600), &mut warnings), 1440);
-        assert!(warnings.is_empty());
-        assert_eq!(period(Duration::from_secs(48 * 3600), &mut warnings), 576);
-        assert_eq!(period(Duration::from_secs(60), &mut warnings), 1);
+        let mut without_one =
+            |seconds| period(RenewalPeriod::of(None), Duration::from_secs(seconds), &mut warnings);
+        assert_eq!((without_one(168 * 3600), without_one(48 * 3600), without_one(60)), (1440, 576, 1));
         assert_eq!(warnings.len(), 2);
+    }
+
+    #[test]
+    fn a_period_of_the_site_stays_when_certificates_live_long_enough_for_it() {
+        for (stands, wanted) in
+            [("60", 60), ("2016", 2016), ("2017", 1440), ("0", 1440), ("-1", 1440), ("1d", 1440), ("", 1440)]
+        {
+            let parameters = format!("single_use_tokens,certificate_renewal_period={stands}");
+            let (week, mut warnings) = (Duration::from_secs(168 * 3600), Vec::new());
+            assert_eq!(period(RenewalPeriod::of(Some(&parameters)), week, &mut warnings), wanted, "{stands}");
+        }
     }
 
     #[test]

@@ -53,19 +53,10 @@ impl Turning<'_> {
     }
 
     fn leave_what_others_hold(&self) -> anyhow::Result<()> {
-        let why = |change: &Change| {
-            let managed = || held::managed(change.real(), change.before()).filter(|_| !self.prepare);
-            held::read_only(change.real()).or_else(managed)
-        };
-        let Some(why) = self.changes.iter().find_map(why) else { return Ok(()) };
+        let held = |change: &Change| held::by_whom(change.real(), change.before(), self.prepare);
+        let Some(held) = self.changes.iter().find_map(held) else { return Ok(()) };
         self.by_hand.iter().for_each(|line| report::line(line));
-        let how = if self.prepare {
-            "copy it to a folder that can be written, name it in SLURM_CONF, and run this again"
-        } else {
-            "put the lines above into the template that it comes from; if the file is yours after all, take that comment \
-             out of its head"
-        };
-        Err(Advice::new(format!("{why}; nothing was changed"), how).into())
+        Err(Advice::new(format!("{}; nothing was changed", held.why), held.how).into())
     }
 
     /// The second change of a file would undo the first.
