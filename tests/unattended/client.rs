@@ -2,11 +2,12 @@
 //! clock that it shares with all the others, and no host name.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fmt;
 use std::io::Write as _;
 use std::net::TcpStream;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -14,11 +15,11 @@ use pki::x509::X509;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
+use crate::server;
 use crate::site::Site;
 
 /// Between two connections.
@@ -31,7 +32,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Client {
     port: u16,
-    config: Arc<ClientConfig>,
+    ca_cert: PathBuf,
+    /// What it has loaded; `None`: it reads ca_cert at each connection, as Slurm's commands do.
+    loaded: Option<Mutex<Arc<ClientConfig>>>,
     /// How many handshakes it has done, failed ones too, for whoever waits for some.
     done: AtomicU64,
 }
@@ -39,39 +42,50 @@ pub(crate) struct Client {
 /// What it has seen.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
+    /// Where.
+    pub(crate) port: u16,
     pub(crate) handshakes: u64,
     pub(crate) failures: Vec<String>,
     /// The certificates that it was shown.
     pub(crate) serials: BTreeSet<String>,
+    /// Who had issued them, in the order in which that changed.
+    pub(crate) issuers: Vec<String>,
     /// The longest that one took.
     pub(crate) longest: Duration,
 }
 
 impl Client {
-    /// It trusts the site's ca_cert.
-    pub(crate) fn of(site: &Site, port: u16) -> Self {
-        let mut roots = RootCertStore::empty();
-        for root in CertificateDer::pem_slice_iter(&fs::read(site.path("ca_cert.pem")).unwrap()) {
-            roots.add(root.unwrap()).unwrap();
+    /// One that loads ca_cert now, and again when it is told to.
+    pub(crate) fn lasting(site: &Site, port: u16) -> Self {
+        let client = Self::new(site, port);
+        Self { loaded: Some(Mutex::new(config(&client.ca_cert))), ..client }
+    }
+
+    /// One that reads ca_cert at each connection.
+    pub(crate) fn new(site: &Site, port: u16) -> Self {
+        Self { port, ca_cert: site.path("ca_cert.pem"), loaded: None, done: AtomicU64::new(0) }
+    }
+
+    /// Loads ca_cert anew.
+    pub(crate) fn load(&self) {
+        if let Some(loaded) = &self.loaded {
+            *loaded.lock().unwrap() = config(&self.ca_cert);
         }
-        let provider = Arc::new(ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider.clone());
-        let builder = builder.with_safe_default_protocol_versions().unwrap().dangerous();
-        let judge = Arc::new(NoHostNames { roots, provider });
-        let mut config = builder.with_custom_certificate_verifier(judge).with_no_client_auth();
-        // A session that is resumed would show no certificate.
-        config.resumption = rustls::client::Resumption::disabled();
-        Self { port, config: Arc::new(config), done: AtomicU64::new(0) }
     }
 
     /// Connects without end, until it is over.
     pub(crate) fn connect_until(&self, over: &AtomicBool) -> Seen {
-        let mut seen = Seen::default();
+        let mut seen = Seen { port: self.port, ..Seen::default() };
         while !over.load(Ordering::Relaxed) {
             let begin = Instant::now();
             seen.handshakes += 1;
             match self.connect() {
-                Ok(serial) => drop(seen.serials.insert(serial)),
+                Ok(Shown { serial, issuer }) => {
+                    seen.serials.insert(serial);
+                    if seen.issuers.last() != Some(&issuer) {
+                        seen.issuers.push(issuer);
+                    }
+                }
                 Err(why) => seen.failures.push(why),
             }
             seen.longest = seen.longest.max(begin.elapsed());
@@ -89,22 +103,56 @@ impl Client {
         }
     }
 
-    /// One handshake; the serial number that it showed.
-    fn connect(&self) -> Result<String, String> {
+    /// One handshake, and what it showed.
+    fn connect(&self) -> Result<Shown, String> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).map_err(|e| format!("connect: {e}"))?;
         stream.set_read_timeout(Some(PATIENCE)).map_err(|e| e.to_string())?;
         let name = ServerName::try_from("slurm").map_err(|e| e.to_string())?;
-        let mut tls = ClientConnection::new(self.config.clone(), name).map_err(|e| e.to_string())?;
+        let loaded = self.loaded.as_ref().map(|loaded| loaded.lock().unwrap().clone());
+        let config = loaded.unwrap_or_else(|| config(&self.ca_cert));
+        let mut tls = ClientConnection::new(config, name).map_err(|e| e.to_string())?;
         while tls.is_handshaking() {
             tls.complete_io(&mut stream).map_err(|e| format!("handshake: {e}"))?;
         }
         let leaf = tls.peer_certificates().and_then(<[_]>::first).ok_or("no certificate")?;
-        let serial = X509::from_der(leaf).map_err(|e| e.to_string())?.facts().serial.clone();
+        let leaf = X509::from_der(leaf).map_err(|e| e.to_string())?;
+        let shown = Shown { serial: leaf.facts().serial.clone(), issuer: leaf.facts().issuer.clone() };
         tls.send_close_notify();
         tls.complete_io(&mut stream).map_err(|e| format!("close: {e}"))?;
         stream.flush().map_err(|e| e.to_string())?;
-        Ok(serial)
+        Ok(shown)
     }
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "port {}: {} handshakes, {} failed; {} certificates; longest wait for a handshake {} ms",
+            self.port,
+            self.handshakes,
+            self.failures.len(),
+            self.serials.len(),
+            self.longest.as_millis(),
+        )
+    }
+}
+
+/// What a server's certificate says.
+struct Shown {
+    serial: String,
+    issuer: String,
+}
+
+fn config(ca_cert: &Path) -> Arc<ClientConfig> {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider.clone());
+    let builder = builder.with_safe_default_protocol_versions().unwrap().dangerous();
+    let judge = Arc::new(NoHostNames { roots: server::roots(ca_cert), provider });
+    let mut config = builder.with_custom_certificate_verifier(judge).with_no_client_auth();
+    // A session that is resumed would show no certificate.
+    config.resumption = rustls::client::Resumption::disabled();
+    Arc::new(config)
 }
 
 /// Chain, dates, purpose and signatures.

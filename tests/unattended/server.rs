@@ -1,4 +1,5 @@
-//! A daemon as far as TLS goes: reads its pair at its start, and serves that one until it ends.
+//! A daemon as far as TLS goes: reads its pair and ca_cert at its start, and serves that pair until it ends. It asks for a
+//! client's certificate, and takes it when what it read stands behind it; a client without one is served too.
 
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read as _};
@@ -12,7 +13,8 @@ use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection, Stream};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection, Stream};
 
 /// Between two looks for a connection.
 const NAP: Duration = Duration::from_millis(2);
@@ -21,9 +23,9 @@ const NAP: Duration = Duration::from_millis(2);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Serves the socket on stdin until the file `stop` is there.
-pub(crate) fn serve(cert: &Path, key: &Path, stop: &Path) -> ExitCode {
+pub(crate) fn serve(cert: &Path, key: &Path, stop: &Path, ca_cert: &Path) -> ExitCode {
     let listener = TcpListener::from(io::stdin().as_fd().try_clone_to_owned().unwrap());
-    let config = Arc::new(config(cert, key));
+    let config = Arc::new(config(cert, key, ca_cert));
     while !stop.exists() {
         match listener.accept() {
             Ok((stream, _)) => answer(&config, stream),
@@ -34,15 +36,26 @@ pub(crate) fn serve(cert: &Path, key: &Path, stop: &Path) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn config(cert: &Path, key: &Path) -> ServerConfig {
+fn config(cert: &Path, key: &Path, ca_cert: &Path) -> ServerConfig {
     let chain: Vec<_> = CertificateDer::pem_reader_iter(BufReader::new(File::open(cert).unwrap()))
         .map(Result::unwrap)
         .collect();
     let key = PrivateKeyDer::from_pem_file(key).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let clients = WebPkiClientVerifier::builder_with_provider(roots(ca_cert).into(), provider.clone());
+    let clients = clients.allow_unauthenticated().build().unwrap();
     let builder =
         ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    builder.with_no_client_auth().with_single_cert(chain, key).unwrap()
+    builder.with_client_cert_verifier(clients).with_single_cert(chain, key).unwrap()
+}
+
+/// What a ca_cert holds.
+pub(crate) fn roots(ca_cert: &Path) -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    for root in CertificateDer::pem_reader_iter(BufReader::new(File::open(ca_cert).unwrap())) {
+        roots.add(root.unwrap()).unwrap();
+    }
+    roots
 }
 
 /// The handshake, and then whatever the client says until it hangs up.

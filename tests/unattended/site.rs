@@ -10,7 +10,7 @@ use support::programs::program;
 use tempfile::TempDir;
 
 /// Slurm's short names.
-pub(crate) const DAEMONS: [&str; 3] = ["ctld", "dbd", "restd"];
+pub(crate) const DAEMONS: [&str; 5] = ["ctld", "dbd", "restd", "slurmd", "sackd"];
 
 /// What the config has as each daemon's command, and what systemctl is on a real host: asks the supervisor for a restart
 /// and waits for it.
@@ -20,42 +20,59 @@ const RESTART: &str = "#!/bin/sh\ncd \"${0%/*}\" || exit 1\n: > \"$1.request\"\n
 #[derive(Debug)]
 pub(crate) struct Site {
     folder: TempDir,
-    ports: [u16; 3],
+    ports: [u16; DAEMONS.len()],
 }
 
 impl Site {
-    /// `slurm-pki init` has run, with certificates of one minute.
+    /// A site on which everybody has a pair that lives for a minute; slurmd and sackd have static ones.
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let site = Self { folder, ports: DAEMONS.map(|_| free_port()) };
         let user = if rustix::process::geteuid().is_root() { "nobody".to_owned() } else { own_name() };
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        let [ctld, dbd, restd] = site.ports;
-        site.write("slurm.conf", &format!("ClusterName=c1\nSlurmUser={user}\nSlurmctldHost={host}\nSlurmctldPort={ctld}\nTLSType=tls/s2n\n"));
+        let [ctld, dbd, _, slurmd, _] = site.ports;
+        site.write(
+            "slurm.conf",
+            &format!(
+                "ClusterName=c1\nSlurmUser={user}\nSlurmctldHost={host}(127.0.0.1)\nSlurmctldPort={ctld}\nTLSType=tls/s2n\n\
+                 NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={slurmd}\n"
+            ),
+        );
         site.write(
             "slurmdbd.conf",
             &format!("SlurmUser={user}\nDbdHost=localhost\nDbdPort={dbd}\nTLSType=tls/s2n\n"),
         );
-        let mut config = format!(
-            "state_dir = {:?}\n[controller]\nca_cert = {:?}\nbackdate = \"0s\"\n",
-            site.path("state"),
-            site.path("ca_cert.pem")
-        );
-        for daemon in DAEMONS {
-            config += &format!(
-                "[daemons.{daemon}]\nvalidity = \"1m\"\nrenew_at = 0.5\nactivate = true\ncommand = [{:?}, {daemon:?}]\n",
-                site.path("restart")
-            );
-            if daemon == "restd" {
-                config += &format!("probe = \"localhost:{restd}\"\n");
-            }
-        }
-        site.write("slurm-pki.toml", &config);
         site.write("restart", RESTART);
         fs::set_permissions(site.path("restart"), fs::Permissions::from_mode(0o755)).unwrap();
+        site.configure("activate = false");
         site.run(&["init"]);
+        site.run(&["cert", "renew"]);
+        site.configure("activate = true");
         site
+    }
+
+    /// Writes the config, with a line more for each daemon.
+    fn configure(&self, more: &str) {
+        let mut config = format!(
+            "state_dir = {:?}\n[controller]\nca_cert = {:?}\nbackdate = \"0s\"\n",
+            self.path("state"),
+            self.path("ca_cert.pem")
+        );
+        for (daemon, port) in DAEMONS.into_iter().zip(self.ports) {
+            config += &format!(
+                "[daemons.{daemon}]\nvalidity = \"1m\"\nrenew_at = 0.5\ncommand = [{:?}, {daemon:?}]\n{more}\n",
+                self.path("restart")
+            );
+            // No file of Slurm's says where these two listen.
+            if ["restd", "sackd"].contains(&daemon) {
+                config += &format!("probe = \"localhost:{port}\"\n");
+            }
+            if daemon == "slurmd" {
+                config += &format!("owner = {:?}\n", own_name());
+            }
+        }
+        self.write("slurm-pki.toml", &config);
     }
 
     /// Where something is.
@@ -74,7 +91,8 @@ impl Site {
         self.run(&["cert", "renew"]);
     }
 
-    fn run(&self, args: &[&str]) {
+    /// A command that must succeed.
+    pub(crate) fn run(&self, args: &[&str]) {
         let mut command = Command::new(program("slurm-pki"));
         command.args(args).stdin(Stdio::null()).env("SLURM_CONF", self.path("slurm.conf"));
         let output = command.env("SLURM_PKI_CONF", self.path("slurm-pki.toml")).output().unwrap();

@@ -17,10 +17,9 @@ const NAP: Duration = Duration::from_millis(5);
 /// One daemon's socket and server.
 #[derive(Debug)]
 pub(crate) struct Supervisor {
-    pub(crate) port: u16,
     listener: TcpListener,
     server: Child,
-    files: [PathBuf; 3],
+    files: [PathBuf; 4],
     request: PathBuf,
     restarts: u32,
 }
@@ -32,10 +31,11 @@ impl Supervisor {
         let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
         listener.set_nonblocking(true).unwrap();
         let files =
-            [format!("{daemon}_cert.pem"), format!("{daemon}_cert_key.pem"), format!("{daemon}.stop")]
-                .map(|name| site.path(&name));
+            ["_cert.pem", "_cert_key.pem", ".stop"].map(|ending| site.path(&format!("{daemon}{ending}")));
+        let [cert, key, stop] = files;
+        let files = [cert, key, stop, site.path("ca_cert.pem")];
         let server = server(&listener, &files);
-        Self { port, listener, server, files, request: site.path(&format!("{daemon}.request")), restarts: 0 }
+        Self { listener, server, files, request: site.path(&format!("{daemon}.request")), restarts: 0 }
     }
 
     /// Restarts the server whenever it is asked to, then ends it. How often that was.
@@ -54,7 +54,7 @@ impl Supervisor {
 
     /// It ends what it has begun and takes nothing new, as a daemon does on SIGTERM.
     fn stop(&mut self) {
-        let [_, _, stop] = &self.files;
+        let [_, _, stop, _] = &self.files;
         fs::write(stop, "").unwrap();
         let status = self.server.wait().unwrap();
         assert!(status.success(), "a server ended with {status}");
@@ -69,7 +69,7 @@ impl Drop for Supervisor {
     }
 }
 
-fn server(listener: &TcpListener, files: &[PathBuf; 3]) -> Child {
+fn server(listener: &TcpListener, files: &[PathBuf; 4]) -> Child {
     let socket = OwnedFd::from(listener.try_clone().unwrap());
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.arg("a-server").args(files).stdin(Stdio::from(socket)).spawn().unwrap()

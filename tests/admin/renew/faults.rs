@@ -54,13 +54,17 @@ fn with_a_full_disk_the_old_pair_stays_and_the_next_run_renews() {
 #[test]
 fn two_at_once_are_one_and_a_word_about_it() {
     let site = due();
-    hook(&site, "slow", "touch $(dirname $SLURM_PKI_CERT)/running; sleep 1.5");
+    let slow = "cd $(dirname $SLURM_PKI_CERT); touch running; while [ ! -e go ]; do sleep 0.05; done";
+    hook(&site, "slow", slow);
+    let patient = site.read("slurm-pki.toml").replace("timeout = \"2s\"", "timeout = \"2m\"");
+    site.write("slurm-pki.toml", &patient, 0o644);
     let mut first = site.command(&program("slurm-pki")).args(RENEW).spawn().unwrap();
     while !site.path("running").exists() {
         sleep(Duration::from_millis(20));
     }
     let said = site.refused(&RENEW);
     assert!(said.contains(&format!("another renewal is under way (pid {})", first.id())), "{said}");
+    site.write("go", "", 0o644);
     assert!(first.wait().unwrap().success());
     assert_eq!(site.issued().iter().filter(|name| *name == "slurmctld").count(), 2);
 }
