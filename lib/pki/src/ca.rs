@@ -278,7 +278,8 @@ impl LocalCa {
         let lasting = self.issuer_at(now).is_valid_at(now);
         let signs = |ca: &&X509| self.is_the_issuer(ca) && (ca.is_valid_at(now) || !lasting);
         let mut sent: Vec<&X509> = chain.iter().filter(signs).collect();
-        let mut below = [sent.as_slice(), &[&self.issuer]].concat();
+        // Not above one that is over: an old intermediate would stop the new CA together with its cross certificate.
+        let mut below = [sent.as_slice(), &[self.issuer_at(now)]].concat();
         while let Some(ca) = below.pop() {
             for above in chain.iter().filter(|above| !self.is_the_issuer(above) && ca.names_as_issuer(above))
             {
@@ -531,6 +532,24 @@ mod tests {
         accepted_by_peers(&made, std::slice::from_ref(&new), after).unwrap();
         let refused = issued(&ca(&[&old], &[&cross], &new_key), after).unwrap_err();
         assert_eq!(refused, CaError::Expired(cross.facts().not_after));
+    }
+
+    /// The same where the old CA was an intermediate, which lies in the chain too.
+    #[test]
+    fn an_intermediate_that_is_over_does_not_stop_the_new_root() {
+        let (root_key, old_key, new_key) = (key(), key(), key());
+        let root = new_root(&root_key, &new_ca("c1 Slurm CA root", 300), NOW).unwrap();
+        let signer = ca(&[&root], &[], &root_key);
+        let old = signer.issue_intermediate(&old_key, &new_ca("c1 Slurm CA", 90), NOW).unwrap();
+        let new = new_root(&new_key, &new_ca("c1 Slurm CA G2", 200), NOW).unwrap();
+        let signer = ca(&[&root], &[&old], &old_key);
+        let cross = signer.cross_sign(&new, &new_ca("c1 Slurm CA G2", 1), NOW).unwrap();
+        let after = NOW.plus(DAY * 91);
+        for chain in [[&cross, &old], [&old, &cross]] {
+            let made = issued(&ca(&[&root, &new], &chain, &new_key), after).unwrap();
+            assert_eq!(made.len(), 1, "what is over is not sent");
+            accepted_by_peers(&made, std::slice::from_ref(&new), after).unwrap();
+        }
     }
 
     #[test]
