@@ -1,11 +1,14 @@
 //! A daemon, or its command, that does not do what it should.
 
 use std::fs;
+use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
 
 use crate::scene::Scene;
 use crate::scratch::caller;
@@ -93,6 +96,29 @@ fn a_daemon_that_is_down_is_started_only_by_name() {
     assert_eq!(scene.serves("ctld"), Some(new));
 }
 
+#[test]
+fn a_daemon_that_serves_its_new_pair_once_and_dies_gets_the_former_one_back() {
+    let scene = Scene::with("", "wait = \"6s\"");
+    let (old, _) = scene.stage("ctld");
+    scene.mood("ctld", "flaps_with_a_new_one");
+    let said = scene.activate(&[]).failed("slurmctld did not come to serve its new certificate");
+    assert!(said.stderr.contains("works with that one again"), "{said:?}");
+    assert_eq!((scene.serves("ctld"), scene.on_disk("ctld")), (Some(old.clone()), old));
+}
+
+/// Files with which a user who is not SlurmUser can answer in a daemon's place.
+fn intruder(scene: &Scene) -> TempDir {
+    scene.make_third();
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["third.pem", "third_key.pem"] {
+        let path = folder.path().join(name);
+        fs::copy(scene.site.path(name), &path).unwrap();
+        chown(&path, Some(STRANGER), None).unwrap();
+    }
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    folder
+}
+
 /// Slurm's ports are anybody's while the daemon is down.
 #[test]
 fn a_user_who_answers_in_its_place_does_not_have_a_daemon_started() {
@@ -101,19 +127,12 @@ fn a_user_who_answers_in_its_place_does_not_have_a_daemon_started() {
     }
     let scene = Scene::new();
     let (_, new) = scene.stage("ctld");
-    scene.make_third();
     scene.stop("ctld");
-    let intruder = tempfile::tempdir().unwrap();
-    for name in ["third.pem", "third_key.pem"] {
-        let path = intruder.path().join(name);
-        fs::copy(scene.site.path(name), &path).unwrap();
-        chown(&path, Some(STRANGER), None).unwrap();
-    }
-    fs::set_permissions(intruder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let folder = intruder(&scene);
     let mut server = Command::new("openssl")
         .args(["s_server", "-www", "-quiet", "-cert", "third.pem", "-key", "third_key.pem", "-accept"])
         .arg(scene.site.read("ctld.at"))
-        .current_dir(intruder.path())
+        .current_dir(folder.path())
         .uid(STRANGER)
         .spawn()
         .unwrap();
@@ -125,6 +144,57 @@ fn a_user_who_answers_in_its_place_does_not_have_a_daemon_started() {
     server.wait().unwrap();
     said.failed("who answers at its port is not the daemon, but a program of");
     assert_eq!((scene.restarts().len(), scene.on_disk("ctld")), (0, new));
+}
+
+/// He need not speak TLS to keep a daemon from its port.
+#[test]
+fn a_user_who_answers_in_its_place_in_other_words_is_named_too() {
+    if caller() != 0 {
+        return;
+    }
+    let scene = Scene::new();
+    scene.stage("ctld");
+    scene.stop("ctld");
+    let (host, port) =
+        scene.site.read("ctld.at").split_once(':').map(|(h, p)| (h.to_owned(), p.to_owned())).unwrap();
+    let mut server = Command::new("python3")
+        .args(["-m", "http.server", "--bind", &host, &port, "--directory", "/usr/share/doc"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .uid(STRANGER)
+        .spawn()
+        .unwrap();
+    while TcpStream::connect(scene.site.read("ctld.at")).is_err() {
+        sleep(Duration::from_millis(50));
+    }
+    let said = scene.activate(&["ctld"]);
+    server.kill().unwrap();
+    server.wait().unwrap();
+    said.failed("who answers at its port is not the daemon, but a program of");
+    assert_eq!(scene.restarts().len(), 0);
+}
+
+#[test]
+fn a_user_who_takes_the_port_while_the_daemon_restarts_is_named() {
+    if caller() != 0 {
+        return;
+    }
+    let scene = Scene::with("", "wait = \"6s\"");
+    let (old, _) = scene.stage("ctld");
+    let folder = intruder(&scene);
+    let serve = "openssl s_server -www -quiet -cert third.pem -key third_key.pem";
+    let script = format!(
+        "#!/bin/sh\nat=$(cat \"$1.at\")\n(cd {}; exec setpriv --reuid={STRANGER} --clear-groups {serve} -accept \"$at\" \
+         </dev/null >/dev/null 2>&1) &\necho $! > intruder.pid\n\
+         until openssl s_client -connect \"$at\" </dev/null >/dev/null 2>&1; do sleep 0.05; done\n",
+        folder.path().display()
+    );
+    scene.site.write("intrude", &script, 0o755);
+    scene.mood("ctld", "loses_its_port");
+    let said = scene.activate(&[]).failed("slurmctld did not come to serve its new certificate");
+    assert!(said.stderr.contains("took its port, so that it cannot start"), "{said:?}");
+    assert!(said.stderr.contains("ss -ltnp") && said.stderr.contains("cert activate ctld"), "{said:?}");
+    assert_eq!(scene.on_disk("ctld"), old);
 }
 
 #[test]

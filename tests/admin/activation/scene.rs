@@ -35,9 +35,11 @@ dies) exit 0 ;;
 dies_with_a_new_one) cmp -s "$cert" known.pem || exit 0 ;;
 serves_the_old_one) cert=known.pem key=known_key.pem ;;
 serves_a_third) cert=third.pem key=third_key.pem ;;
+flaps_with_a_new_one) cmp -s "$cert" known.pem || once='-naccept 1' ;;
+loses_its_port) [ -f intruder.pid ] || ./intrude "$daemon" ;;
 esac
 { sleep "${delay:-0}"; exec openssl s_server -accept "$(cat "$daemon.at")" -cert "$cert" -key "$key" \
-    -www -quiet; } </dev/null >/dev/null 2>&1 &
+    -www -quiet $once; } </dev/null >/dev/null 2>&1 &
 echo $! > "$daemon.pid"
 "#;
 

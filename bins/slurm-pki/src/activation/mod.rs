@@ -174,7 +174,7 @@ impl<'a> Scene<'a> {
             return Ok(self.not_provable(ready));
         }
         let answer = proof::look(&ready.at, &ready.wanted);
-        if matches!(answer, Answer::ServesAnother(_))
+        if matches!(answer, Answer::ServesAnother(_) | Answer::NotTls(_) | Answer::Unclear(_))
             && let Some(user) = listener::stranger(self.admin, target, &ready.at)
         {
             return Err(answered_by(target, &user));

@@ -14,6 +14,9 @@ const ONE_LOOK: Duration = Duration::from_secs(5);
 /// Between two looks.
 const NAP: Duration = Duration::from_millis(200);
 
+/// A daemon that still serves it so much later has not died of it at its start.
+const STEADY: Duration = Duration::from_secs(2);
+
 /// A daemon that goes on giving the wrong answer for so long is not one that is still on its way down.
 const WRONG_FOR: Duration = Duration::from_secs(10);
 
@@ -78,26 +81,30 @@ fn one(address: &Address, wanted: &X509, wait: Duration) -> Answer {
     }
 }
 
-/// Looks until `wanted` is served, for `wait` at most; a wrong answer need not be waited for as long as none.
+/// Looks until `wanted` is served and goes on being served, for `wait` at most; a wrong answer need not be waited for as long
+/// as none.
 ///
 /// # Errors
 /// The last answer.
 pub(crate) fn wait_for(addresses: &[Address], wanted: &X509, wait: Duration) -> Result<Served, Answer> {
     let deadline = Instant::now() + wait;
-    let mut wrong_since = None;
+    let (mut right_before, mut wrong_since) = (false, None);
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let answer = look_within(addresses, wanted, ONE_LOOK.min(left.max(NAP)));
-        match &answer {
-            Answer::ServesIt(_) => {}
+        match answer {
+            Answer::ServesIt(served) if right_before => return Ok(served),
+            Answer::ServesIt(_) => {
+                (right_before, wrong_since) = (true, None);
+                sleep(STEADY);
+                continue;
+            }
             Answer::ServesAnother(_) | Answer::NotTls(_) => {
                 wrong_since.get_or_insert_with(Instant::now);
             }
             Answer::Down(_) | Answer::Unclear(_) => wrong_since = None,
         }
-        if let Answer::ServesIt(served) = answer {
-            return Ok(served);
-        }
+        right_before = false;
         let wrong_long_enough = wrong_since.is_some_and(|since| since.elapsed() >= WRONG_FOR);
         if wrong_long_enough || Instant::now() >= deadline {
             return Err(answer);

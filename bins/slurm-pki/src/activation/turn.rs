@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::proof;
 use super::restart::{self, How};
-use super::{Ready, Scene, order, staged};
+use super::{Ready, Scene, listener, order, staged};
 use crate::advice::Advice;
 use crate::cert::target::Place;
 use crate::moment;
@@ -74,6 +74,8 @@ impl Scene<'_> {
     fn way_back(&self, ready: &Ready<'_>, why: &str) -> anyhow::Error {
         let target = ready.target;
         let failed = format!("{target} did not come to serve its new certificate: {why}");
+        // While the daemon was down, its port was anybody's.
+        let stranger = listener::stranger(self.admin, target, &ready.at);
         if let Err(e) = staged::put_back(self.global, &self.fleet, target) {
             return Advice::new(
                 format!("{failed}; and the pair before it cannot be put back: {e}"),
@@ -81,12 +83,19 @@ impl Scene<'_> {
             )
             .into();
         }
-        match self.as_before(ready) {
-            Ok(()) => Advice::new(
+        match (self.as_before(ready), stranger) {
+            (Ok(()), _) => Advice::new(
                 format!("{failed}; the former pair is back and it works with that one again"),
                 format!("read why in its log ({}), then slurm-pki cert renew", self.log(ready)),
             ),
-            Err(now) => Advice::new(
+            (Err(now), Some(user)) => Advice::new(
+                format!("{failed}; a program of {user}'s took its port, so that it cannot start: {now}"),
+                format!(
+                    "see whose it is (ss -ltnp) and end it; then slurm-pki cert activate {} (the former pair is back)",
+                    target.daemon.short()
+                ),
+            ),
+            (Err(now), None) => Advice::new(
                 format!(
                     "{failed}; the former pair is back, and it does not work with that one either: {now}"
                 ),
