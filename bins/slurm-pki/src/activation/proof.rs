@@ -15,7 +15,7 @@ const ONE_LOOK: Duration = Duration::from_secs(5);
 const NAP: Duration = Duration::from_millis(200);
 
 /// A daemon that still serves it so much later has not died of it at its start.
-const STEADY: Duration = Duration::from_secs(2);
+const STEADY: Duration = Duration::from_secs(1);
 
 /// A daemon that goes on giving the wrong answer for so long is not one that is still on its way down.
 const WRONG_FOR: Duration = Duration::from_secs(10);
