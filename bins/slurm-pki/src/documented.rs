@@ -118,6 +118,42 @@ fn every_example_of_help_parses() {
     none(&examples.iter().filter_map(|line| wrong(line)).collect::<Vec<_>>());
 }
 
+/// Words with a hyphen in the code of `check` that are no codes of findings.
+const NO_CODES: [&str; 5] = ["conf-cache", "ntp-daemon", "on-failure", "sign-verbatim", "systemd-timesyn"];
+
+/// All of `text` between two marks.
+fn between<'a>(text: &'a str, mark: &str) -> Vec<&'a str> {
+    text.split(mark).skip(1).step_by(2).collect()
+}
+
+#[test]
+fn every_code_of_check_is_documented_and_every_documented_one_is_a_code() {
+    let code = |word: &str| {
+        let parts: Vec<&str> = word.split('-').collect();
+        let is_part = |part: &&str| {
+            !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        };
+        parts.len() > 1 && parts.iter().all(is_part)
+    };
+    let mut literals = String::new();
+    for path in files(&root().join("bins/slurm-pki/src/check"), &[".rs"]) {
+        literals.push_str(fs::read_to_string(path).unwrap().split("#[cfg(test)]").next().unwrap());
+    }
+    // Literals, and not what stands between them: what follows `"` up to the next one, whichever it is.
+    let words = literals.split('"').filter(|word| code(word) && !NO_CODES.contains(word));
+    let page = fs::read_to_string(root().join("docs/check.md")).unwrap();
+    let vault = fs::read_to_string(root().join("docs/vault.md")).unwrap();
+    let told = |word: &str| [&page, &vault].iter().any(|text| text.contains(&format!("`{word}`")));
+    let untold: Vec<String> = words.filter(|word| !told(word)).map(str::to_owned).collect();
+    none(&untold);
+    let codes = page.split("## Codes").nth(1).unwrap();
+    let rows = codes.lines().filter(|line| line.starts_with("| `"));
+    let named: Vec<&str> = rows.flat_map(|row| between(row.split(" |").next().unwrap(), "`")).collect();
+    assert!(named.len() > 80, "only {} codes were found", named.len());
+    let gone = named.iter().filter(|word| !literals.contains(&format!("\"{word}\"")));
+    none(&gone.map(|word| format!("{word} is no code of check")).collect::<Vec<_>>());
+}
+
 /// What the pages of the programs without options are made of.
 fn texts_of_programs() -> Vec<PathBuf> {
     let mut all = files(&root().join("bins/scripts/manual"), &[".txt"]);

@@ -32,6 +32,11 @@ fn is_ignored(signal: i32) -> bool {
     mask.checked_shr(signal.unsigned_abs().saturating_sub(1)).is_some_and(|bits| bits & 1 == 1)
 }
 
+/// As if one had come: programs that are running are ended.
+pub(crate) fn ask() {
+    CAME.get_or_init(Arc::default).store(true, Ordering::Relaxed);
+}
+
 /// Whether one came.
 pub(crate) fn came() -> bool {
     CAME.get().is_some_and(|came| came.load(Ordering::Relaxed))

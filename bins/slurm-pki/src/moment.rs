@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use pki::time::UnixTime;
 
+const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 3600);
 const CENTURY: Duration = Duration::from_secs(100 * 31_557_600);
 
 /// `in 9y 364d`, `3d 2h ago`, `now`: the two largest units, which is as close as anyone plans.
@@ -47,6 +49,18 @@ pub(crate) fn parse_span(text: &str) -> Result<Duration, String> {
     if (MINUTE..=CENTURY).contains(&span) { Ok(span) } else { Err("not between 1m and 100y".into()) }
 }
 
+/// Reads a limit such as `50s` from the command line, a second to a day long; a number alone is seconds, as monitors
+/// have it.
+///
+/// # Errors
+/// What is wrong with it, for clap.
+pub(crate) fn parse_limit(text: &str) -> Result<Duration, String> {
+    let number = text.parse().map(Duration::from_secs);
+    let limit = number.or_else(|_| humantime::parse_duration(text));
+    let limit = limit.map_err(|_| "not a time like 50s or 2m".to_owned())?;
+    if (SECOND..=DAY).contains(&limit) { Ok(limit) } else { Err("not between 1s and 1d".into()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,6 +73,15 @@ mod tests {
         assert_eq!(relative(now.plus(Duration::from_secs(400 * 86_400)), now), "in 1y 1mo");
         assert_eq!(relative(now.minus(Duration::from_secs(61)), now), "1m 1s ago");
         assert_eq!(for_file_name(now), "20231114T221320Z");
+    }
+
+    #[test]
+    fn a_limit_may_be_seconds_without_a_unit() {
+        assert_eq!(parse_limit("2m").unwrap().as_secs(), 120);
+        assert_eq!(parse_limit("50").unwrap().as_secs(), 50);
+        for bad in ["", "0", "100ms", "2d", "-1", "soon"] {
+            assert!(parse_limit(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -61,6 +61,13 @@ fn only_the_wanted_parts_are_looked_at() {
     let output = conf.args(["conf", "check", "--json"]).output().unwrap();
     let look = Look::of(&output);
     assert!(look.exit == 0 && look.has("period") && !look.has("ca-key"), "{:?}", look.bad());
+    well.slurm_conf(&[("TLSType=tls/s2n", "TLSType=tls/none")]);
+    well.scontrol("", 0);
+    for (more, exit) in [(&["--all"][..], 1), (&["--skip", "tls-off"], 0)] {
+        let mut conf = well.site.command(&well.programs.path().join("slurm-pki"));
+        let output = conf.args(["conf", "check"]).args(more).output().unwrap();
+        assert_eq!(output.status.code(), Some(exit), "{}", text(&output.stdout));
+    }
 }
 
 #[test]
@@ -71,6 +78,7 @@ fn wrong_usage_is_unknown_to_a_monitor() {
         &["--warn", "soon"],
         &["--warn", "1d", "--critical", "2d"],
         &["--node", "10.0.0.1"],
+        &["--timeout", "0"],
         &["--nonsense"],
     ] {
         assert_eq!(well.run(args).status.code(), Some(3), "{args:?}");
@@ -112,19 +120,82 @@ fn nothing_is_changed() {
 
 #[test]
 fn who_may_not_look_is_told_so_and_gets_no_ok() {
-    if crate::scratch::caller() != 0 {
-        // There is nobody else to become.
-        return;
-    }
     let well = Healthy::new();
-    let mut command = well.command(&["--json"]);
-    let look = Look::of(&std::os::unix::process::CommandExt::uid(&mut command, 12_345).output().unwrap());
+    // What a host may hide from its users: the rules of auditd, a unit with a secret, processes, slurmdbd.conf.
+    well.folder("host/etc/audit/rules.d");
+    well.mode("host/etc/audit/rules.d", 0o700);
+    well.mode("host/etc/systemd/system/slurmctld.service", 0o600);
+    fs::remove_dir_all(well.site.path("host/proc/1")).unwrap();
+    fs::remove_dir_all(well.site.path("host/proc/7")).unwrap();
+    fs::remove_dir_all(well.site.path("host/run/systemd")).unwrap();
+    well.site.write("slurmdbd.conf", "DbdHost=h1\nTLSType=tls/s2n\n", 0o600);
+    let Some(look) = well.as_nobody(&[]) else { return };
     assert_eq!(look.exit, 3, "{}", look.data);
     let bad = look.bad();
     assert!(bad.iter().all(|(_, severity, _)| *severity == "unknown"), "{bad:?}");
-    for code in ["ca-chain", "pair", "ledger-write", "rehearsal"] {
+    for code in [
+        "ca-chain",
+        "pair",
+        "ledger-write",
+        "state-files",
+        "rehearsal",
+        "audit-execve",
+        "unit",
+        "clock",
+        "dbd-tls",
+    ] {
         assert!(bad.iter().any(|(is, ..)| *is == code), "{code}: {bad:?}");
     }
+}
+
+#[test]
+fn a_pair_in_a_folder_that_this_user_may_not_look_into_is_not_missing() {
+    let well = Healthy::new();
+    well.folder("closed");
+    let mut changes = Vec::new();
+    for name in ["ctld_cert.pem", "ctld_cert_key.pem"] {
+        let moved = well.site.text_path(&format!("closed/{name}"));
+        fs::copy(well.site.path(name), &moved).unwrap();
+        changes.push((well.site.text_path(name), moved));
+    }
+    let changes: Vec<(&str, &str)> = changes.iter().map(|(from, to)| (from.as_str(), to.as_str())).collect();
+    well.slurm_conf(&changes);
+    well.mode("closed", 0o700);
+    let Some(look) = well.as_nobody(&["--only", "files"]) else { return };
+    let bad = look.bad();
+    assert!(bad.iter().any(|(code, ..)| *code == "pair") && look.exit == 3, "{bad:?}");
+}
+
+#[test]
+fn a_silent_scontrol_does_not_keep_the_rest_from_being_looked_at() {
+    let well = Healthy::new();
+    well.site.write("bin/scontrol", "#!/bin/sh\nexec sleep 600\n", 0o755);
+    let look = well.look(&["--timeout", "8"]);
+    let bad = look.bad();
+    assert!(bad.len() == 1 && bad[0].0 == "running" && bad[0].2.contains("longer than 4s"), "{bad:?}");
+    assert!(look.exit == 3 && look.has("ca-key") && look.has("hidepid"), "{}", look.data);
+}
+
+#[test]
+fn what_hangs_is_told_in_time_with_what_was_found_before_and_leaves_no_program_behind() {
+    let well = Healthy::new();
+    let pid = well.site.text_path("pid");
+    well.site.write("bin/reach", &format!("#!/bin/sh\necho $$ >{pid}\nexec sleep 600\n"), 0o755);
+    let (config, reach) = (well.site.read("slurm-pki.toml"), well.site.text_path("bin/reach"));
+    let run = format!("{config}\n[fleet]\nrun = [\"{reach}\", \"{{host}}\", \"{{command}}\"]\n");
+    well.site.write("slurm-pki.toml", &run, 0o644);
+    let state = well.site.text_path("");
+    let two = format!("SlurmctldHost=h1(10.0.0.1)\nSlurmctldHost=h2\nStateSaveLocation={state}");
+    well.slurm_conf(&[("SlurmctldHost=h1(10.0.0.1)", &two)]);
+    well.scontrol("", 0);
+    let look = well.look(&["--fleet", "--timeout", "4s", "--skip", "state-local"]);
+    let bad = look.bad();
+    assert!(bad.len() == 1 && bad[0].0 == "time-limit" && bad[0].2.contains("fleet"), "{bad:?}");
+    assert!(look.exit == 3 && look.has("ca-key"), "{}", look.data);
+    assert_eq!(look.data["host"]["controller"], true);
+    let pid = well.site.read("pid");
+    let state = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    assert!(state.is_empty() || state.contains(") Z "), "{state}");
 }
 
 #[test]

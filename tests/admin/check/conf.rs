@@ -199,6 +199,9 @@ fn a_value_that_runs_and_is_not_in_the_file_is_found_and_a_silent_slurmctld_is_u
     well.scontrol("TLSType                 = (null)\nCertmgrType             = certmgr/script\n", 0);
     let look = well.finds("running", "warning");
     assert!(look.bad()[0].2.contains("TLSType=(null)"), "{:?}", look.bad());
+    well.scontrol("DebugFlags              = AuditTLS\n", 0);
+    let look = well.finds("running", "warning");
+    assert!(look.data.to_string().contains("scontrol setdebugflags -FLAG"), "{}", look.data);
     well.scontrol("slurm_load_ctl_conf error: Unable to contact slurm controller\n", 1);
     well.finds("running", "unknown");
     fs::remove_file(well.site.path("bin/scontrol")).unwrap();
@@ -312,6 +315,17 @@ fn single_use_tokens_beside_sackd_are_found() {
 }
 
 #[test]
+fn a_login_host_whose_own_token_is_for_a_single_use_is_found() {
+    let well = Healthy::new();
+    well.site.done(&["node", "add", "login[1-2]", "--single-use"]);
+    well.is_well();
+    let config = well.site.read("slurm-pki.toml");
+    well.site.write("slurm-pki.toml", &format!("{config}\n[fleet]\nsackd = \"login1\"\n"), 0o644);
+    let look = well.finds("single-use-sackd", "critical");
+    assert!(look.bad()[0].2.contains("login1"), "{:?}", look.bad());
+}
+
+#[test]
 fn a_replay_window_that_is_shorter_than_slurms_patience_is_found() {
     each_is_found("replay-window", "warning", &[("SlurmctldHost", "MessageTimeout=361\nSlurmctldHost")]);
 }
@@ -331,6 +345,54 @@ fn requests_that_nobody_binds_are_found() {
     well.site.write("slurm-pki.toml", &format!("{config}\nbind = \"off\"\n"), 0o644);
     well.slurm_conf(&[]);
     well.finds("bind-off", "warning");
+}
+
+#[test]
+fn a_key_program_that_does_not_know_the_key_of_the_request_is_found() {
+    let well = Healthy::new();
+    let ours = format!("{}/get_cert_key", well.programs.path().to_str().unwrap());
+    well.programs.write("site_key.sh", "exit 0");
+    well.slurm_conf(&[(&ours, &format!("{}/site_key.sh", well.programs.path().to_str().unwrap()))]);
+    well.scontrol("", 0);
+    well.is_well();
+    let config = well.site.read("slurm-pki.toml");
+    well.site.write("slurm-pki.toml", &format!("{config}\n[node]\nrenew_key = true\n"), 0o644);
+    let look = well.finds("get-cert-key", "critical");
+    assert!(look.bad()[0].2.contains("slurmd crashes"), "{:?}", look.bad());
+    well.site.write("slurm-pki.toml", &format!("{config}\n[node]\nrenew_key = false\n"), 0o644);
+    well.is_well();
+}
+
+#[test]
+fn a_life_that_others_decide_on_is_not_judged() {
+    let well = Healthy::new();
+    let ours = format!("{}/sign_csr", well.programs.path().to_str().unwrap());
+    well.programs.write("site_sign.sh", "exit 0");
+    let foreign = format!("{}/site_sign.sh", well.programs.path().to_str().unwrap());
+    well.slurm_conf(&[(&ours, &foreign), (PERIOD, "certificate_renewal_period=2880")]);
+    well.scontrol("", 0);
+    let look = well.look(&[]);
+    assert!(look.exit == 0 && look.unseen().contains("outlive 5 renewals"), "{:?} {}", look.bad(), look.data);
+}
+
+#[test]
+fn a_host_where_nothing_is_kept_is_not_told_where_a_controller_keeps_it() {
+    let well = Healthy::new();
+    fs::remove_dir_all(well.site.path("state")).unwrap();
+    fs::copy(well.site.path("ca_cert.pem"), well.site.path("other_ca.pem")).unwrap();
+    let own = format!("ca_cert_file={}", well.site.text_path("ca_cert.pem"));
+    let other = format!("ca_cert_file={}", well.site.text_path("other_ca.pem"));
+    // Its own config may not say how long certificates live, either.
+    well.slurm_conf(&[(&own, &other), (PERIOD, "certificate_renewal_period=2880")]);
+    let look = well.look(&["--only", "conf,ca"]);
+    assert!(look.exit == 0 && look.has("period"), "{:?} {}", look.bad(), look.data);
+    fs::remove_file(well.site.path("other_ca.pem")).unwrap();
+    let look = well.look(&["--only", "ca"]);
+    assert!(
+        look.exit == 2 && look.bad()[0].0 == "ca-cert",
+        "what Slurm does not load is no help: {}",
+        look.data
+    );
 }
 
 #[test]

@@ -94,6 +94,14 @@ fn owner_and_mode_are_judged_as_slurm_does_and_more_strictly_for_keys() {
         }
         chown(well.site.path(key), Some(uid), None).unwrap();
         well.is_well();
+        // Root's, and SlurmUser's group reads it: slurmctld cannot change its own key.
+        let group = std::process::Command::new("id").args(["-g", &well.site.slurm_user.0]).output().unwrap();
+        let group = crate::scratch::text(&group.stdout).trim().parse().unwrap();
+        chown(well.site.path(key), Some(0), Some(group)).unwrap();
+        well.mode(key, 0o640);
+        well.is_well();
+        well.mode(key, 0o660);
+        well.finds("pair-mode", "warning");
     }
 }
 
@@ -165,6 +173,38 @@ fn a_ledger_that_slurm_user_cannot_write_is_found() {
     }
     well.mode("state/ledger", 0o500);
     well.finds("ledger-write", "critical");
+    well.mode("state/ledger", 0o700);
+    let lock = fs::read_dir(well.site.path("state/ledger")).unwrap().flatten().map(|entry| entry.path());
+    let lock = lock.into_iter().find(|path| path.extension().is_some_and(|e| e == "lock")).unwrap();
+    fs::set_permissions(&lock, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+    well.finds("ledger-write", "critical");
+    fs::set_permissions(&lock, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    // Refusals may go unrecorded.
+    well.site.write("state/ledger/refused.h1.jsonl", "", 0o400);
+    well.is_well();
+}
+
+#[test]
+fn a_record_that_the_programs_refuse_is_found_by_its_name() {
+    let well = Healthy::new();
+    well.site.done(&["node", "add", "n[1-3]"]);
+    well.is_well();
+    for (path, mode) in [("state/tokens/n2.json", 0o620), ("state/tokens/n3.json", 0o200)] {
+        well.mode(path, mode);
+        let look = well.finds("state-files", "critical");
+        assert!(look.bad()[0].2.contains(path), "{:?}", look.bad());
+        well.mode(path, 0o600);
+    }
+    if caller() == 0 {
+        // As a restore by root leaves them.
+        for path in ["state/tokens/n2.json", "state/rehearsal/slurm-pki-rehearsal_token.txt"] {
+            let owner = std::os::unix::fs::MetadataExt::uid(&fs::metadata(well.site.path(path)).unwrap());
+            chown(well.site.path(path), Some(0), Some(0)).unwrap();
+            well.finds("state-files", "critical");
+            chown(well.site.path(path), Some(owner), None).unwrap();
+        }
+    }
+    well.is_well();
 }
 
 #[test]
@@ -194,7 +234,10 @@ fn several_controllers_with_a_folder_of_one_alone_are_found() {
     let shared = well.site.text_path("");
     let second = |at: &str| format!("SlurmctldHost=h1(10.0.0.1)\nSlurmctldHost=h2\nStateSaveLocation={at}");
     well.slurm_conf(&[("SlurmctldHost=h1(10.0.0.1)", &second(&shared))]);
-    well.is_well();
+    // A scratch folder is on this host alone, wherever StateSaveLocation is.
+    let look = well.finds("state-local", "warning");
+    assert!(look.has("state-shared"), "{}", look.data);
+    assert_eq!(well.look(&["--skip", "state-local"]).exit, 0);
     well.slurm_conf(&[("SlurmctldHost=h1(10.0.0.1)", &second("/proc"))]);
     well.finds("state-shared", "critical");
 }

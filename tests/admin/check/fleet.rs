@@ -26,13 +26,13 @@ fn answer(well: &Healthy, script: &str) -> Look {
     well.slurm_conf(&[("SlurmctldHost=h1(10.0.0.1)", &conf)]);
     let reach = format!("#!/bin/sh\n[ \"$1\" = h2 ] || exit 7\n{script}\n");
     well.site.write("bin/reach", &reach, 0o755);
-    well.look(&["--fleet"])
+    well.look(&["--fleet", "--skip", "state-local"])
 }
 
 #[test]
 fn a_monitor_does_not_go_to_other_hosts_unless_it_is_told_to() {
     let well = two_controllers();
-    let look = well.look(&[]);
+    let look = well.look(&["--skip", "state-local"]);
     assert!(look.exit == 0 && look.unseen().contains("--fleet runs check there"), "{}", look.data);
 }
 
@@ -87,7 +87,7 @@ fn slurmdbd_elsewhere(key: Option<char>) -> Look {
         "#!/bin/sh\n[ \"$1\" = h3 ] || exit 7\ncp {dbd}.h3 {dbd}\nsh -c \"$2\"\ncode=$?\nrm {dbd}\nexit $code\n"
     );
     well.site.write("bin/reach", &reach, 0o755);
-    well.look(&["--fleet"])
+    well.look(&["--fleet", "--skip", "state-local"])
 }
 
 #[test]

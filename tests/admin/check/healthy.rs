@@ -26,7 +26,14 @@ pub(crate) struct Healthy {
 impl Healthy {
     pub(crate) fn new() -> Self {
         let healthy = Self { site: Scratch::ready(), programs: Programs::new() };
-        for folder in ["host/proc/7", "host/run/systemd/timesync", "host/etc/ssl/certs", "plugins", "bin"] {
+        for folder in [
+            "host/proc/1",
+            "host/proc/7",
+            "host/run/systemd/timesync",
+            "host/etc/ssl/certs",
+            "plugins",
+            "bin",
+        ] {
             healthy.folder(folder);
         }
         healthy.slurm_conf(&[]);
@@ -34,6 +41,7 @@ impl Healthy {
             healthy.site.write(&format!("plugins/{plugin}"), "", 0o755);
         }
         healthy.site.write("host/proc/mounts", "proc /proc proc rw,hidepid=invisible 0 0\n", 0o644);
+        healthy.site.write("host/proc/1/comm", "systemd\n", 0o644);
         healthy.site.write("host/proc/7/comm", "systemd-timesyn\n", 0o644);
         healthy.site.write("host/run/systemd/timesync/synchronized", "", 0o644);
         healthy.site.write("host/etc/ssl/certs/ca-certificates.crt", &other_ca(), 0o644);
@@ -162,6 +170,13 @@ impl Healthy {
     pub(crate) fn is_well(&self) {
         let look = self.look(&[]);
         assert!(look.bad().is_empty() && look.exit == 0, "{:?}", look.bad());
+    }
+
+    /// The same command as a user who may not look everywhere; root alone can become another.
+    pub(crate) fn as_nobody(&self, args: &[&str]) -> Option<Look> {
+        let mut command = self.command(&[&["--json"], args].concat());
+        let nobody = std::os::unix::process::CommandExt::uid(&mut command, 12_345);
+        (crate::scratch::caller() == 0).then(|| Look::of(&nobody.output().unwrap()))
     }
 
     pub(crate) fn mode(&self, relative: &str, mode: u32) {

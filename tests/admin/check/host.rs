@@ -46,7 +46,8 @@ fn audit_rules_that_log_every_argument_are_found_unless_ours_are_left_out() {
     well.finds("audit-execve", "warning");
     rules("-w /etc/passwd -p wa\n");
     well.is_well();
-    let never = |program: &str| format!("-a never,exit -F arch=b64 -S execve -F exe=/x/{program}\n");
+    let programs = well.programs.path().to_str().unwrap();
+    let never = |program: &str| format!("-a never,exit -F arch=b64 -S execve -F exe={programs}/{program}\n");
     let log = "-a always,exit -F arch=b64 -S execve -k exec\n";
     rules(&(never("certgen") + &never("validate_node_token") + log));
     well.is_well();
@@ -54,7 +55,25 @@ fn audit_rules_that_log_every_argument_are_found_unless_ours_are_left_out() {
     well.finds("audit-execve", "warning");
     fs::remove_file(well.site.path("host/etc/audit/rules.d/50-exec.rules")).unwrap();
     well.site.write("host/etc/audit/audit.rules", log, 0o600);
+    let look = well.finds("audit-execve", "warning");
+    // What it says to write is enough, as far as it goes.
+    let fix = look.data["findings"].as_array().unwrap().iter().find_map(|finding| finding["fix"].as_str());
+    let fix = fix.unwrap().split(": ").nth(1).unwrap().split(';').next().unwrap().replace(" and ", "\n");
+    well.site.write("host/etc/audit/audit.rules", &format!("{fix}\n{log}"), 0o600);
+    well.is_well();
+    well.site.write("host/etc/audit/audit.rules", &format!("-w {programs} -p x -k ours\n"), 0o600);
     well.finds("audit-execve", "warning");
+}
+
+#[test]
+fn a_unit_that_is_masked_does_not_count() {
+    let well = Healthy::new();
+    well.unit("slurmd", "");
+    well.finds("unit-restart", "warning");
+    fs::remove_file(well.site.path("host/etc/systemd/system/slurmd.service")).unwrap();
+    std::os::unix::fs::symlink("/dev/null", well.site.path("host/etc/systemd/system/slurmd.service"))
+        .unwrap();
+    well.is_well();
 }
 
 #[test]
@@ -75,6 +94,8 @@ fn a_unit_that_is_not_started_again_is_found() {
 fn a_variable_that_changes_who_a_daemon_is_is_found() {
     let well = Healthy::new();
     well.unit("slurmctld", "Restart=always\nEnvironment=\"SLURM_JWT=daemon\"\n");
+    well.finds("unit-environment", "critical");
+    well.unit("slurmctld", "Restart=always\nPassEnvironment=SLURM_SACK_JWKS LANG\n");
     well.finds("unit-environment", "critical");
     well.unit("slurmctld", "Restart=always\nEnvironmentFile=-/etc/default/slurmctld\n");
     well.is_well();

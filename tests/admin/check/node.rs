@@ -119,6 +119,17 @@ fn an_expired_certificate_that_would_be_taken_again_is_found() {
 }
 
 #[test]
+fn a_certificate_that_outlives_too_few_renewals_is_found_whatever_this_hosts_config_says() {
+    let node = Node::new();
+    let (cert, key) = node.issue(now().minus(HOUR), 7 * DAY);
+    node.state(now().minus(HOUR), &cert, &key);
+    assert!(node.look(&[]).bad().is_empty());
+    let (cert, key) = node.issue(now().minus(HOUR), 4 * DAY);
+    node.state(now().minus(HOUR), &cert, &key);
+    node.finds("period-validity", "warning");
+}
+
+#[test]
 fn a_certificate_that_peers_refuse_or_that_lost_its_key_is_found() {
     let node = Node::new();
     let key = PrivateKey::generate(KeyKind::P256).unwrap();

@@ -1,11 +1,13 @@
-//! Whether a user gets to a file, by owner and mode alone: what access(2) would say if that user asked. Supplementary
-//! groups and ACLs are not known here.
+//! Whether a user gets to a file, by owner, groups and mode: what access(2) would say if that user asked. ACLs are not
+//! known here.
 
+use std::ffi::CString;
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use nix::unistd::{Gid, Uid, User, getgrouplist};
 use site::file::Owner;
 
 /// Read.
@@ -44,7 +46,7 @@ impl Who {
         let granted = match self {
             Self::User(user) if user.uid == 0 => READ | WRITE | executable(mode, file.is_dir()),
             Self::User(user) if user.uid == file.uid() => mode >> 6,
-            Self::User(user) if user.gid == file.gid() => mode >> 3,
+            Self::User(user) if user.gid == file.gid() || is_member(user, file.gid()) => mode >> 3,
             Self::User(_) | Self::Everybody => mode,
         };
         granted & wanted == wanted
@@ -65,6 +67,29 @@ impl Who {
         }
         let file = fs::metadata(&real).map_err(unseen)?;
         if self.may(&file, wanted) { Ok(file) } else { Err(Blocked::Mode(file.mode() & 0o7777)) }
+    }
+}
+
+/// Whether there is such a file, or this command's own user may not know.
+pub(crate) fn may_be_there(path: &Path) -> bool {
+    !fs::symlink_metadata(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound)
+}
+
+/// Whether a user has a group besides the own one: daemons have them all (initgroups(3)).
+fn is_member(user: Owner, group: u32) -> bool {
+    let Ok(Some(known)) = User::from_uid(Uid::from_raw(user.uid)) else { return false };
+    let Ok(name) = CString::new(known.name) else { return false };
+    getgrouplist(&name, known.gid).is_ok_and(|groups| groups.contains(&Gid::from_raw(group)))
+}
+
+/// The command that lets a user through a folder in the way: the user's own where it is a folder of ours, and never a
+/// new owner for one above, which is others' too.
+pub(crate) fn way_through(folder: &Path, state_dir: &Path, name: &str) -> String {
+    let state_dir = fs::canonicalize(state_dir).unwrap_or_else(|_| state_dir.to_owned());
+    if folder.starts_with(state_dir) {
+        format!("chown {name} {0} && chmod u+rwx {0}", folder.display())
+    } else {
+        format!("chmod o+x {}", folder.display())
     }
 }
 

@@ -12,7 +12,7 @@ use site::config::Place;
 use site::file;
 use site::signer;
 
-use super::access::{Blocked, READ, Who};
+use super::access::{Blocked, READ, Who, way_through};
 use super::expiry;
 use super::finding::{Findings, Group, Severity};
 use super::scene::Scene;
@@ -43,7 +43,8 @@ const RENEW_CA: &str = "slurm-pki ca rollover begin makes a new CA beside this o
 pub(super) fn look(scene: &Scene, found: &mut Findings) {
     found.begin(Group::Ca);
     let path = tls_files::ca_cert(scene);
-    let path = if path.exists() { path } else { scene.admin.controller.ca_cert.clone() };
+    // What Slurm will load is another question while TLS is off.
+    let path = if scene.tls_is_on() || path.exists() { path } else { scene.admin.controller.ca_cert.clone() };
     let anchors = bundle(scene, &path, found);
     if let Some(anchors) = &anchors {
         for anchor in anchors {
@@ -96,7 +97,7 @@ fn for_everybody(scene: &Scene, path: &Path, found: &mut Findings) {
     let Ok(seen) = fs::metadata(path) else { return };
     let mode = seen.mode() & 0o7777;
     let owners = [Some(0), scene.slurm_user.map(|owner| owner.uid)];
-    if !owners.contains(&Some(seen.uid())) {
+    if scene.slurm_user.is_some() && !owners.contains(&Some(seen.uid())) {
         let what = format!(
             "{shown} belongs to uid {}: Slurm refuses it, and says so at debug level only",
             seen.uid()
@@ -249,7 +250,7 @@ fn for_slurmctld(scene: &Scene, key: &Path, found: &mut Findings) {
         Err(Blocked::Folder(folder)) => found.critical(
             "ca-key-mode",
             format!("{shown}: {} does not get through {}", owner_name(user), folder.display()),
-            format!("chown {} {}", owner_name(user), folder.display()),
+            way_through(&folder, &scene.admin.top().state_dir, &owner_name(user)),
         ),
         Err(Blocked::Unseen(why)) => {
             found.unknown("ca-key-mode", format!("{shown}: {why}"), "run this as root");

@@ -13,10 +13,17 @@ use crate::moment;
 const WARN_PART: u32 = 4;
 const CRITICAL_PART: u32 = 10;
 
+/// How long it lives.
+pub(super) fn life(one: &X509) -> Duration {
+    let facts = one.facts();
+    Duration::from_secs(
+        u64::try_from(facts.not_after.0.saturating_sub(facts.not_before.0)).unwrap_or_default(),
+    )
+}
+
 /// As bad as this time is near.
 pub(super) fn severity(one: &X509, thresholds: &CheckConfig, now: UnixTime) -> Severity {
-    let facts = one.facts();
-    let life = Duration::from_secs(u64::try_from(facts.not_after.0 - facts.not_before.0).unwrap_or_default());
+    let (facts, life) = (one.facts(), life(one));
     let within = |limit: Duration, part: u32| facts.not_after <= now.plus(limit.min(life / part));
     if now >= facts.not_after || within(thresholds.critical, CRITICAL_PART) {
         Severity::Critical

@@ -89,7 +89,7 @@ pub(crate) struct Finding {
 }
 
 /// All of them, in their order.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Findings {
     group: Group,
     skip: Vec<String>,

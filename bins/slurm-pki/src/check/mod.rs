@@ -9,6 +9,7 @@ mod files;
 mod finding;
 mod fleet;
 mod host;
+mod in_time;
 mod keys;
 mod node;
 mod rehearsal;
@@ -32,17 +33,24 @@ use crate::global::Global;
 use crate::moment;
 use crate::slurm_conf::SlurmConf;
 use finding::{Findings, Group, Severity};
+use in_time::{Progress, Seen};
 pub(crate) use keys::{key_ids, must_load};
 use scene::{HostRoot, Roles, Scene};
 
 /// What looks at one part.
 type Look = fn(&Scene, &mut Findings);
 
+/// Nagios itself gives a plugin a minute.
+const LIMIT: Duration = Duration::from_secs(50);
+
+/// Other hosts take their time, each of them as much as `[fleet] timeout` gives it.
+const LIMIT_OF_FLEET: Duration = Duration::from_secs(24 * 3600);
+
 /// Where a configless slurmd, or sackd and its clients, keep slurm.conf (docs/slurm-contract.md 3.1).
 const CONFIGLESS: [&str; 2] = ["/var/spool/slurmd/conf-cache/slurm.conf", "/run/slurm/conf/slurm.conf"];
 
 /// Look for everything that is wrong, or will be, and say what to do; for people and for Nagios
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(
     after_help = "It finds out by what is there whether this host is a controller, a node or a login host, and \
     says what it did not look at. Nothing is changed, but for one mark that the rehearsal leaves (see rehearse).\n\n\
@@ -79,6 +87,9 @@ pub(crate) struct Check {
     /// Do not run the programs
     #[arg(long)]
     no_rehearsal: bool,
+    /// How long it may take, 50s; with --fleet a day. After that the answer is unknown, and what was found
+    #[arg(long, value_name = "TIME", value_parser = moment::parse_limit)]
+    timeout: Option<Duration>,
     /// List what is well, too
     #[arg(long)]
     all: bool,
@@ -90,18 +101,34 @@ pub(crate) struct Check {
     is_of_vault: bool,
 }
 
+/// What `conf check` is told.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct OfConf {
+    /// Findings that do not count, by their code; they are told all the same
+    #[arg(long, value_name = "CODE", value_delimiter = ',')]
+    skip: Vec<String>,
+    /// The node's NodeName, where that is not the host's name
+    #[arg(long, value_name = "NODE")]
+    node: Option<String>,
+    /// List what is well, too
+    #[arg(long)]
+    all: bool,
+}
+
 impl Check {
     /// `conf check`: the part of slurm.conf alone.
-    pub(crate) fn of_conf() -> Self {
+    pub(crate) fn of_conf(options: &OfConf) -> Self {
+        let OfConf { skip, node, all } = options.clone();
         Self {
             only: vec![Group::Conf],
-            skip: Vec::new(),
+            skip,
             warn: None,
             critical: None,
-            node: None,
+            node,
             fleet: false,
             no_rehearsal: true,
-            all: false,
+            timeout: None,
+            all,
             host_root: PathBuf::from("/"),
             is_of_vault: false,
         }
@@ -115,7 +142,8 @@ impl Check {
         all: bool,
     ) -> Self {
         let only = vec![Group::Vault];
-        Self { only, skip: skip.to_vec(), warn, critical, all, is_of_vault: true, ..Self::of_conf() }
+        let options = OfConf { skip: skip.to_vec(), all, ..OfConf::default() };
+        Self { only, warn, critical, is_of_vault: true, ..Self::of_conf(&options) }
     }
 
     /// Looks, and says. The exit code is the answer.
@@ -124,23 +152,30 @@ impl Check {
     /// When the command line means nothing.
     pub(crate) fn run(&self, global: &Global) -> anyhow::Result<Exit> {
         let given = self.node.as_deref().map(|name| NodeName::parse(name.as_bytes())).transpose().usage()?;
+        let nothing = (Findings::new(&self.skip), Roles::default());
+        let (own, of_all) = (self.clone(), global.clone());
+        let look = move |progress: &Progress| own.whole(&of_all, given.as_ref(), progress);
+        let (found, roles) = in_time::run(self.limit(), nothing, look)?;
+        let schema = if self.is_of_vault { "slurm-pki.vault.check.v1" } else { "slurm-pki.check.v1" };
+        shown::show(global, schema, &found, &roles, self.all)?;
+        Ok(Exit(found.worst().code()))
+    }
+
+    fn whole(&self, global: &Global, given: Option<&NodeName>, progress: &Progress) -> anyhow::Result<Seen> {
         let mut found = Findings::new(&self.skip);
-        let roles = match self.scene(global, given.as_ref()) {
+        match self.scene(global, given) {
             Ok(scene) => {
-                self.look(global, &scene, &mut found);
-                scene.roles()
+                self.look(global, &scene, progress, &mut found);
+                Ok((found, scene.roles()))
             }
-            Err(e) if is_usage(&e) => return Err(e),
+            Err(e) if is_usage(&e) => Err(e),
             Err(e) => {
                 found.begin(Group::Files);
                 found.error(Severity::Critical, "config", &e);
                 found.not_looked_at("everything else: not before this is mended");
-                Roles::default()
+                Ok((found, Roles::default()))
             }
-        };
-        let schema = if self.is_of_vault { "slurm-pki.vault.check.v1" } else { "slurm-pki.check.v1" };
-        shown::show(global, schema, &found, &roles, self.all)?;
-        Ok(Exit(found.worst().code()))
+        }
     }
 
     fn scene(&self, global: &Global, given: Option<&NodeName>) -> anyhow::Result<Scene> {
@@ -152,21 +187,25 @@ impl Check {
         let admin = Admin::of(config, slurm_conf()?)?;
         let thresholds = self.thresholds(&admin.config)?;
         let ask = [Group::Conf, Group::Node, Group::Keys].into_iter().any(|group| self.wants(group));
+        let ask = ask.then(|| self.limit());
         Scene::of(admin, ask, HostRoot::new(&self.host_root), thresholds, given)
     }
 
-    fn look(&self, global: &Global, scene: &Scene, found: &mut Findings) {
-        let parts: [(Group, Look); 6] = [
-            (Group::Conf, conf::look),
-            (Group::Files, files::look),
-            (Group::Ca, ca::look),
-            (Group::Host, host::look),
-            (Group::Node, node::look),
-            (Group::Keys, keys::look),
+    fn look(&self, global: &Global, scene: &Scene, progress: &Progress, found: &mut Findings) {
+        let parts: [(Group, &str, Look); 6] = [
+            (Group::Conf, "conf", conf::look),
+            (Group::Files, "files", files::look),
+            (Group::Ca, "ca", ca::look),
+            (Group::Host, "host", host::look),
+            (Group::Node, "node", node::look),
+            (Group::Keys, "keys", keys::look),
         ];
-        for (_, look) in parts.iter().filter(|(group, _)| self.wants(*group)) {
+        let roles = scene.roles();
+        for (_, name, look) in parts.iter().filter(|(group, ..)| self.wants(*group)) {
+            progress.next(name, found, &roles);
             look(scene, found);
         }
+        progress.next("vault, rehearsal and fleet", found, &roles);
         if self.only.contains(&Group::Vault)
             || (self.wants(Group::Vault) && scene.controller && vault::is_in_use(scene))
         {
@@ -180,7 +219,15 @@ impl Check {
         } else {
             found.not_looked_at("a rehearsal of this host's programs: not wanted");
         }
-        fleet::look(scene, global, self.fleet || self.only.contains(&Group::Fleet), found);
+        fleet::look(scene, global, self.wants_fleet(), found);
+    }
+
+    fn limit(&self) -> Duration {
+        self.timeout.unwrap_or(if self.wants_fleet() { LIMIT_OF_FLEET } else { LIMIT })
+    }
+
+    fn wants_fleet(&self) -> bool {
+        self.fleet || self.only.contains(&Group::Fleet)
     }
 
     fn wants(&self, group: Group) -> bool {

@@ -16,6 +16,9 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
         let fix = "run this as root, or leave it out with --no-rehearsal";
         return found.unknown("rehearsal", "only root can rehearse what this host's daemons get", fix);
     }
+    for program in rehearse::foreign_here(scene.slurm_conf()) {
+        found.not_looked_at(format!("a rehearsal of {program}: it is not slurm-pki's"));
+    }
     match rehearse::on_this_host(&scene.admin, scene.token.as_ref(), scene.controller) {
         Err(e) => found.error(Severity::Unknown, "rehearsal", &e),
         Ok(checks) => {

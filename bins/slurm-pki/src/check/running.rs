@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::{slurm_command, timed};
 
 /// Slurm's own default for a reply is 10 s, and a backup controller may be asked after the first.
-const LIMIT: Duration = Duration::from_secs(25);
+const PATIENCE: Duration = Duration::from_secs(25);
 
 /// More than any cluster's configuration.
 const ROOM: usize = 256 * 1024;
@@ -23,10 +23,12 @@ pub(crate) enum Running {
 }
 
 impl Running {
-    /// Asks scontrol, as it is found through PATH.
-    pub(crate) fn ask() -> Self {
+    /// Asks scontrol, as it is found through PATH, and waits for it for a half of `limit` at most: the rest is for
+    /// everything else.
+    pub(crate) fn ask(limit: Duration) -> Self {
+        let limit = PATIENCE.min(limit / 2);
         let mut command = slurm_command::new("scontrol");
-        let ended = match timed::run(command.args(["show", "config"]), LIMIT, ROOM) {
+        let ended = match timed::run(command.args(["show", "config"]), limit, ROOM) {
             Ok(ended) => ended,
             Err(e) => return Self::NotAsked(format!("scontrol cannot be run: {e}")),
         };
@@ -35,7 +37,7 @@ impl Running {
             return Self::Values(parse(&said));
         }
         let why = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("it does not say why");
-        Self::Failed(format!("scontrol show config {}: {}", ended.how(LIMIT), why.trim()))
+        Self::Failed(format!("scontrol show config {}: {}", ended.how(limit), why.trim()))
     }
 
     /// A value; `None` where there is none, or nobody could say.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use pki::name::NodeName;
 use pki::time::UnixTime;
@@ -91,14 +92,14 @@ pub(crate) struct Scene {
 
 impl Scene {
     /// Looks around. `given` is the node's name where that is not the host's. What slurmctld runs with is asked for
-    /// where `ask` says so, on a controller, and where there is no slurm.conf: every node asking it once a minute
+    /// where `ask` says so, with the time that there is for all of it, on a controller, and where there is no slurm.conf: every node asking it once a minute
     /// would be a load.
     ///
     /// # Errors
     /// When the config's `[node]` cannot be used.
     pub(crate) fn of(
         admin: Admin,
-        ask: bool,
+        ask: Option<Duration>,
         host: HostRoot,
         thresholds: CheckConfig,
         given: Option<&NodeName>,
@@ -114,11 +115,13 @@ impl Scene {
         let now = clock::now();
         let node = None;
         let running = match &admin.slurm {
-            _ if !ask => Running::NotAsked("only other parts are wanted".into()),
             Some(_) if !controller => {
                 Running::NotAsked("a controller's check compares it with slurm.conf".into())
             }
-            _ => Running::ask(),
+            _ => match ask {
+                None => Running::NotAsked("only other parts are wanted".into()),
+                Some(limit) => Running::ask(limit),
+            },
         };
         let mut scene = Self {
             admin,

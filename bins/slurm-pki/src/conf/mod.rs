@@ -27,7 +27,7 @@ mod wish;
 
 use clap::{Args, Subcommand};
 
-use crate::check::Check;
+use crate::check::{Check, OfConf};
 use crate::exit::Exit;
 use crate::global::Global;
 
@@ -55,8 +55,9 @@ enum Command {
     #[command(after_help = "Exit codes: 0 ok, 1 warning, 2 critical, 3 unknown, or wrong usage.\n\n\
         Examples:\n  \
         slurm-pki conf check\n  \
+        slurm-pki conf check --skip tls-off\n  \
         slurm-pki conf check --json | jq -r '.data.findings[].code'")]
-    Check,
+    Check(OfConf),
 }
 
 impl Conf {
@@ -69,7 +70,7 @@ impl Conf {
             Command::Show(show) => show.run(global).map(|()| Exit::DONE),
             Command::Enable(enable) => enable.run(global).map(|()| Exit::DONE),
             Command::Disable(disable) => disable.run(global).map(|()| Exit::DONE),
-            Command::Check => Check::of_conf().run(global),
+            Command::Check(options) => Check::of_conf(options).run(global),
         }
     }
 }

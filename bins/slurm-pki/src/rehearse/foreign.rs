@@ -27,6 +27,11 @@ pub(super) fn named_in(slurm: Option<&SlurmConf>, programs: &Programs) -> Vec<St
     PARAMETERS.into_iter().filter_map(foreign).collect()
 }
 
+/// The same, with the programs beside this command.
+pub(crate) fn foreign_here(slurm: Option<&SlurmConf>) -> Vec<String> {
+    Programs::beside_this().map_or_else(|_| Vec::new(), |programs| named_in(slurm, &programs))
+}
+
 /// A link to a program is that program.
 pub(crate) fn same_file(one: &Path, other: &Path) -> bool {
     match (fs::canonicalize(one), fs::canonicalize(other)) {

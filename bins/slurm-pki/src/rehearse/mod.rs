@@ -19,7 +19,7 @@ use crate::programs::Programs;
 use crate::{report, slurm_run};
 
 pub(crate) use controller::is_here as is_controller;
-pub(crate) use foreign::same_file;
+pub(crate) use foreign::{foreign_here, same_file};
 pub(crate) use node::{Here, find as find_node};
 
 /// What `rehearse` is told.

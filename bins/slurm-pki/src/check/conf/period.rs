@@ -3,7 +3,10 @@
 use super::super::finding::Findings;
 use super::super::scene::Scene;
 use super::SHOW;
+use super::programs::is_ours;
 use crate::moment;
+use crate::parameters::Parameters;
+use crate::programs::SIGN_CSR;
 use crate::renewal_period::{PER_LIFE, RenewalPeriod};
 
 /// The period that nodes renew at, in minutes; `None` where they do not, or Slurm refuses it.
@@ -38,8 +41,16 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
             _ => {}
         }
     }
-    if let Some(minutes) = minutes(scene) {
-        against_validity(scene, minutes, found);
+    let Some(minutes) = minutes(scene) else { return };
+    match Parameters::of(scene.get("CertmgrParameters")).get("sign_csr_script") {
+        // A node's config need not say how long certificates live: the one that it has does (node/state.rs).
+        _ if !scene.controller => found.ok("period", format!("nodes renew every {minutes} minutes")),
+        Some(sign) if !is_ours(sign, SIGN_CSR) => {
+            found.ok("period", format!("nodes renew every {minutes} minutes"));
+            let why = format!("sign_csr_script={sign} is not slurm-pki's");
+            found.not_looked_at(format!("whether nodes' certificates outlive {PER_LIFE} renewals: {why}"));
+        }
+        _ => against_validity(scene, minutes, found),
     }
 }
 

@@ -4,13 +4,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use pki::policy::Bind;
+use site::config::NodeConfig;
 
 use super::super::finding::Findings;
 use super::super::scene::Scene;
 use super::SHOW;
 use crate::moment;
 use crate::parameters::Parameters;
-use crate::programs::{GENERATE_CSR, SIGN_CSR};
+use crate::programs::{GENERATE_CSR, GET_CERT_KEY, SIGN_CSR};
 use crate::rehearse::same_file;
 
 /// Slurm's default (slurm.conf(5)).
@@ -19,9 +20,13 @@ const MESSAGE_TIMEOUT: u64 = 10;
 /// A lost reply is asked for again: for so many MessageTimeouts the same token has to be good.
 const TIMEOUTS: u32 = 10;
 
-/// Looks at what a controller answers.
+/// Looks at what a node asks with, and at what a controller answers.
 pub(super) fn look(scene: &Scene, found: &mut Findings) {
-    if !scene.controller || scene.get("CertmgrType").is_none() {
+    if scene.get("CertmgrType").is_none() {
+        return;
+    }
+    same_key(scene, found);
+    if !scene.controller {
         return;
     }
     foreign_requests(scene, found);
@@ -61,8 +66,37 @@ fn foreign_requests(scene: &Scene, found: &mut Findings) {
     }
 }
 
+/// slurmd crashes when the key is not the request's: one program makes a key at each request, and the other knows of
+/// its own alone.
+fn same_key(scene: &Scene, found: &mut Findings) {
+    // A controller's config may say nothing of nodes.
+    let knows =
+        scene.node.is_some() || scene.sackd || scene.admin.config.sections().any(|(name, _)| name == "node");
+    let given = Parameters::of(scene.get("CertmgrParameters"));
+    let (Some(generate), Some(key)) =
+        (given.get("generate_csr_script"), given.get("get_node_cert_key_script"))
+    else {
+        return;
+    };
+    let Some(node) = NodeConfig::read(&scene.admin.config).ok().filter(|_| knows) else { return };
+    let foreign = match (is_ours(generate, GENERATE_CSR), is_ours(key, GET_CERT_KEY)) {
+        (true, false) if node.renew_key => key,
+        (false, true) if node.renew_key => generate,
+        (false, false) => return,
+        _ => return found.ok("get-cert-key", "generate_csr and get_cert_key are about the same key"),
+    };
+    found.critical(
+        "get-cert-key",
+        format!(
+            "get_node_cert_key_script={key} does not know the key of generate_csr_script={generate}: slurmd crashes at \
+             its next start or renewal"
+        ),
+        format!("take both from slurm-pki; or renew_key = false in [node], with {foreign}'s key file as key_file"),
+    );
+}
+
 /// The file beside this command, or one of its name that only other hosts have.
-fn is_ours(path: &str, program: &str) -> bool {
+pub(super) fn is_ours(path: &str, program: &str) -> bool {
     let path = Path::new(path);
     let beside = std::env::current_exe().ok().map(|own| own.with_file_name(program));
     let is_beside = beside.is_some_and(|own| same_file(path, &own));

@@ -33,13 +33,19 @@ fn compare(running: &Running, conf: &SlurmConf, found: &mut Findings) {
     if differing.is_empty() {
         return found.ok("running", "slurmctld runs with what slurm.conf says");
     }
+    // A flag is set and taken away without a restart.
+    let only_flags = differing == ["DebugFlags"];
     let running_has = |key: &&str| format!("{key}={}", running.get(key).unwrap_or("(null)"));
     let shown = differing.iter().map(running_has).collect::<Vec<_>>().join(" ");
     found.warning(
         "running",
         format!("slurmctld runs with other values than {}: {shown}", conf.path().display()),
-        "systemctl restart slurmctld, when slurm.conf is meant; then the slurmds. (scontrol reconfigure restarts all \
-         of them at once.)",
+        if only_flags {
+            "scontrol setdebugflags -FLAG takes one away, +FLAG sets one; or write them in slurm.conf"
+        } else {
+            "systemctl restart slurmctld, when slurm.conf is meant; then the slurmds. (scontrol reconfigure restarts all \
+             of them at once.)"
+        },
     );
 }
 

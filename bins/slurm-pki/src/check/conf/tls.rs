@@ -4,6 +4,7 @@ use std::path::Path;
 
 use site::config::Daemon;
 
+use super::super::access::may_be_there;
 use super::super::finding::{Findings, Severity};
 use super::super::scene::Scene;
 use super::super::tls_files;
@@ -44,11 +45,12 @@ fn no_node_certificates(scene: &Scene, found: &mut Findings) {
         Some(kind) => {
             found.critical("certmgr-type", format!("CertmgrType={kind} is no plugin of Slurm's"), SHOW);
         }
-        None if scene.node.is_some() && !tls_files::pair(scene, Daemon::Slurmd).0.exists() => found.critical(
-            "certmgr-type",
-            "there is neither CertmgrType nor a certificate for slurmd here: slurmd does not start",
-            format!("{SHOW}; or a pair for this node: slurm-pki cert issue slurmd NODE --out DIR"),
-        ),
+        None if scene.node.is_some() && !may_be_there(&tls_files::pair(scene, Daemon::Slurmd).0) => found
+            .critical(
+                "certmgr-type",
+                "there is neither CertmgrType nor a certificate for slurmd here: slurmd does not start",
+                format!("{SHOW}; or a pair for this node: slurm-pki cert issue slurmd NODE --out DIR"),
+            ),
         None => found.ok("certmgr-type", "no certmgr: every node has a certificate of its own in a file"),
     }
 }
@@ -76,12 +78,14 @@ fn paths(scene: &Scene, found: &mut Findings) {
     found.ok("tls-path", "the files of TLSParameters have absolute paths");
 }
 
-/// What is renewed here is what Slurm loads.
+/// What is renewed here is what Slurm loads. Elsewhere nothing is kept: the files of TLSParameters alone count.
 fn ours(scene: &Scene, found: &mut Findings) {
     let config = &scene.admin.controller;
+    if !scene.controller {
+        return;
+    }
     compare("ca_cert_file", &tls_files::ca_cert(scene), &config.ca_cert, found);
-    let used = [Daemon::Ctld, Daemon::Dbd, Daemon::Restd].into_iter().filter(|_| scene.controller);
-    for daemon in used {
+    for daemon in [Daemon::Ctld, Daemon::Dbd, Daemon::Restd] {
         let Ok(pair) = scene.daemon(daemon) else { continue };
         if daemon != Daemon::Ctld && !pair.cert.exists() {
             continue;

@@ -1,11 +1,12 @@
 //! The ledger: with ledger_required nothing is issued that cannot be written down.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use rustix::fs::{StatVfs, StatVfsMountFlags, statvfs};
 
-use super::super::access::{Blocked, EXECUTE, READ, WRITE, Who};
+use super::super::access::{Blocked, EXECUTE, READ, WRITE, Who, way_through};
 use super::super::finding::{Findings, Severity};
 use super::super::scene::Scene;
 use crate::admin::owner_name;
@@ -39,8 +40,8 @@ fn writable(scene: &Scene, folder: &Path, found: &mut Findings) {
     let blocked = match (blocked, fs::read_dir(folder)) {
         (None, Err(e)) => Some((folder.to_owned(), Blocked::Unseen(e.to_string()))),
         (None, Ok(entries)) => {
-            let mut files = entries.flatten().map(|entry| entry.path()).filter(|path| is_ledger(path));
-            files.find_map(|file| Some((file.clone(), who.reaches(&file, WRITE).err()?)))
+            let mut files = entries.flatten().map(|entry| entry.path()).filter(|path| is_written(path));
+            files.find_map(|file| Some((file.clone(), cannot_write(who, &file)?)))
         }
         (blocked, _) => blocked,
     };
@@ -54,15 +55,29 @@ fn writable(scene: &Scene, folder: &Path, found: &mut Findings) {
             );
         }
         Some((path, blocked)) => {
-            let at = if let Blocked::Folder(folder) = &blocked { folder } else { &path };
             let what = format!("{name} cannot write {}: nothing is issued while that is so", path.display());
-            found.critical("ledger-write", what, format!("chown {name} {}", at.display()));
+            let fix = match &blocked {
+                Blocked::Folder(above) => way_through(above, &scene.admin.top().state_dir, &name),
+                _ => format!("chown {name} {0} && chmod u+rwX,go-w {0}", path.display()),
+            };
+            found.critical("ledger-write", what, fix);
         }
     }
 }
 
-fn is_ledger(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| ending == "jsonl")
+/// What sign_csr has to write before it prints anything. Refusals may go unrecorded.
+fn is_written(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with("issued.") && (name.ends_with(".jsonl") || name.ends_with(".lock"))
+}
+
+/// It refuses a file that others can change, too.
+fn cannot_write(who: Who, file: &Path) -> Option<Blocked> {
+    match who.reaches(file, WRITE) {
+        Ok(seen) if seen.mode() & 0o022 != 0 => Some(Blocked::Mode(seen.mode() & 0o7777)),
+        Ok(_) | Err(Blocked::Missing) => None,
+        Err(blocked) => Some(blocked),
+    }
 }
 
 fn space(folder: &Path, fs: &StatVfs, found: &mut Findings) {

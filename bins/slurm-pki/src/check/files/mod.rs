@@ -3,6 +3,7 @@
 mod config;
 mod ledger;
 mod pairs;
+mod records;
 mod served;
 mod state;
 
@@ -17,6 +18,7 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
     served::look(scene, found);
     if scene.controller {
         state::look(scene, found);
+        records::look(scene, found);
         ledger::look(scene, found);
     }
 }

@@ -13,7 +13,7 @@ use pki::x509::X509;
 use site::config::Daemon;
 use site::file::{self, Owner};
 
-use super::super::access::{Blocked, READ, Who};
+use super::super::access::{Blocked, READ, Who, may_be_there, way_through};
 use super::super::expiry;
 use super::super::finding::{Findings, Severity};
 use super::super::scene::Scene;
@@ -34,8 +34,8 @@ const ROOT: Owner = Owner { uid: 0, gid: 0 };
 pub(super) fn look(scene: &Scene, found: &mut Findings) {
     for daemon in Daemon::ALL {
         let (cert, key) = files(scene, daemon);
-        let there = fs::symlink_metadata(&cert).is_ok() || fs::symlink_metadata(&key).is_ok();
-        if there {
+        // One in a folder that this user may not look into is there as far as anybody can tell; reading it says so.
+        if may_be_there(&cert) || may_be_there(&key) {
             pair(scene, daemon, &cert, &key, found);
         } else if is_needed(scene, daemon) {
             found.critical(
@@ -132,10 +132,8 @@ fn overdue(scene: &Scene, daemon: Daemon, cert: &Path, what: &str, leaf: &X509, 
     if !ours || told {
         return;
     }
-    let facts = leaf.facts();
-    let life = Duration::from_secs(u64::try_from(facts.not_after.0 - facts.not_before.0).unwrap_or_default());
     let due = due_at(leaf, config.renew_at);
-    if scene.now <= due.plus((life / PATIENCE).min(MOST_PATIENCE)) {
+    if scene.now <= due.plus((expiry::life(leaf) / PATIENCE).min(MOST_PATIENCE)) {
         return found.ok("pair-due", format!("{what} is to be renewed {}", moment::shown(due, scene.now)));
     }
     found.warning(
@@ -151,7 +149,8 @@ fn owner_and_mode(scene: &Scene, daemon: Daemon, path: &Path, is_key: bool, foun
     let (shown, mode) = (path.display(), seen.mode() & 0o7777);
     let user = user_of(scene, daemon, &seen);
     let owners = [Some(0), scene.slurm_user.map(|owner| owner.uid)];
-    if daemon != Daemon::Restd && !owners.contains(&Some(seen.uid())) {
+    // Slurm asks for the owner only where it knows SlurmUser.
+    if daemon != Daemon::Restd && scene.slurm_user.is_some() && !owners.contains(&Some(seen.uid())) {
         let what = format!(
             "{shown} belongs to uid {}: {daemon} refuses it, and says so at debug level only",
             seen.uid()
@@ -165,11 +164,17 @@ fn owner_and_mode(scene: &Scene, daemon: Daemon, path: &Path, is_key: bool, foun
         return found.critical("pair-mode", what, format!("chmod {right} {shown}"));
     }
     if let Err(blocked @ (Blocked::Mode(_) | Blocked::Folder(_))) = Who::User(user).reaches(path, READ) {
-        let at = if let Blocked::Folder(folder) = &blocked { folder.as_path() } else { path };
-        let what = format!("{shown}: {daemon} runs as {} and cannot read it", owner_name(user));
-        return found.critical("pair-mode", what, format!("chown {} {}", owner_name(user), at.display()));
+        let (name, state_dir) = (owner_name(user), &scene.admin.top().state_dir);
+        let what = format!("{shown}: {daemon} runs as {name} and cannot read it");
+        let fix = match &blocked {
+            Blocked::Folder(folder) => way_through(folder, state_dir, &name),
+            _ => format!("chown {name} {shown}"),
+        };
+        return found.critical("pair-mode", what, fix);
     }
-    if is_key && mode & 0o070 != 0 {
+    let for_the_group = seen.uid() == 0 && scene.slurm_user.is_some_and(|slurm| slurm.gid == seen.gid());
+    let group = if for_the_group { 0o030 } else { 0o070 };
+    if is_key && mode & group != 0 {
         let what = format!("{shown} has mode {mode:04o}: its group can read or change a private key");
         return found.warning("pair-mode", what, format!("chmod 0600 {shown}"));
     }

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use rustix::fs::{StatFs, statfs};
 use site::config::Place;
 use site::token_list;
 
@@ -87,9 +88,44 @@ fn shared(scene: &Scene, found: &mut Findings) {
     if !several {
         return;
     }
+    let state_dir = scene.admin.top().state_dir.as_path();
+    let shared = Path::new(scene.get("StateSaveLocation").unwrap_or("/var/spool"));
+    if let Some(denied) = [state_dir, shared].into_iter().find(|path| is_denied(path)) {
+        let what = format!("{}: this user may not see which file system it is on", denied.display());
+        return found.unknown("state-shared", what, "run this as root");
+    }
     match on_shared_storage(&scene.admin) {
         Ok(()) => found.ok("state-shared", "state_dir is where StateSaveLocation is"),
-        Err(e) => found.error(Severity::Critical, "state-shared", &e),
+        Err(e) => return found.error(Severity::Critical, "state-shared", &e),
+    }
+    if let Some(kind) = statfs(state_dir).ok().and_then(|fs| local_kind(&fs)) {
+        found.warning(
+            "state-local",
+            format!(
+                "slurm.conf names several controllers, and state_dir {} is on a {kind} of this host: the others do not \
+                 find CA and records there",
+                state_dir.display()
+            ),
+            "put StateSaveLocation and state_dir on storage that all of them mount; where something keeps them in step: \
+             --skip state-local",
+        );
+    }
+}
+
+fn is_denied(path: &Path) -> bool {
+    fs::metadata(path).is_err_and(|e| e.kind() == std::io::ErrorKind::PermissionDenied)
+}
+
+/// File systems that one host alone has (statfs(2)).
+fn local_kind(fs: &StatFs) -> Option<&'static str> {
+    match fs.f_type {
+        0xef53 => Some("disk (ext4)"),
+        0x5846_5342 => Some("disk (xfs)"),
+        0x9123_683e => Some("disk (btrfs)"),
+        0x2fc1_2fc1 => Some("disk (zfs)"),
+        0x794c_7630 => Some("disk (overlay)"),
+        0x0102_1994 | 0x8584_58f6 => Some("file system in memory"),
+        _ => None,
     }
 }
 

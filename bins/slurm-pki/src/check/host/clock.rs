@@ -9,6 +9,7 @@ use site::ledger::Ledger;
 
 use super::super::finding::Findings;
 use super::super::scene::{HostRoot, Scene};
+use crate::admin::caller;
 use crate::{moment, timed};
 
 /// Programs that keep the clock, as the kernel has their names.
@@ -32,6 +33,9 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
 fn kept(host: &HostRoot, found: &mut Findings) {
     let fix = "run chronyd, ntpd or systemd-timesyncd, and see that it reaches its servers: chronyc tracking, timedatectl";
     let Some(keeper) = keeper(host) else {
+        if hides_others(host) {
+            return unseen(host, found, fix);
+        }
         return found.warning(
             "clock",
             "nothing on this host keeps its clock: certificates begin and end by it",
@@ -57,6 +61,26 @@ fn kept(host: &HostRoot, found: &mut Findings) {
     }
 }
 
+/// A /proc with hidepid shows this user no process of others.
+fn hides_others(host: &HostRoot) -> bool {
+    caller().uid != 0 && !host.at("/proc/1/comm").exists()
+}
+
+/// What can be told without seeing who keeps the clock.
+fn unseen(host: &HostRoot, found: &mut Findings, fix: &str) {
+    if host.at(TIMESYNCD).exists() {
+        return found.ok("clock", "systemd-timesyncd has set the clock");
+    }
+    match tracking().filter(|_| host.is_this_host()) {
+        Some(said) => tracked(&said, found, fix),
+        None => found.unknown(
+            "clock",
+            "/proc hides who keeps the clock from this user, and neither chronyc nor systemd-timesyncd tells",
+            "run this as root; or timedatectl by hand",
+        ),
+    }
+}
+
 fn keeper(host: &HostRoot) -> Option<String> {
     let entries = fs::read_dir(host.at("/proc")).ok()?;
     let processes = entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(is_number));
@@ -68,20 +92,28 @@ fn is_number(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The last word of `chronyc -c tracking` is the leap status.
 fn chrony(found: &mut Findings, fix: &str) {
-    let ended = timed::run(Command::new("chronyc").args(["-c", "tracking"]), Duration::from_secs(5), 4096);
-    let said = ended.ok().filter(timed::Ended::succeeded);
-    let said = said.map(|ended| String::from_utf8_lossy(ended.output.expose()).trim().to_owned());
-    match said {
-        Some(line) if line.ends_with("Not synchronised") => {
-            found.warning("clock", "chronyd runs, and has not set the clock", fix);
-        }
-        Some(_) => found.ok("clock", "chronyd has set the clock"),
+    match tracking() {
+        Some(said) => tracked(&said, found, fix),
         None => {
             found.ok("clock", "chronyd runs");
             found.not_looked_at("whether chronyd has set the clock: chronyc tracking did not answer");
         }
+    }
+}
+
+fn tracking() -> Option<String> {
+    let ended = timed::run(Command::new("chronyc").args(["-c", "tracking"]), Duration::from_secs(5), 4096);
+    let ended = ended.ok().filter(timed::Ended::succeeded)?;
+    Some(String::from_utf8_lossy(ended.output.expose()).trim().to_owned())
+}
+
+/// The last word of `chronyc -c tracking` is the leap status.
+fn tracked(said: &str, found: &mut Findings, fix: &str) {
+    if said.ends_with("Not synchronised") {
+        found.warning("clock", "chronyd runs, and has not set the clock", fix);
+    } else {
+        found.ok("clock", "chronyd has set the clock");
     }
 }
 

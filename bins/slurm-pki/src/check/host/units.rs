@@ -15,8 +15,13 @@ use super::super::tls_files::is_fetched;
 use crate::admin::{owner_name, owner_named};
 
 /// In systemd's order.
-const FOLDERS: [&str; 4] =
-    ["/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
+const FOLDERS: [&str; 5] = [
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+];
 
 /// Daemons that speak TLS and run for good.
 const DAEMONS: [&str; 4] = ["slurmctld", "slurmdbd", "slurmd", "sackd"];
@@ -34,6 +39,8 @@ struct Unit {
     user: Option<String>,
     start: String,
     environment: BTreeMap<String, String>,
+    /// A file of it that this user may not read, and why.
+    unread: Option<String>,
 }
 
 /// Looks at every unit that starts with this host.
@@ -45,6 +52,10 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
     }
     for name in enabled {
         let unit = read(&scene.host, name);
+        if let Some(why) = &unit.unread {
+            found.unknown("unit", format!("{name}.service: {why}"), "run this as root");
+            continue;
+        }
         restarts(name, &unit, found);
         environment(scene, name, &unit, found);
         if name == "sackd" {
@@ -56,9 +67,14 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
     }
 }
 
-/// Whether a unit starts with the host: a link in some target's folder.
+/// Whether a unit starts with the host: a link in some target's folder, and not masked (a link to /dev/null).
 pub(in super::super) fn is_enabled(host: &HostRoot, name: &str) -> bool {
     let unit = format!("{name}.service");
+    let counts = FOLDERS.iter().map(|folder| host.at(folder).join(&unit));
+    let counts = counts.into_iter().find(|path| path.symlink_metadata().is_ok());
+    if counts.is_some_and(|path| fs::read_link(path).is_ok_and(|target| target == Path::new("/dev/null"))) {
+        return false;
+    }
     let wants = |folder: &str| {
         let entries = fs::read_dir(host.at(folder)).into_iter().flatten().flatten();
         let wants = entries
@@ -169,16 +185,27 @@ fn read(host: &HostRoot, name: &str) -> Unit {
         drop_ins.extend(conf.map(|entry| (entry.file_name(), entry.path())));
     }
     files.extend(drop_ins.into_values());
-    files.iter().filter_map(|path| text(path)).for_each(|text| unit.take(host, &text));
+    for path in &files {
+        let text = unit.text(path);
+        unit.take(host, &text);
+    }
     unit
 }
 
-fn text(path: &Path) -> Option<String> {
-    let (bytes, _) = site::file::read_with_metadata(path, MAX_UNIT).ok()?;
-    Some(String::from_utf8_lossy(bytes.expose()).into_owned())
-}
-
 impl Unit {
+    /// What is not there says nothing; what cannot be read is noted.
+    fn text(&mut self, path: &Path) -> String {
+        match site::file::read_with_metadata(path, MAX_UNIT) {
+            Ok((bytes, _)) => String::from_utf8_lossy(bytes.expose()).into_owned(),
+            Err(e) => {
+                if !e.is_not_found() {
+                    self.unread = Some(e.to_string());
+                }
+                String::new()
+            }
+        }
+    }
+
     /// One file's `[Service]` lines.
     fn take(&mut self, host: &HostRoot, text: &str) {
         let joined = text.replace("\\\n", " ");
@@ -204,12 +231,16 @@ impl Unit {
             "Environment" => words(value).iter().for_each(|word| self.assign(word)),
             "EnvironmentFile" => {
                 let path = host.at(value.trim_start_matches('-'));
-                for line in text(&path).unwrap_or_default().lines().map(str::trim) {
+                for line in self.text(&path).lines().map(str::trim) {
                     if !line.starts_with(['#', ';']) {
                         self.assign(&line.replace(['"', '\''], ""));
                     }
                 }
             }
+            // What the manager has of its own and hands on: systemctl set-environment.
+            "PassEnvironment" => words(value).into_iter().for_each(|word| {
+                self.environment.entry(word).or_default();
+            }),
             "UnsetEnvironment" => words(value).iter().for_each(|word| {
                 self.environment.remove(word);
             }),
@@ -277,5 +308,8 @@ mod tests {
         write("etc/systemd/system/multi-user.target.wants/slurmd.service", "");
         assert!(is_enabled(&host, "slurmd") && !is_enabled(&host, "sackd"));
         assert!(read(&HostRoot::new(Path::new("/nowhere")), "slurmd").restart.is_none());
+        std::os::unix::fs::symlink("/dev/null", root.path().join("etc/systemd/system/slurmd.service"))
+            .unwrap();
+        assert!(!is_enabled(&host, "slurmd"), "a masked unit starts never");
     }
 }

@@ -16,6 +16,7 @@ use super::super::finding::Findings;
 use super::super::scene::Scene;
 use super::super::tls_files;
 use crate::moment;
+use crate::renewal_period::PER_LIFE;
 
 const ASK_ANEW: &str = "systemctl stop slurmd; rm certmgr_state in SlurmdSpoolDir; systemctl start slurmd. \
                         From the controller: slurm-pki node reissue NODE";
@@ -61,9 +62,29 @@ fn certificate(scene: &Scene, state: &CertmgrState, found: &mut Findings) {
         found.critical("state-loads", what, ASK_ANEW);
     }
     let what = format!("this node's certificate {} by {}", leaf.facts().subject, leaf.facts().issuer);
+    outlives(scene, leaf, found);
     let fix = if used { ASK_ANEW } else { "restart slurmd: it asks for a new one" };
     expiry::look(found, "state-expiry", &what, leaf, &scene.thresholds, scene.now, fix);
     peers(scene, &state.chain, found);
+}
+
+/// A certificate has to outlive some renewals that fail, whatever config the controller has.
+fn outlives(scene: &Scene, leaf: &X509, found: &mut Findings) {
+    let Some(minutes) = period_in_minutes(scene) else { return };
+    let life = expiry::life(leaf);
+    let what = format!(
+        "this node's certificate lives {}, and it renews every {minutes} minutes",
+        moment::span(life)
+    );
+    if life.as_secs() / minutes.saturating_mul(60) < PER_LIFE {
+        found.warning(
+            "period-validity",
+            format!("{what}: less than {PER_LIFE} periods, so an outage becomes an expiry"),
+            "a longer validity in [controller] of the controllers' config, or a shorter certificate_renewal_period",
+        );
+    } else {
+        found.ok("period-validity", what);
+    }
 }
 
 /// Whether the next start takes it.

@@ -6,6 +6,7 @@ use pki::token::{MAX_TOKEN, NodeSecret};
 use site::config::Daemon;
 use site::file;
 
+use super::super::access::may_be_there;
 use super::super::finding::Findings;
 use super::super::scene::Scene;
 use super::super::tls_files;
@@ -14,7 +15,7 @@ use super::super::tls_files;
 pub(super) fn look(scene: &Scene, found: &mut Findings) {
     let Some(here) = &scene.token else {
         let daemon = if scene.node.is_some() { Daemon::Slurmd } else { Daemon::Sackd };
-        let static_pair = tls_files::pair(scene, daemon).0.exists();
+        let static_pair = may_be_there(&tls_files::pair(scene, daemon).0);
         if scene.certmgr_is_on() && !static_pair {
             found.critical(
                 "token-file",
@@ -36,7 +37,7 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
     };
     let mode = seen.mode() & 0o7777;
     let owners = [Some(0), scene.slurm_user.map(|owner| owner.uid)];
-    if !owners.contains(&Some(seen.uid())) {
+    if scene.slurm_user.is_some() && !owners.contains(&Some(seen.uid())) {
         let what = format!(
             "{shown} belongs to uid {}: neither slurmd (root) nor sackd (SlurmUser) reads it",
             seen.uid()
