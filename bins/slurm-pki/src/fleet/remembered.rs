@@ -1,7 +1,12 @@
 //! What commands remember of hosts from one run to the next: one JSON file for each kind, in `<state_dir>/fleet`.
 
+use std::fs::File;
 use std::path::PathBuf;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use site::Error;
@@ -12,6 +17,9 @@ use crate::advice::{Advice, Advise as _};
 
 /// As long as a list of all hosts of the largest cluster.
 const MAX_FILE: usize = 16 * 1024 * 1024;
+
+/// As long as another command may keep such a file to itself: it only reads and writes it.
+const MAX_WAIT: Duration = Duration::from_secs(10);
 
 /// Such a file.
 #[derive(Clone, Debug)]
@@ -39,15 +47,54 @@ impl Remembered {
         }
     }
 
+    /// Reads it, changes it and writes it, while no other command does: what another one remembered since this one began
+    /// stays. `change` says whether it changed anything.
+    ///
+    /// # Errors
+    /// When it cannot be read or written, or another command keeps it.
+    pub(crate) fn change<T: DeserializeOwned + Default + Serialize>(
+        &self,
+        hint: &str,
+        change: impl FnOnce(&mut T) -> bool,
+    ) -> anyhow::Result<T> {
+        let _lock = self.lock()?;
+        let mut all = self.read(hint)?;
+        if change(&mut all) {
+            self.write(&all)?;
+        }
+        Ok(all)
+    }
+
+    /// On a file of its own: the other one is replaced at each change.
+    fn lock(&self) -> anyhow::Result<File> {
+        self.prepare_folder()?;
+        let path = self.path.with_extension("lock");
+        let lock = file::open_to_append(&path, 0o600).advise()?;
+        let begun = Instant::now();
+        loop {
+            match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(lock),
+                Err(Errno::WOULDBLOCK | Errno::INTR) if begun.elapsed() < MAX_WAIT => {
+                    sleep(Duration::from_millis(5));
+                }
+                Err(Errno::WOULDBLOCK | Errno::INTR) => return Err(Error::Busy { path }).advise(),
+                Err(e) => return Err(Error::write(&path)(e.into())).advise(),
+            }
+        }
+    }
+
+    fn prepare_folder(&self) -> anyhow::Result<()> {
+        let Some(folder) = self.path.parent() else { return Ok(()) };
+        refuse_links_of_others(folder)?;
+        make_folder(folder, 0o755, self.owner).advise()
+    }
+
     /// Writes it anew.
     ///
     /// # Errors
     /// When it cannot be written.
     pub(crate) fn write(&self, all: &impl Serialize) -> anyhow::Result<()> {
-        if let Some(folder) = self.path.parent() {
-            refuse_links_of_others(folder)?;
-            make_folder(folder, 0o755, self.owner).advise()?;
-        }
+        self.prepare_folder()?;
         let text = serde_json::to_vec_pretty(all).map_err(|e| Error::write(&self.path)(e.into())).advise()?;
         NewFile::new(&self.path, 0o644).owned_by(self.owner).replace(&text).advise()
     }
