@@ -63,9 +63,19 @@ pub(crate) fn json(schema: &str, data: &impl Serialize) -> anyhow::Result<()> {
         schema: &'a str,
         data: &'a T,
     }
-    // JSON has escapes of its own.
-    raw_line(&serde_json::to_string_pretty(&Document { schema, data })?);
+    raw_line(&escaped_json(&serde_json::to_string_pretty(&Document { schema, data })?));
     Ok(())
+}
+
+/// JSON escapes by itself what is below a space, and leaves the rest of what moves a terminal's cursor. Such signs stand in
+/// its strings alone.
+fn escaped_json(text: &str) -> String {
+    let escaped = |c: char| match c {
+        '\n' => c.to_string(),
+        c if moves(c) => c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect(),
+        c => c.to_string(),
+    };
+    text.chars().map(escaped).collect()
 }
 
 /// A result of several columns, for a person. A script asks for `--json`.
@@ -157,11 +167,43 @@ pub(crate) fn confirm(global: &Global, question: &str) -> anyhow::Result<()> {
 /// Names that others chose must not move a terminal's cursor. Line breaks stay.
 pub(crate) fn printable(text: &str) -> String {
     text.chars()
-        .map(|c| if c.is_control() && c != '\n' { c.escape_default().to_string() } else { c.to_string() })
+        .map(|c| if moves(c) && c != '\n' { c.escape_default().to_string() } else { c.to_string() })
         .collect()
+}
+
+/// Whether a sign is no sign but an order to the terminal: to move its cursor, or to show what follows from right to left,
+/// or not at all.
+fn moves(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// The same where a line break in a name would pass for another line of ours.
 fn one_line(text: &str) -> String {
     printable(text).replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What root on a node could have its host answer: colours, a cleared screen (in the one-byte form too), a line that
+    /// is read from right to left.
+    const EVIL: &str = "a\u{1b}[31m\u{9b}2J\u{7f}\u{202e}b\u{e0041}\tä";
+
+    #[test]
+    fn what_others_chose_never_moves_a_cursor() {
+        assert_eq!(
+            one_line(&format!("{EVIL}\nc")),
+            "a\\u{1b}[31m\\u{9b}2J\\u{7f}\\u{202e}b\\u{e0041}\\tä\\nc"
+        );
+    }
+
+    #[test]
+    fn json_is_as_harmless_and_says_the_same() {
+        let text = escaped_json(&serde_json::to_string_pretty(&[EVIL]).unwrap());
+        assert!(text.chars().all(|c| !moves(c) || c == '\n'), "{text:?}");
+        assert_eq!(serde_json::from_str::<Vec<String>>(&text).unwrap(), [EVIL]);
+    }
 }

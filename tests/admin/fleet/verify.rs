@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use serde_json::Value;
 use support::programs::program;
 
-use crate::hosts::Hosts;
+use crate::hosts::{Hosts, write_program};
 
 /// What verify says of each node, as JSON; with its exit code.
 fn verdicts(hosts: &Hosts, nodes: &str) -> (Vec<Value>, i32) {
@@ -71,13 +71,59 @@ fn a_foreign_program_that_fails_says_nothing_of_what_it_printed() {
     let hosts = Hosts::new(1);
     hosts.ok(&["node", "push", "n1"]);
     let there = hosts.on("n1", &hosts.site.path("show_token.sh"));
-    crate::hosts::write_program(&there, "#!/bin/sh\necho s3cret; echo s3cret >&2; exit 1\n");
+    write_program(&there, "#!/bin/sh\necho s3cret; echo s3cret >&2; exit 1\n");
     let path = hosts.site.path("show_token.sh");
     hosts.slurm_conf(&format!("CertmgrParameters=get_node_token_script={}\n", path.display()));
     let output = hosts.run(&["node", "verify", "n1"]);
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8(said).unwrap();
     assert!(said.contains("show_token.sh failed") && !said.contains("s3cret"), "{said}");
+}
+
+/// Root on n2 answers what it likes: orders to a terminal, a line as long as it may be, the other node's digests.
+#[test]
+fn a_host_that_lies_speaks_for_itself_alone_and_moves_no_terminal() {
+    let mut hosts = Hosts::new(2);
+    hosts.ok(&["node", "push", "n[1-2]"]);
+    hosts.ok(&["node", "token", "n1"]);
+    let lies = hosts.path("lies");
+    let script = format!(
+        "#!/bin/sh\nif [ $1 = n2 ]; then exec cat {}; fi\nexec ssh -n \"$1\" \"$2\"\n",
+        lies.display()
+    );
+    write_program(&hosts.path("bin/tool"), &script);
+    hosts.set("run", vec!["tool", "{host}", "{command}"]);
+    let evil = format!("\u{1b}[2J\u{9b}2J\u{202e}{}", "x".repeat(60_000));
+    let token = format!("slurm-pki: token n1 {}\n", "0".repeat(64));
+    fs::write(&lies, format!("{token}slurm-pki: missing n2 {evil}\nslurm-pki: slurm-pki-done\n")).unwrap();
+    let output = hosts.run(&["node", "verify", "n[1-2]", "--json"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let document: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(document["data"][0]["token"], "older", "as n1 itself says");
+    assert_eq!(document["data"][1]["token"], "missing");
+    let (table, stderr) = hosts.fails(&["node", "verify", "n[1-2]"]);
+    for said in [text, table, stderr] {
+        assert!(!said.contains(['\u{1b}', '\u{9b}', '\u{202e}']), "{said:?}");
+        assert!(said.len() < 3000, "{}", said.len());
+    }
+    // More than is kept of an answer: its end is missing.
+    fs::write(&lies, format!("{}slurm-pki: slurm-pki-done\n", token.repeat(10_000))).unwrap();
+    let (_, stderr) = hosts.fails(&["node", "verify", "n[1-2]"]);
+    assert!(stderr.contains("n2: it did not come to its end") && stderr.len() < 3000, "{stderr}");
+}
+
+#[test]
+fn a_host_that_is_away_is_told_apart_from_one_that_differs() {
+    let mut hosts = Hosts::new(3);
+    hosts.ok(&["node", "push", "n[1-3]"]);
+    hosts.stop(3);
+    let (_, stderr) = hosts.fails(&["node", "verify", "n[1-3]"]);
+    assert!(stderr.contains("error: 1 of 3 nodes were not reached: n3"), "{stderr}");
+    assert!(stderr.contains("--skip") && !stderr.contains("node push"), "{stderr}");
+    hosts.ok(&["node", "token", "n2"]);
+    let (_, stderr) = hosts.fails(&["node", "verify", "n[1-3]"]);
+    assert!(stderr.contains("error: 1 of 3 nodes are not as they are known here: n2"), "{stderr}");
+    assert!(stderr.contains("1 of 3 nodes were not reached: n3") && stderr.contains("push 'n2'"), "{stderr}");
 }
 
 #[test]

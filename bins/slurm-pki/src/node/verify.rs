@@ -21,6 +21,9 @@ use crate::parameters::Parameters;
 use crate::programs::{GET_NODE_TOKEN, Programs};
 use crate::report;
 
+/// As much of what a host gives for a reason as a table has room for.
+const MAX_WHY: usize = 200;
+
 #[derive(Args, Debug)]
 #[command(after_help = "\
 On each host its own get_node_token runs, as the owner of the token file, and sha256sum hashes what it prints; the \
@@ -282,7 +285,8 @@ impl Verdict {
     fn judge(&mut self, said: &Said<'_>, standing: Standing, enrolment: &Enrolment, name: &NodeName) {
         let Some(digest) = said.tokens.get(name.as_str()) else {
             self.token = Some(Token::Missing);
-            self.why = Some(said.missing.get(name.as_str()).copied().unwrap_or("it said nothing").to_owned());
+            let why = said.missing.get(name.as_str()).copied().unwrap_or("it said nothing");
+            self.why = Some(why.chars().take(MAX_WHY).collect());
             return;
         };
         let (token, record) = recognised(digest, standing, enrolment);
@@ -361,14 +365,31 @@ impl Bundle {
     }
 }
 
+/// What differs is to be brought there; a host that was not reached is to be mended first.
 fn conclusion(verdicts: &[Verdict]) -> anyhow::Result<()> {
-    let bad: Vec<_> = verdicts.iter().filter(|one| !one.is_well()).map(|one| one.node.as_str()).collect();
-    if bad.is_empty() {
-        return Ok(());
+    let names = |which: &dyn Fn(&&Verdict) -> bool| {
+        hostlist::fold_texts(verdicts.iter().filter(which).map(|one| one.node.as_str()))
+    };
+    let of = verdicts.len();
+    let away = verdicts.iter().filter(|one| !one.reached).count();
+    let differ = verdicts.iter().filter(|one| one.reached && !one.is_well()).count();
+    let away_are = || format!("{away} of {of} nodes were not reached: {}", names(&|one| !one.reached));
+    if differ == 0 {
+        return match away {
+            0 => Ok(()),
+            _ => Err(Advice::new(
+                away_are(),
+                "mend their hosts and run the same again; --skip HOSTLIST leaves dead ones out and remembers them",
+            )
+            .into()),
+        };
     }
-    let names = hostlist::fold_texts(bad.iter().copied());
+    if away > 0 {
+        report::warning(&away_are());
+    }
+    let names = names(&|one| one.reached && !one.is_well());
     Err(Advice::new(
-        format!("{} of {} nodes are not as they are known here: {names}", bad.len(), verdicts.len()),
+        format!("{differ} of {of} nodes are not as they are known here: {names}"),
         format!(
             "bring them what they lack: slurm-pki node push '{names}' (--ca-only if the tokens are right)"
         ),
