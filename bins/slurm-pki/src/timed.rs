@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use pki::secret::Secret;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
 
 use crate::interrupt;
 
@@ -55,22 +55,50 @@ impl Ended {
     }
 }
 
+/// How much a program may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Time, after which it is killed with its whole group.
+    pub(crate) time: Duration,
+    /// Bytes of its output that are kept.
+    pub(crate) room: usize,
+    /// Bytes of memory for its data, and as many for each program that it starts; `None`: as many as it likes.
+    pub(crate) memory: Option<u64>,
+    /// Whether an interruption of this command leaves it the rest of its time.
+    pub(crate) goes_on: bool,
+}
+
 /// Runs a program with nothing on stdin, in a process group of its own, for `limit` at most; keeps `room` bytes of its
 /// output. When its time is over the whole group is killed.
 ///
 /// # Errors
 /// When it cannot be started.
 pub(crate) fn run(command: &mut Command, limit: Duration, room: usize) -> io::Result<Ended> {
-    let deadline = Instant::now() + limit;
+    run_within(command, &Bounds { time: limit, room, memory: None, goes_on: false })
+}
+
+/// The same with further bounds.
+///
+/// # Errors
+/// When it cannot be started.
+pub(crate) fn run_within(command: &mut Command, bounds: &Bounds) -> io::Result<Ended> {
+    let deadline = Instant::now() + bounds.time;
     let (pipe, writer) = io::pipe()?;
     command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer).process_group(0);
     let child = command.spawn();
     // Our own copies of the write end go with these, or the output would never end.
     command.stdout(Stdio::null()).stderr(Stdio::null());
-    Ok(watch(child?, &pipe, deadline, room))
+    let child = child?;
+    if bounds.memory.is_some() {
+        let limit = Rlimit { current: bounds.memory, maximum: bounds.memory };
+        // A program that became another user's by now bounds itself.
+        let _ = prlimit(Some(Pid::from_child(&child)), Resource::Data, limit);
+    }
+    Ok(watch(child, &pipe, deadline, bounds))
 }
 
-fn watch(mut child: Child, pipe: &PipeReader, deadline: Instant, room: usize) -> Ended {
+fn watch(mut child: Child, pipe: &PipeReader, deadline: Instant, bounds: &Bounds) -> Ended {
+    let room = bounds.room;
     let mut output = Vec::with_capacity(FIRST_ROOM.min(room));
     // A process is gone soon after it closed its output, as a rule.
     let (mut open, mut nap) = (true, Duration::from_millis(1));
@@ -86,7 +114,7 @@ fn watch(mut child: Child, pipe: &PipeReader, deadline: Instant, room: usize) ->
             }
             break ended;
         }
-        if interrupt::came() || Instant::now() >= deadline {
+        if (!bounds.goes_on && interrupt::came()) || Instant::now() >= deadline {
             break None;
         }
         if !open {
@@ -194,6 +222,19 @@ mod tests {
         let ended = sh("yes & echo $! >&2", SECONDS, 0);
         assert!(ended.succeeded());
         assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    }
+
+    /// A shell that gathers without end, as Ansible does with whatever a host says.
+    #[test]
+    fn a_program_with_bounded_memory_fails_where_another_goes_on() {
+        let script = "text=0123456789abcdef; for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do \
+                      text=$text$text; done; echo ${#text}";
+        let bounds = Bounds { time: SECONDS, room: 1000, memory: Some(4 << 20), goes_on: false };
+        let with = |memory| {
+            run_within(Command::new("/bin/sh").args(["-c", script]), &Bounds { memory, ..bounds }).unwrap()
+        };
+        assert!(!with(bounds.memory).succeeded());
+        assert_eq!(with(None).output.expose(), b"16777216\n");
     }
 
     #[test]

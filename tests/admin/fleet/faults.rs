@@ -127,6 +127,37 @@ fn an_interrupted_push_ends_its_tools_and_keeps_the_secrets_of_those_that_were_n
     assert_eq!(of_this(&hosts), [""; 0], "no tool goes on");
 }
 
+/// Ctrl-C when the secret lies on the host already, and the shell that is to put it in its place hangs.
+#[test]
+fn an_interrupted_push_leaves_no_secret_waiting_on_a_host() {
+    let mut hosts = Hosts::new(1);
+    let hangs = hosts.path("hangs");
+    let script = format!(
+        "#!/bin/sh\nif [ \"$1\" = copy ]; then exec scp -q -B \"$3\" \"$2:$4\"; fi\n\
+         case $3 in 'sh /run/'*) touch {}; exec sleep 600 ;; esac\nexec ssh -n \"$2\" \"$3\"\n",
+        hangs.display()
+    );
+    write_program(&hosts.path("bin/tool"), &script);
+    hosts.set("run", vec!["tool", "run", "{host}", "{command}"]);
+    hosts.set("copy", vec!["tool", "copy", "{host}", "{from}", "{to}"]);
+    let mut push = hosts.command(&["node", "push", "n1"]);
+    let push = push.stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0).spawn().unwrap();
+    while !hangs.exists() {
+        sleep(Duration::from_millis(20));
+    }
+    let waits = names_in(&hosts.path("n1/run"));
+    let folder = waits.iter().find(|name| name.starts_with("slurm-pki.")).expect("a folder in /run");
+    assert_eq!(names_in(&hosts.path("n1/run").join(folder)), ["files"]);
+    assert!(Command::new("kill").args(["-INT", &push.id().to_string()]).status().unwrap().success());
+    let output = push.wait_with_output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("what is under way is brought to an end"), "{stderr}");
+    assert!(stderr.contains("n1: this command was interrupted"), "{stderr}");
+    assert_eq!(names_in(&hosts.path("n1/run")), ["sshd"]);
+    assert!(hosts.waiting("n1").is_some() && hosts.secret_on("n1", "n1").is_none());
+}
+
 #[test]
 fn what_a_killed_push_left_on_a_host_goes_with_the_next_one() {
     let hosts = Hosts::new(1);

@@ -91,7 +91,7 @@ fn send(fleet: &Fleet, host: &str, file: &Path, there: &str) -> Result<Vec<Strin
     let said = fleet.copy_to(host, file, &place).and_then(|()| fleet.run_file_on(host, &place));
     if said.is_err() {
         // The script removes its folder itself, unless it never ran.
-        let _ = fleet.run_on(host, &format!("rm -rf {there}"));
+        fleet.clear_away(host, there);
     }
     said
 }
@@ -158,14 +158,23 @@ put() {
     sync .
     say "file $(sha256sum < "$3/$4" | cut -d ' ' -f 1) $3/$4"
 }
+"#;
+
+/// `own FOLDER`: fails where a file in it would be on a file system that other hosts have too. The names are those of GNU
+/// stat; what it has none for may be one of those as well.
+const OWN: &str = r#"
 own() {
     folder=$1
     while [ ! -d "$folder" ]; do folder=$(dirname "$folder"); done
     kind=$(stat -f -c %T "$folder")
     case $kind in
-        nfs*|smb*|cifs|lustre|gpfs|ceph|afs|panfs|fhgfs|beegfs|gfs*|ocfs2|pvfs*|coda|ncp)
+        nfs*|smb*|cifs|lustre|gpfs|ceph|afs|k-afs|kafs|acfs|panfs|fhgfs|beegfs|gfs*|ocfs2|pvfs*|coda|ncp|novell|\
+        ibrix|snfs|vxfs|wekafs|v9fs|fuse*|vboxsf|vmhgfs|prl_fs)
             echo "$1 is on a file system that hosts share ($kind), and a secret would be put there"
-            exit 1
+            exit 1 ;;
+        UNKNOWN*)
+            echo "$1 is on a file system that stat has no name for ($kind): hosts may share it, and a secret would be put there"
+            exit 1 ;;
     esac
 }
 "#;
@@ -173,7 +182,7 @@ own() {
 fn installing(delivery: &Delivery, there: &str) -> Result<Secret, String> {
     let there = quoted(there);
     // Some shells keep the texts between << and END in files of TMPDIR for a moment.
-    let mut script = format!("TMPDIR={there}\n{}{PUT}", sweeping());
+    let mut script = format!("TMPDIR={there}\n{}{PUT}{OWN}", sweeping());
     let room: usize = delivery.files.iter().map(|file| file.contents.expose().len() * 2 + 1024).sum();
     // One buffer, large enough from the start: growing would leave unwiped copies behind.
     script.reserve_exact(room + delivery.then.len() + 1024);
@@ -287,6 +296,27 @@ mod tests {
         bring(&here(), &delivery).unwrap_err();
         assert!(!after.exists());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn a_file_system_is_shared_or_a_hosts_own_by_its_kind() {
+        let is_own = |kind: &str| {
+            let script = format!("stat() {{ echo '{kind}'; }}\n{OWN}\nown /nowhere/at/all");
+            let output = std::process::Command::new("/bin/sh").args(["-euc", &script]).output().unwrap();
+            let said = String::from_utf8(output.stdout).unwrap();
+            assert_eq!(output.status.success(), said.is_empty(), "{said}");
+            assert!(said.is_empty() || said.contains(kind) && said.contains("/nowhere/at/all"), "{said}");
+            output.status.success()
+        };
+        for own in ["ext2/ext3", "xfs", "btrfs", "tmpfs", "ramfs", "overlayfs", "zfs", "f2fs", "bcachefs"] {
+            assert!(is_own(own), "{own}");
+        }
+        for shared in
+            ["nfs", "nfs4", "lustre", "gpfs", "ceph", "fhgfs", "fuseblk", "v9fs", "snfs", "panfs", "smb2"]
+        {
+            assert!(!is_own(shared), "{shared}");
+        }
+        assert!(!is_own("UNKNOWN (0x4b525453)"));
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //! tool's exit status is not believed alone: a script says on its last line that it came to its end. What belongs on this
 //! very host is done here, without them.
 //!
-//! Interrupted, it ends the children, reaches no further hosts, and leaves it to the command to put on record what
-//! was done.
+//! Interrupted, it ends the children, takes away what waits on their hosts, reaches no further ones, and leaves it to the
+//! command to put on record what was done.
 //!
 //! No secret is in an argument, here or there: files go through a folder of this host that only the caller can read and
 //! one in /run of the other that only root can.
@@ -17,8 +17,8 @@ mod script;
 mod skips;
 mod tool;
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, Once};
 use std::thread;
 use std::time::Duration;
 
@@ -36,6 +36,9 @@ pub(crate) use remembered::Remembered;
 pub(crate) use script::quoted;
 pub(crate) use skips::Skips;
 pub(crate) use tool::shown;
+
+/// How often it is looked whether somebody pressed Ctrl-C.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Text of POSIX sh for one host. It runs as root there, with `set -eu`; `say WORDS` makes a line of the result.
 #[derive(Clone, Debug)]
@@ -114,6 +117,8 @@ pub(crate) fn in_parallel<T: Send, R: Send>(
     let count = work.len();
     let work: Vec<_> = work.into_iter().map(|piece| Mutex::new(Some(piece))).collect();
     let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(count)));
+    let workers = parallel.min(count);
+    let (at_work, this) = (AtomicUsize::new(workers), thread::current());
     let worker = || {
         while let Some(place) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
             let piece = place.lock().map_or(None, |mut place| place.take());
@@ -125,13 +130,29 @@ pub(crate) fn in_parallel<T: Send, R: Send>(
                 bar.inc(1);
             }
         }
+        if at_work.fetch_sub(1, Ordering::Release) == 1 {
+            this.unpark();
+        }
     };
     thread::scope(|scope| {
-        for _ in 0..parallel.min(count) {
+        for _ in 0..workers {
             scope.spawn(worker);
         }
+        tell_of_interruption(bar, &at_work);
     });
     results.into_inner().unwrap_or_default()
+}
+
+/// Whoever pressed Ctrl-C hears at once that it was heard: pressed again, it would leave on hosts what is being taken away.
+fn tell_of_interruption(bar: &ProgressBar, at_work: &AtomicUsize) {
+    static TOLD: Once = Once::new();
+    while at_work.load(Ordering::Acquire) > 0 {
+        if interrupt::came() {
+            let text = "interrupted: what is under way is brought to an end, which takes some seconds";
+            return TOLD.call_once(|| bar.suspend(|| report::warning(text)));
+        }
+        thread::park_timeout(LOOK);
+    }
 }
 
 #[cfg(test)]

@@ -2,16 +2,24 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use super::Fleet;
-use super::script::{one_line, said, whole};
+use super::script::{one_line, quoted, said, whole};
 use crate::interrupt;
 use crate::members::is_this_host;
 use crate::slurm_command::AUTHENTICATION;
-use crate::timed::{self, Ended};
+use crate::timed::{self, Bounds, Ended};
 
 /// As much as a script's result may be long.
 const ROOM: usize = 64 * 1024;
+
+/// As much memory as a tool may take for one host: several times what the largest needs. Ansible keeps all that a host
+/// says, and root there could say more than this host has room for.
+const TOOL_MEMORY: u64 = 1 << 30;
+
+/// As long as is tried, after an interruption, to take away from a host what was brought there.
+const CLEARING: Duration = Duration::from_secs(5);
 
 /// As much of a failure as a person wants to read for one host.
 const MAX_SHOWN: usize = 400;
@@ -33,12 +41,26 @@ const TOLD: [(&str, &str); 5] = [
 impl Fleet {
     /// Runs a script on a host; the lines that it said.
     pub(super) fn run_on(&self, host: &str, script: &str) -> Result<Vec<String>, String> {
+        self.run_in(host, script, &self.bounds())
+    }
+
+    /// Takes a folder of ours away from a host where something failed. After an interruption that is tried all the same,
+    /// for a short time: secrets may be in it.
+    pub(super) fn clear_away(&self, host: &str, folder: &str) {
+        let mut bounds = self.bounds();
+        if interrupt::came() {
+            bounds = Bounds { time: CLEARING.min(self.timeout), goes_on: true, ..bounds };
+        }
+        let _ = self.run_in(host, &format!("rm -rf {}", quoted(folder)), &bounds);
+    }
+
+    fn run_in(&self, host: &str, script: &str, bounds: &Bounds) -> Result<Vec<String>, String> {
         let whole = whole(script);
         let output = if is_this_host(host) {
-            self.child(&["/bin/sh".into(), "-c".into(), whole])?
+            self.child(&["/bin/sh".into(), "-c".into(), whole], &here(bounds))?
         } else {
             let line = one_line(&whole);
-            self.child(&filled(&self.run, &[("{host}", host), ("{command}", &line)]))?
+            self.child(&filled(&self.run, &[("{host}", host), ("{command}", &line)]), bounds)?
         };
         said(&output).ok_or_else(|| format!("it did not come to its end: {}", shown(&output)))
     }
@@ -46,10 +68,10 @@ impl Fleet {
     /// Runs a script that lies in a file of that host, and may hold secrets.
     pub(super) fn run_file_on(&self, host: &str, file: &str) -> Result<Vec<String>, String> {
         let output = if is_this_host(host) {
-            self.child(&["/bin/sh".into(), file.into()])?
+            self.child(&["/bin/sh".into(), file.into()], &here(&self.bounds()))?
         } else {
             let line = format!("sh {file}");
-            self.child(&filled(&self.run, &[("{host}", host), ("{command}", &line)]))?
+            self.child(&filled(&self.run, &[("{host}", host), ("{command}", &line)]), &self.bounds())?
         };
         said(&output).ok_or_else(|| format!("it did not come to its end: {}", shown(&output)))
     }
@@ -57,12 +79,17 @@ impl Fleet {
     /// Copies a file to a host.
     pub(super) fn copy_to(&self, host: &str, from: &Path, to: &str) -> Result<(), String> {
         let from = from.to_str().ok_or("a file's name is not UTF-8")?;
-        self.child(&filled(&self.copy, &[("{host}", host), ("{from}", from), ("{to}", to)])).map(drop)
+        let words = filled(&self.copy, &[("{host}", host), ("{from}", from), ("{to}", to)]);
+        self.child(&words, &self.bounds()).map(drop)
     }
 
-    fn child(&self, words: &[String]) -> Result<String, String> {
+    fn bounds(&self) -> Bounds {
+        Bounds { time: self.timeout, room: ROOM, memory: Some(TOOL_MEMORY), goes_on: false }
+    }
+
+    fn child(&self, words: &[String], bounds: &Bounds) -> Result<String, String> {
         let Some((program, arguments)) = words.split_first() else { return Err("no command".to_owned()) };
-        if interrupt::came() {
+        if interrupt::came() && !bounds.goes_on {
             return Err(INTERRUPTED.to_owned());
         }
         let mut command = Command::new(program);
@@ -71,7 +98,7 @@ impl Fleet {
         AUTHENTICATION.iter().for_each(|name| {
             command.env_remove(name);
         });
-        let ended = timed::run(&mut command, self.timeout, ROOM)
+        let ended = timed::run_within(&mut command, bounds)
             .map_err(|e| format!("{program} cannot be run: {e} (see [fleet] in the config)"))?;
         let output = String::from_utf8_lossy(ended.output.expose()).into_owned();
         if ended.succeeded() { Ok(output) } else { Err(self.failure(program, &ended, &output)) }
@@ -88,6 +115,11 @@ impl Fleet {
             said => format!("{said} ({name} {how})"),
         }
     }
+}
+
+/// A script of this host may start a daemon, which would keep the bound on memory.
+fn here(bounds: &Bounds) -> Bounds {
+    Bounds { memory: None, ..*bounds }
 }
 
 /// The words of a command with its places filled. No shell is in between: a word stays one word.
@@ -138,5 +170,14 @@ mod tests {
         let hangs = Fleet { timeout: Duration::from_millis(200), ..fleet(&["sleep", "100"]) };
         assert!(hangs.run_on("n1", "say x").unwrap_err().contains("killed"));
         assert!(fleet(&["/nowhere/tool"]).run_on("n1", "").unwrap_err().contains("[fleet]"));
+    }
+
+    /// What Slurm's daemons have is not what a tool has: a script may start one on this host.
+    #[test]
+    fn only_a_tool_has_its_memory_bounded() {
+        let tool = fleet(&["sh", "-c", "eval \"$2\"", "sh", "{host}", "{command}"]);
+        let bounded = |host: &str| tool.run_on(host, "say $(ulimit -d)").unwrap();
+        assert_eq!(bounded("elsewhere"), [(TOOL_MEMORY / 1024).to_string()]);
+        assert_ne!(bounded("localhost"), bounded("elsewhere"));
     }
 }

@@ -33,7 +33,8 @@ const TOOLS: [(&str, &[&str], &[&str]); 4] = [
     (
         "ssh",
         &["scp", "-q", "-B", "-o", "ConnectTimeout=15", "{from}", "[{host}]:{to}"],
-        &["ssh", "-n", "-o", "BatchMode=yes", "-o", "ConnectTimeout=15", "{host}", "{command}"],
+        // As scp does by itself: root on a node must not get to the keys of this host's agent or to its display.
+        &["ssh", "-n", "-a", "-x", "-o", "BatchMode=yes", "-o", "ConnectTimeout=15", "{host}", "{command}"],
     ),
 ];
 
