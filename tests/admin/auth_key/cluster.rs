@@ -117,7 +117,11 @@ impl Cluster {
         cluster.program("bin/scontrol", SCONTROL);
         cluster.program("bin/reload", RELOAD);
         cluster.program("bin/run", RUN);
-        cluster.program("bin/step", "#!/bin/sh\n[ ! -e SIM/nostep.$1 ] || exec sleep 100\n");
+        cluster.program(
+            "bin/step",
+            "#!/bin/sh\n[ ! -e SIM/badstep.$1 ] || { echo no step; exit 1; }\n\
+             [ ! -e SIM/nostep.$1 ] || exec sleep 100\n",
+        );
         cluster.config("");
         cluster
     }

@@ -91,3 +91,35 @@ fn a_key_that_others_know_waits_for_slurmctld_all_the_same() {
     assert_eq!(keys(&cluster.here()).len(), 1);
     cluster.all_have_it();
 }
+
+/// The node that lost the key may be the one that is tried first, and its thief wants the key to stay.
+#[test]
+fn one_node_that_fails_does_not_keep_a_key_that_others_know() {
+    for (mood, healed) in [("badstep.n1", false), ("frozen/n1", true)] {
+        let cluster = Cluster::new();
+        let old = default_kid(&cluster.here());
+        cluster.set(mood, "");
+        let said = cluster.refused("rotate --wait 2s");
+        assert!(said.contains("slurmd n2: left alone"), "a key that nobody knows can wait: {said}");
+        if healed {
+            cluster.unset(mood);
+        }
+        let said = cluster.done("rotate --compromised --yes --wait 2s");
+        assert!(!keys(&cluster.here()).contains_key(&old));
+        assert!(healed || said.contains("slurmd n1: "), "{mood}: {said}");
+        for who in ["ctld", "n2"] {
+            assert_eq!(cluster.loaded(who), cluster.here(), "{mood}");
+        }
+    }
+}
+
+/// When each of those that are tried first fails, the list is to blame, and slurmctld must not load it.
+#[test]
+fn a_list_that_every_node_fails_with_stays_away_from_slurmctld() {
+    let cluster = Cluster::new();
+    let before = cluster.loaded("ctld");
+    cluster.set("frozen/n1", "");
+    cluster.set("frozen/n2", "");
+    cluster.refused("rotate --compromised --yes");
+    assert_eq!((cluster.phase().as_str(), cluster.loaded("ctld")), ("add", before));
+}

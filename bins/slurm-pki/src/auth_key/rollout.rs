@@ -21,6 +21,9 @@ use crate::report;
 /// Who reads slurm.jwks at its start (slurm-contract.md 5). Clients and slurmrestd ask the daemon of their host.
 const READERS: [Role; 4] = [Role::Ctld, Role::Dbd, Role::Sackd, Role::Slurmd];
 
+/// One node that is its thief's must not keep a key that others know; several that fail speak against the list.
+const FIRST_TRIES: usize = 3;
+
 /// What is remembered of hosts that were left out.
 const MISSED: &str = "a list of auth/slurm keys";
 
@@ -122,7 +125,12 @@ impl Work<'_> {
                 || node.is_some_and(|n| out(&n))
         };
         parts.retain(|part| !is_out(part));
-        let wish = Wish { step: self.reach.wait, accept_busy: self.reach.accept_busy, start_dead: false };
+        let wish = Wish {
+            step: self.reach.wait,
+            accept_busy: self.reach.accept_busy,
+            first_tries: if self.is_compromised() { FIRST_TRIES } else { 1 },
+            start_dead: false,
+        };
         let outcome = reload::reload(global, admin, &parts, wish)?;
         self.note(outcome, &absent, lost, any)
     }

@@ -41,6 +41,9 @@ pub(crate) struct Wish {
     pub(crate) step: Duration,
     /// Whether such a node needs none: that it started anew and answers is enough.
     pub(crate) accept_busy: bool,
+    /// So many slurmd are tried, one after the other, until one goes first; if none does, the files are to blame. More than
+    /// one where a node may be somebody's who wants all of this to fail.
+    pub(crate) first_tries: usize,
     /// Whether a controller or slurmdbd that does not run is started: on the way back from a file that they died of. Else
     /// somebody may have stopped it, and means it.
     pub(crate) start_dead: bool,

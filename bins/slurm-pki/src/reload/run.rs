@@ -160,7 +160,7 @@ impl<'a> Run<'a> {
     }
 
     fn in_order(&mut self) -> Result<(), Stop> {
-        self.try_canary()?;
+        self.try_canaries()?;
         for at in self.with(|task| {
             matches!(task.part.who.role, Role::Ctld | Role::Dbd | Role::Restd) && !self.is_active(task)
         }) {
@@ -176,9 +176,12 @@ impl<'a> Run<'a> {
 
     /// The slurmd that goes first: none where one has started anew already, and still is there.
     fn canary(&self) -> Option<&Task<'a>> {
+        let has_failed = |who: &super::Who| self.outcome.behind.iter().any(|(behind, _)| behind == who);
         let up = |task: &&Task<'a>| {
             let node = self.nodes.get(task.part.who.name());
-            task.part.who.role == Role::Slurmd && node.is_some_and(|node| !node.is_away() && !node.is_down())
+            task.part.who.role == Role::Slurmd
+                && node.is_some_and(|node| !node.is_away() && !node.is_down())
+                && !has_failed(&task.part.who)
         };
         if self.tasks.iter().filter(up).any(|task| self.is_anew(task)) {
             return None;
@@ -186,6 +189,18 @@ impl<'a> Run<'a> {
         let busy =
             |task: &&Task<'a>| self.nodes.get(task.part.who.name()).is_some_and(super::nodes::Node::is_busy);
         self.tasks.iter().filter(up).min_by_key(busy)
+    }
+
+    /// One of the first few must start anew with the files: a node alone, whoever is root there, holds nothing up then.
+    fn try_canaries(&mut self) -> Result<(), Stop> {
+        let mut tried = 0;
+        while self.try_canary().is_err() {
+            tried += 1;
+            if tried >= self.scene.wish.first_tries || self.canary().is_none() || interrupt::came() {
+                return Err(Stop);
+            }
+        }
+        Ok(())
     }
 
     fn try_canary(&mut self) -> Result<(), Stop> {
@@ -292,6 +307,8 @@ impl<'a> Run<'a> {
         if tasks.is_empty() {
             return;
         }
+        // Those that were tried first, and failed, may have come since.
+        self.outcome.behind.retain(|(who, _)| !tasks.iter().any(|task| task.part.who == *who));
         let mut behind = self.wait_for_nodes(&tasks, if self.pushed { PUSH } else { Duration::ZERO });
         let worth = |(_, why): &(&Task<'a>, Reason)| !matches!(why, Reason::Away(_));
         let (late, mut lost): (Vec<_>, Vec<_>) = behind.drain(..).partition(worth);

@@ -293,7 +293,7 @@ fn load(scene: &Scene<'_>, state: &mut State, wanted: &str) -> anyhow::Result<Ou
 
 /// No node reads this key.
 fn wish(start_dead: bool) -> Wish {
-    Wish { step: Duration::ZERO, accept_busy: true, start_dead }
+    Wish { step: Duration::ZERO, accept_busy: true, first_tries: 1, start_dead }
 }
 
 fn told(gap: Option<Duration>, copies: &[KeyCopy]) -> String {
