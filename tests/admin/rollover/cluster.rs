@@ -14,7 +14,7 @@ use support::programs::{copy_for_everybody, program};
 use support::site::now;
 use tempfile::TempDir;
 
-use crate::scratch::{Scratch, caller};
+use crate::scratch::{Scratch, caller, text};
 
 /// A site, before any rollover.
 pub(crate) struct Cluster {
@@ -65,6 +65,22 @@ impl Cluster {
 
     pub(crate) fn refused(&self, step: &str) -> String {
         self.site.refused(&words(step))
+    }
+
+    /// The same as [`rollover`](Self::rollover), or refused, where slurmctld knows of these nodes: what stands between the
+    /// brackets of `scontrol show nodes --json`. None: nobody answers scontrol.
+    #[track_caller]
+    pub(crate) fn knowing(&self, nodes: Option<&str>, step: &str) -> (bool, String) {
+        fs::create_dir_all(self.site.path("bin")).unwrap();
+        let answer = match nodes {
+            Some(nodes) => format!("[ \"$*\" = 'show nodes --json' ] && echo '{{\"nodes\":[{nodes}]}}'"),
+            None => "echo 'Unable to contact slurm controller' >&2; exit 1".to_owned(),
+        };
+        self.site.write("bin/scontrol", &format!("#!/bin/sh\n{answer}\n"), 0o755);
+        let path = format!("{}:{}", self.site.text_path("bin"), std::env::var("PATH").unwrap());
+        let mut command = self.site.command(&program("slurm-pki"));
+        let output = command.args(words(step)).env("PATH", path).output().unwrap();
+        (output.status.success(), text(&output.stderr))
     }
 
     pub(crate) fn status(&self) -> Value {

@@ -1,6 +1,9 @@
 //! The bundle on its way to other hosts, through a tool that stays on this one.
 
 use std::fs;
+use std::process::Command;
+
+use support::programs::program;
 
 use crate::cluster::{Cluster, accepted, count};
 use crate::server::Server;
@@ -105,4 +108,64 @@ fn without_pushing_it_says_what_has_to_get_where() {
     let cluster = cluster();
     let said = cluster.rollover("begin --no-push");
     assert!(said.contains("SHA-256 ") && said.contains("to n[1-2], and into images"), "{said}");
+}
+
+/// Two controllers at one port of two addresses, with slurmctld on each.
+fn two_controllers(begin: &str) -> (Cluster, [Server; 2]) {
+    let cluster = cluster();
+    let ctld = cluster.ports[0];
+    cluster.site.slurm_conf(&format!(
+        "SlurmctldHost=localhost(127.0.0.1)\nSlurmctldHost=c2(127.0.0.2)\nSlurmctldPort={ctld}\n"
+    ));
+    fs::create_dir_all(cluster.site.path("there/c2")).unwrap();
+    cluster.rollover(begin);
+    copy_of_the_state(&cluster);
+    cluster.rollover("switch");
+    let read = |name: &str| cluster.site.read(name);
+    let (cert, key, trust) = (read("ctld_cert.pem"), read("ctld_cert_key.pem"), read("ca_cert.pem"));
+    let servers = ["127.0.0.1", "127.0.0.2"].map(|ip| Server::start_at(ip, ctld, &cert, &key, &trust));
+    (cluster, servers)
+}
+
+/// What an admin copies to a second controller.
+fn copy_of_the_state(cluster: &Cluster) {
+    let (from, to) = (cluster.site.text_path("state"), cluster.site.path("there/c2/state"));
+    if to.exists() {
+        fs::remove_dir_all(&to).unwrap();
+    }
+    let copied = Command::new("cp").args(["-a", &from, to.to_str().unwrap()]).status().unwrap();
+    assert!(copied.success());
+}
+
+/// A controller that takes over with the old CA's key after the old root is gone refuses every node.
+#[test]
+fn another_controller_has_to_sign_with_the_new_ca_too() {
+    let (cluster, _servers) = two_controllers("begin");
+    let said = cluster.refused("finish --yes");
+    assert!(said.contains("c2: this controller does not sign with the new CA"), "no slurm-pki there: {said}");
+
+    // c2's own slurm-pki, with its own files; the system's folders come before it in the PATH of what is run there.
+    let there = cluster.site.text_path("there/c2");
+    let config = format!("state_dir = \"{there}/state\"\n[controller]\nca_cert = \"{there}/ca_cert.pem\"\n");
+    cluster.site.write("there/c2/slurm-pki.toml", &config, 0o644);
+    let slurm_pki = program("slurm-pki");
+    let script =
+        format!("#!/bin/sh\nSLURM_PKI_CONF={there}/slurm-pki.toml exec {} \"$@\"\n", slurm_pki.display());
+    cluster.site.write("there/c2/slurm-pki", &script, 0o755);
+    let run = cluster.site.read("run.sh");
+    cluster.site.write("run.sh", &format!("PATH=$PATH:{there}\n{run}"), 0o755);
+
+    let said = cluster.refused("finish --yes");
+    assert!(said.contains("it signs with another CA, or none"), "{said}");
+    assert_eq!(cluster.phase(), "switched");
+    copy_of_the_state(&cluster);
+    cluster.rollover("finish --yes");
+    assert_eq!(cluster.phase(), "none");
+}
+
+#[test]
+fn where_nothing_is_run_elsewhere_the_other_controllers_are_named() {
+    let (cluster, _servers) = two_controllers("begin --no-push");
+    let said = cluster.rollover("finish --no-push --yes");
+    assert!(said.contains("c2 signs too, as a controller, and was not asked"), "{said}");
 }

@@ -16,7 +16,11 @@ struct Switched {
 
 impl Switched {
     fn new() -> Self {
-        let cluster = Cluster::with_nodes();
+        Self::with("NodeHostname=localhost")
+    }
+
+    fn with(nodes: &str) -> Self {
+        let cluster = Cluster::with(&[], nodes);
         let old = pairs(&cluster);
         cluster.rollover("begin");
         cluster.rollover("switch");
@@ -169,11 +173,24 @@ fn hosts_without_a_port_need_the_bundle_before_their_last_renewal() {
         let hosts = format!("{{\"login1\":{},\"web1\":{}}}", given(time), given(time));
         cluster.site.write("state/ca/rollover/hosts.json", &hosts, 0o644);
     };
-    cluster.site.write("slurm-pki.toml", &(config + &fleet.replace("restd = \"localhost\"\n", "")), 0o644);
+    cluster.site.write(
+        "slurm-pki.toml",
+        &(config.clone() + &fleet.replace("restd = \"localhost\"\n", "")),
+        0o644,
+    );
     give(9_000_000_000);
     let said = cluster.refused("finish --no-push --yes");
     assert!(said.contains("not shown by login1\n") && said.contains("before the bundle came"), "{said}");
     give(1);
+    let fleet = fleet.replace("restd = \"localhost\"\n", "");
+    let unheard = fleet.replace("login1", "login2").replace("web1", "login1");
+    cluster.site.write("slurm-pki.toml", &(config.clone() + &unheard), 0o644);
+    let hosts = format!("{{\"login1\":{},\"login2\":{}}}", given(1), given(1));
+    cluster.site.write("state/ca/rollover/hosts.json", &hosts, 0o644);
+    let said = cluster.refused("finish --no-push --yes");
+    assert!(said.contains("login2: the ledger knows no certificate of this name"), "{said}");
+    // sackd asks under the host's full name where it has one.
+    cluster.site.done(&["cert", "issue", "sackd", "login2.example.org", "--out", &out]);
     cluster.rollover("finish --no-push --yes");
 }
 
@@ -198,6 +215,53 @@ fn a_daemon_is_asked_where_the_config_says() {
     let _slurmrestd = start(cluster.ports[1], "restd");
     let said = cluster.rollover("finish --no-push --yes");
     assert!(said.contains("shown    by 2 of 2 daemons"), "{said}");
+}
+
+/// What is powered down gets everything when it comes; what only cannot be reached may run with the old root.
+#[test]
+fn a_cloud_node_that_does_not_answer_counts_as_away_only_where_slurmctld_says_so() {
+    let site = Switched::with("NodeHostname=localhost State=CLOUD");
+    let _n1 = site.n1();
+    let node = |state: &str| format!(r#"{{"name":"n2","state":[{state}],"address":"127.0.0.1","port":1}}"#);
+    let up = node(r#""IDLE","CLOUD""#);
+    let lost = node(r#""DOWN","CLOUD","NOT_RESPONDING""#);
+    for known in [Some(up.as_str()), Some(&lost), None] {
+        let (done, said) = site.cluster.knowing(known, "finish --yes");
+        assert!(!done && said.contains("n2: nobody answers there, and slurmctld does not say"), "{said}");
+        assert_eq!(said.contains("does not tell who is powered down"), known.is_none(), "{said}");
+        assert_eq!(site.cluster.phase(), "switched");
+    }
+    let off = node(r#""IDLE","CLOUD","POWERED_DOWN""#);
+    let (done, said) = site.cluster.knowing(Some(&off), "finish --yes");
+    assert!(done, "{said}");
+    assert_eq!(site.cluster.phase(), "none");
+}
+
+/// Nodes that came by `slurmd -Z` are in no file, and trust the old root like all others.
+#[test]
+fn dynamic_nodes_are_asked_where_slurmctld_knows_them() {
+    let site = Switched::new();
+    let [_, n1, n2] = site.cluster.ports;
+    site.cluster.site.slurm_conf(&format!(
+        "SlurmctldHost=localhost(127.0.0.1)\nSlurmctldPort={}\nMaxNodeCount=9\n\
+         NodeName=n1 NodeHostname=localhost NodeAddr=127.0.0.1 Port={n1}\n",
+        site.cluster.ports[0]
+    ));
+    let _n1 = site.n1();
+    let known = format!(
+        r#"{{"name":"n1","state":["IDLE"],"address":"127.0.0.1","port":{n1}}},
+           {{"name":"n2","state":["IDLE","DYNAMIC_NORM"],"address":"127.0.0.1","port":{n2}}}"#
+    );
+    let (done, said) = site.cluster.knowing(None, "finish --yes");
+    assert!(!done && said.contains("which dynamic nodes there are cannot be told"), "{said}");
+    let [_, (cert, key)] = &site.new;
+    let with_old_root = Server::start(n2, cert, key, &site.cluster.old);
+    let (done, said) = site.cluster.knowing(Some(&known), "finish --yes");
+    assert!(!done && said.contains("n2: the new root is not loaded there"), "{said}");
+    drop(with_old_root);
+    let _n2 = Server::start(n2, cert, key, &site.both);
+    let (done, said) = site.cluster.knowing(Some(&known), "finish --yes");
+    assert!(done && said.contains("shown    by 3 of 3 daemons"), "{said}");
 }
 
 /// What is shown to daemons is in the ledger, as every certificate is.

@@ -66,6 +66,21 @@ fn steps_out_of_order_are_refused() {
 }
 
 #[test]
+fn a_second_begin_that_asks_for_another_ca_is_refused_and_the_same_one_goes_on() {
+    let cluster = Cluster::new();
+    cluster.rollover("begin --no-push --lifetime 15y --key-type p384");
+    let before = cluster.site.everything();
+    for step in ["begin --no-push", "begin --no-push --lifetime 15y --key-type p384"] {
+        cluster.rollover(step);
+        assert_eq!(cluster.site.everything(), before, "{step}");
+    }
+    refused_and_nothing_changed(&cluster, "begin --no-push --lifetime 5y", "to another new CA");
+    cluster.rollover("abort --no-push");
+    cluster.rollover("begin --no-push");
+    refused_and_nothing_changed(&cluster, "begin --no-push --key-type p384", "to another new CA");
+}
+
+#[test]
 fn names_that_would_not_tell_the_two_apart_are_refused() {
     let cluster = Cluster::new();
     for (name, part) in [("c1 Slurm CA", "already"), ("C1 SLURM CA", "already"), ("slurmctld", "common name")]

@@ -17,21 +17,26 @@ pub(crate) struct Server {
 impl Server {
     /// On this port, with a certificate, its chain and its key, and the bundle that it trusts.
     pub(crate) fn start(port: u16, chain: &str, key: &str, trust: &str) -> Self {
-        Self::start_with(port, chain, key, trust, &["-verify", "7", "-verify_return_error"])
+        Self::start_at("127.0.0.1", port, chain, key, trust)
+    }
+
+    /// The same at another address of this host.
+    pub(crate) fn start_at(ip: &str, port: u16, chain: &str, key: &str, trust: &str) -> Self {
+        Self::start_with((ip, port), chain, key, trust, &["-verify", "7", "-verify_return_error"])
     }
 
     /// One that never asks for a certificate.
     pub(crate) fn that_does_not_ask(port: u16, chain: &str, key: &str) -> Self {
-        Self::start_with(port, chain, key, "", &[])
+        Self::start_with(("127.0.0.1", port), chain, key, "", &[])
     }
 
-    fn start_with(port: u16, chain: &str, key: &str, trust: &str, more: &[&str]) -> Self {
+    fn start_with(at: (&str, u16), chain: &str, key: &str, trust: &str, more: &[&str]) -> Self {
         let files = tempfile::tempdir().unwrap();
         for (name, text) in [("chain", chain), ("key", key), ("trust", trust)] {
             std::fs::write(files.path().join(name), text).unwrap();
         }
         let mut command = Command::new("openssl");
-        command.args(["s_server", "-quiet", "-accept", &format!("127.0.0.1:{port}")]);
+        command.args(["s_server", "-quiet", "-accept", &format!("{}:{}", at.0, at.1)]);
         command.args(["-cert", "chain", "-cert_chain", "chain", "-key", "key", "-no-CApath", "-no-CAstore"]);
         if !trust.is_empty() {
             command.args(["-CAfile", "trust"]);
@@ -40,7 +45,7 @@ impl Server {
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().unwrap();
         let server = Self { child, _files: files };
-        wait_for(port);
+        wait_for(at);
         server
     }
 }
@@ -52,14 +57,14 @@ impl Drop for Server {
     }
 }
 
-fn wait_for(port: u16) {
+fn wait_for(at: (&str, u16)) {
     for _ in 0..500 {
-        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+        if TcpStream::connect(at).is_ok() {
             return;
         }
         thread::sleep(Duration::from_millis(10));
     }
-    panic!("no server on port {port}");
+    panic!("no server at {at:?}");
 }
 
 /// Answers whoever connects with this text and nothing else; an empty one: never.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use pki::ca::{CaCertificates, LocalCa, NewCa, new_root};
 use pki::explain::Explain as _;
-use pki::key::PrivateKey;
+use pki::key::{PrivateKey, PublicKey};
 use pki::loads_in_s2n::pad_bundle;
 use pki::name::NodeName;
 use pki::policy::{Plan, SubjectAttribute};
@@ -54,6 +54,9 @@ impl CaOptions {
             || *key_type != KeyType::P256
     }
 }
+
+/// In seconds.
+const DAY: i64 = 86_400;
 
 /// Life of a CA, unless another is given.
 const LIFETIME: &str = "10y";
@@ -113,9 +116,17 @@ impl Likeness {
         fits(free)
     }
 
-    /// The common name, where one was asked for.
-    pub(super) fn given_name(&self) -> Option<&str> {
-        self.common_name.as_deref()
+    /// Whether a CA that was made at `begun` is another one than what is asked for now. What was not asked for does not
+    /// count; nor does a day of the life, which not every CA counts alike.
+    pub(super) fn is_another(&self, made: &X509, begun: UnixTime) -> bool {
+        let facts = made.facts();
+        let is = |name: &str| facts.common_names.iter().any(|is| is == name.as_bytes());
+        let kind = PublicKey::from_spki(&facts.spki).map(|key| key.kind()).ok();
+        let usual = moment::parse_span(LIFETIME).is_ok_and(|usual| usual == self.lifetime);
+        let lasts = facts.not_after.0.saturating_sub(begun.plus(self.lifetime).0).abs() <= DAY;
+        self.common_name.as_deref().is_some_and(|name| !is(name))
+            || (self.key_type != KeyType::P256 && kind != Some(self.key_type.into()))
+            || !(usual || lasts)
     }
 
     /// What stands beside the common name.

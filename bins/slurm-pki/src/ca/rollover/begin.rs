@@ -86,12 +86,10 @@ impl Begin {
     /// A run before this one made it, and was killed or did not reach every host.
     fn go_on(&self, files: &SiteFiles<'_>, state: &State) -> anyhow::Result<X509> {
         let new = files.new_root(state)?;
-        let is = |name: &str| new.facts().common_names.iter().any(|is| is == name.as_bytes());
-        let another = self.likeness.given_name().is_some_and(|name| !is(name));
-        if another {
+        if self.likeness.is_another(&new, state.begun) {
             return Err(Advice::new(
-                format!("a CA rollover is under way, to {}", state.new.subject),
-                "slurm-pki ca rollover abort makes room for another",
+                format!("a CA rollover is under way, to another new CA: {}", state.new.subject),
+                "go on without --common-name, --key-type and --lifetime; slurm-pki ca rollover abort makes room for another",
             )
             .into());
         }

@@ -7,17 +7,18 @@ use pki::time::UnixTime;
 use pki::x509::X509;
 use site::clock;
 use site::config::Daemon;
-use site::ledger::Ledger;
+use site::ledger::{Entry, Ledger};
 use site::signer;
 
 use super::alive::{self, Holder};
 use super::bundle::Bundle;
+use super::controllers;
 use super::hosts::{self, Reach};
-use super::proof::{self, Lack, Target};
+use super::proof::{self, Lack, Target, are_one};
 use super::site_files::SiteFiles;
 use super::state::{Phase, State};
 use crate::admin::Admin;
-use crate::advice::Advice;
+use crate::advice::{Advice, Advise as _};
 use crate::fleet::Skips;
 use crate::global::Global;
 use crate::hostlist;
@@ -32,7 +33,9 @@ const MISSED: &str = "the end of a CA rollover";
 #[command(
     after_help = "Every daemon is asked over TLS 1.2 with a certificate of the new CA alone: a handshake that completes \
     shows that the new root is loaded there, and the certificate it serves must be the new CA's. Names that cannot be \
-    asked are judged by the ledger. Whatever is not shown is listed, and nothing is changed.\n\n\
+    asked are judged by the ledger; cloud nodes that do not answer must be powered down, as slurmctld says. Other \
+    controllers must sign with the new CA: slurm-pki ca show is run there. Whatever is not shown is listed, and nothing \
+    is changed.\n\n\
     Examples:\n  \
     slurm-pki ca rollover finish --dry-run          whom it would ask\n  \
     slurm-pki ca rollover finish\n  \
@@ -109,7 +112,30 @@ impl Finish {
         report::done(files.global, &format!("shown    by {shown} of {} daemons", answers.len()));
         all.hosts_that_lack(files.admin, &counts, &mut lacks)?;
         all.names_that_lack(&counts, &mut lacks);
+        for host in self.controllers_that_lack(files, &all, &counts, new)? {
+            lacks.add(Lack::SignsOtherwise, &host);
+        }
         lacks.into_result()
+    }
+
+    /// Other controllers that would not sign with the new CA; Vault signs for all of them.
+    fn controllers_that_lack(
+        &self,
+        files: &SiteFiles<'_>,
+        all: &All,
+        counts: &BTreeSet<String>,
+        new: &X509,
+    ) -> anyhow::Result<Vec<String>> {
+        let hosts = all.members.with(Role::Ctld).map(|member| member.host.clone());
+        let others: Vec<String> = hosts.filter(|host| !is_this_host(host) && counts.contains(host)).collect();
+        if others.is_empty() || files.vault.is_some() {
+            return Ok(Vec::new());
+        }
+        if self.reach.brings_nothing() {
+            controllers::say_who_is_not_asked(&others);
+            return Ok(Vec::new());
+        }
+        controllers::signing_otherwise(files, others, &[new.fingerprint(), files.cross(new)?.fingerprint()])
     }
 
     /// The names that count: all but the dead.
@@ -158,18 +184,37 @@ impl All {
         lacks: &mut Lacks,
     ) -> anyhow::Result<()> {
         let given = hosts::given_times(admin)?;
+        let renewed = self.renewals_of_login_hosts(admin)?;
         for member in self.members.all().iter().filter(|member| counts.contains(&member.host)) {
             let here = is_this_host(&member.host).then_some(UnixTime(i64::MIN));
             let given = given.get(&member.host).copied().or(here);
-            if let Some(lack) = self.lack_of(admin, member, given) {
+            if let Some(lack) = self.lack_of(member, given, renewed.get(&member.host).copied()) {
                 lacks.add(lack, &member.host);
             }
         }
         Ok(())
     }
 
+    /// When each login host got its last certificate: sackd asks under its host's name, with the domain or without.
+    fn renewals_of_login_hosts(&self, admin: &Admin) -> anyhow::Result<BTreeMap<String, UnixTime>> {
+        let hosts: Vec<&String> = self.members.with(Role::Sackd).map(|member| &member.host).collect();
+        let is_one = |host: &str, entry: &Entry| are_one(host.as_bytes(), entry.node.as_bytes());
+        let mut last = BTreeMap::new();
+        if hosts.is_empty() {
+            return Ok(last);
+        }
+        let entries =
+            Ledger::of(&admin.controller).entries(|entry| hosts.iter().any(|host| is_one(host, entry)));
+        for entry in entries.advise()? {
+            for host in hosts.iter().filter(|host| is_one(host, &entry)) {
+                last.insert((*host).clone(), entry.time);
+            }
+        }
+        Ok(last)
+    }
+
     /// Slurm's commands load the bundle each time, sackd at each renewal, and slurmrestd when it starts.
-    fn lack_of(&self, admin: &Admin, member: &Member, given: Option<UnixTime>) -> Option<Lack> {
+    fn lack_of(&self, member: &Member, given: Option<UnixTime>, renewed: Option<UnixTime>) -> Option<Lack> {
         let has = |role| member.roles.contains(&role);
         let restd = has(Role::Restd) && !self.asks_restd_of(&member.host);
         if !restd && !has(Role::Sackd) && !has(Role::Also) {
@@ -179,9 +224,11 @@ impl All {
         if restd {
             return Some(Lack::NoPort);
         }
-        let renewed = Ledger::of(&admin.controller).last(&member.host).ok().flatten();
-        let before = has(Role::Sackd) && renewed.is_some_and(|entry| entry.time < given);
-        before.then_some(Lack::BeforeBundle)
+        match renewed {
+            _ if !has(Role::Sackd) => None,
+            None => Some(Lack::NoRenewal),
+            Some(time) => (time < given).then_some(Lack::BeforeBundle),
+        }
     }
 
     fn asks_restd_of(&self, host: &str) -> bool {

@@ -38,6 +38,11 @@ pub(super) struct Reach {
 }
 
 impl Reach {
+    /// Whether nothing is to be done on other hosts.
+    pub(super) fn brings_nothing(&self) -> bool {
+        self.no_push
+    }
+
     /// The dead, by name.
     ///
     /// # Errors

@@ -8,17 +8,19 @@ use std::fmt;
 use std::time::Duration;
 
 use pki::key::{KeyKind, PrivateKey};
+use pki::name::NodeName;
 use pki::policy::Plan;
 use pki::time::UnixTime;
 use pki::x509::X509;
 use site::config::{Daemon, DaemonConfig, FleetConfig};
 use site::ledger::{Entry, Ledger};
 
+use super::known::KnownNodes;
 use super::site_files::SiteFiles;
 use super::state::State;
 use crate::activation;
 use crate::admin::Admin;
-use crate::advice::Advise as _;
+use crate::advice::{Advice, Advise as _};
 use crate::fleet::in_parallel;
 use crate::handshake::Pair;
 use crate::members::{Member, Members, Role};
@@ -60,7 +62,7 @@ impl Target {
 }
 
 /// Whether two names are the same, or one is the other with a domain behind it.
-fn are_one(one: &[u8], other: &[u8]) -> bool {
+pub(super) fn are_one(one: &[u8], other: &[u8]) -> bool {
     let (long, short) = if one.len() < other.len() { (other, one) } else { (one, other) };
     let (begin, rest) = long.split_at(short.len());
     begin.eq_ignore_ascii_case(short) && (rest.is_empty() || !short.is_empty() && rest.starts_with(b"."))
@@ -71,6 +73,8 @@ fn are_one(one: &[u8], other: &[u8]) -> bool {
 pub(super) enum Lack {
     /// No connection.
     Unreachable,
+    /// No connection to a node that may be away, and slurmctld does not say that it is.
+    MayRun,
     /// Something else than TLS.
     NotTls,
     /// The new root is not loaded there.
@@ -87,6 +91,10 @@ pub(super) enum Lack {
     NoPort,
     /// Nothing to ask: its last renewal, when it loaded the bundle, was before the bundle came.
     BeforeBundle,
+    /// Nothing to ask, and the ledger knows nothing of it.
+    NoRenewal,
+    /// A controller that would sign with another CA.
+    SignsOtherwise,
     /// Nothing to ask: the last certificate of this name is the old CA's.
     OldInLedger,
 }
@@ -96,6 +104,10 @@ impl fmt::Display for Lack {
         f.write_str(match self {
             Self::Unreachable => {
                 "nobody answers on the daemon's port; start it, or leave it out with --skip if it is dead"
+            }
+            Self::MayRun => {
+                "nobody answers there, and slurmctld does not say that it is powered down (scontrol show node); if it \
+                 does not run, leave it out with --skip"
             }
             Self::NotTls => "the daemon's port does not speak TLS; see TLSType in its slurm.conf",
             Self::NotLoaded => {
@@ -121,7 +133,15 @@ impl fmt::Display for Lack {
             }
             Self::BeforeBundle => {
                 "its last renewal was before the bundle came, and it has the old one loaded; wait for the next, or \
-                 restart sackd"
+                 restart sackd; one with a static pair leave out with --skip after its restart"
+            }
+            Self::NoRenewal => {
+                "the ledger knows no certificate of this name, so nobody can tell what its sackd has loaded; restart \
+                 sackd, and leave it out with --skip if it got its certificate elsewhere"
+            }
+            Self::SignsOtherwise => {
+                "this controller does not sign with the new CA; copy <state_dir>/ca there, owners and all, see slurm-pki \
+                 ca show there, or leave it out with --skip"
             }
             Self::OldInLedger => {
                 "the last certificate of this name is the old CA's and cannot be asked for; have it renewed, or leave \
@@ -143,11 +163,36 @@ pub(super) fn targets(admin: &Admin, members: &Members) -> anyhow::Result<Vec<Ta
         comes_and_goes: node.comes_and_goes,
     });
     let mut all: Vec<_> = nodes.collect();
+    all.extend(dynamic_nodes(admin, members)?);
     for (daemon, role) in [(Daemon::Ctld, Role::Ctld), (Daemon::Dbd, Role::Dbd), (Daemon::Restd, Role::Restd)]
     {
         all.extend(of_daemon(admin, daemon, &members.with(role).collect::<Vec<_>>())?);
     }
     Ok(all)
+}
+
+/// Nodes that are in slurmctld's memory alone; there are none without MaxNodeCount (slurm.conf(5)).
+fn dynamic_nodes(admin: &Admin, members: &Members) -> anyhow::Result<Vec<Target>> {
+    if admin.slurm.as_ref().and_then(|slurm| slurm.get("MaxNodeCount")).is_none() {
+        return Ok(Vec::new());
+    }
+    let known = KnownNodes::ask().map_err(|why| {
+        Advice::new(
+            format!("which dynamic nodes there are cannot be told: {why:#}"),
+            "see that scontrol show nodes --json works on this host, and run this again",
+        )
+    })?;
+    let in_files =
+        |name: &str| NodeName::parse(name.as_bytes()).is_ok_and(|name| members.node(&name).is_some());
+    let dynamic = known.all().filter(|(name, _)| !in_files(name));
+    Ok(dynamic
+        .map(|(name, node)| Target {
+            name: name.clone(),
+            certificate: name.clone(),
+            address: Address { host: node.address.clone(), port: node.port },
+            comes_and_goes: true,
+        })
+        .collect())
 }
 
 /// One daemon on each of its hosts. Where there are not several, the config knows best where it listens; else Slurm's files
@@ -212,7 +257,26 @@ pub(super) fn ask(
         (target, answer)
     });
     bar.finish_and_clear();
-    Ok(answers)
+    Ok(without_those_away(answers))
+}
+
+/// A node that may be away and does not answer has shown it only where slurmctld says that it is: it gets its pair and the
+/// bundle of its image when it comes. One that runs behind a broken network does not.
+fn without_those_away(mut answers: Vec<(Target, Result<(), Lack>)>) -> Vec<(Target, Result<(), Lack>)> {
+    if !answers.iter().any(|(_, answer)| *answer == Err(Lack::MayRun)) {
+        return answers;
+    }
+    match KnownNodes::ask() {
+        Ok(known) => {
+            for (target, answer) in &mut answers {
+                if *answer == Err(Lack::MayRun) && known.is_off(&target.name) {
+                    *answer = Ok(());
+                }
+            }
+        }
+        Err(why) => report::warning(&format!("slurmctld does not tell who is powered down: {why:#}")),
+    }
+    answers
 }
 
 fn judged(target: &Target, pair: &Pair, new: &X509) -> Result<(), Lack> {
@@ -224,8 +288,7 @@ fn judged(target: &Target, pair: &Pair, new: &X509) -> Result<(), Lack> {
             Some(leaf) if target.is_named_by(leaf) => Ok(()),
             _ => Err(Lack::AnotherName),
         },
-        // It gets its pair and the bundle of its image when it comes.
-        Err(ProbeError::Unreachable(_)) if target.comes_and_goes => Ok(()),
+        Err(ProbeError::Unreachable(_)) if target.comes_and_goes => Err(Lack::MayRun),
         Err(ProbeError::Unreachable(_) | ProbeError::Own(_)) => Err(Lack::Unreachable),
         Err(ProbeError::NotTls(_)) => Err(Lack::NotTls),
         Err(ProbeError::Refused(_) | ProbeError::Silent) => Err(Lack::NotLoaded),
