@@ -22,6 +22,7 @@ const CASES: &[Case] = &[
         "slurmd that fails is started again, however often, and systemctl edit has the last word",
         started_again,
     ),
+    ("the units renew, run hooks that reach systemd, and write metrics, each within its sandbox", units_work),
     ("a timer that was enabled runs through an upgrade, and ends with the package", a_timer_ends),
 ];
 
@@ -118,6 +119,48 @@ fn started_again(on: &Booted<'_>) -> Result<()> {
         Ok(on.property("slurmd", "NRestarts")?.parse::<u32>()? >= 6)
     })
     .with_context(|| logs(on))
+}
+
+/// With a pair that is due from its first minute, since it is dated back, and a hook that does what a renewal does with
+/// `activate = true` where Slurm has TLS.
+const DUE_AT_ONCE: &str = r#"cat > /etc/slurm/slurm-pki.toml <<END
+[daemons.ctld]
+validity = "30m"
+renew_at = 0.1
+[metrics]
+textfile = "/var/lib/prometheus/node-exporter/slurm-pki.prom"
+END
+mkdir -p /etc/slurm/slurm-pki.d /var/lib/prometheus/node-exporter
+cat > /etc/slurm/slurm-pki.d/restart <<END
+#!/bin/sh
+touch /usr/outside
+[ "\$SLURM_PKI_EVENT" != renewed ] || systemctl restart slurmctld
+END
+chmod 0755 /etc/slurm/slurm-pki.d/restart
+slurm-pki cert renew --force
+rm /usr/outside
+"#;
+
+fn units_work(on: &Booted<'_>) -> Result<()> {
+    on.install(Build::Release, &ALL)?;
+    a_cluster(on)?;
+    on.sh(DUE_AT_ONCE)?;
+    let state = || -> Result<[String; 2]> {
+        Ok([on.sh("readlink /etc/slurm/.slurm-pki/ctld/current")?, on.property("slurmctld", "MainPID")?])
+    };
+    let ([pair, pid], journal) =
+        (state()?, "journalctl --no-pager -u slurm-pki-renew -u slurm-pki-metrics || :");
+    on.sh("systemctl start slurm-pki-renew").with_context(|| on.sh(journal).unwrap_or_default())?;
+    let [new_pair, new_pid] = state()?;
+    ensure!(pair != new_pair, "nothing was renewed");
+    ensure!(!on.sh("ls /usr")?.contains("outside"), "there is no sandbox: a hook could write to /usr");
+    ensure!(pid != new_pid && new_pid != "0", "the hook did not reach systemd: slurmctld is still {pid}");
+    on.sh("systemctl start slurm-pki-metrics").with_context(|| on.sh(journal).unwrap_or_default())?;
+    let metrics = on.sh("cat /var/lib/prometheus/node-exporter/slurm-pki.prom")?;
+    ensure!(metrics.contains("slurm_pki_last_run_timestamp_seconds "), "{metrics}");
+    let unread = |line: &&str| line.starts_with("slurm_pki_part_readable{") && line.ends_with(" 0");
+    ensure!(!metrics.lines().any(|line| unread(&line)), "a part could not be read: {metrics}");
+    Ok(())
 }
 
 fn a_timer_ends(on: &Booted<'_>) -> Result<()> {

@@ -42,7 +42,8 @@ use crate::report;
 #[derive(Args, Debug)]
 #[command(
     after_help = "Run it as root or as SlurmUser: others may not read everything, and the parts that they may not \
-    say so.\n\n\
+    say so. Daemons are those of this host: run it on the others too, or slurm-pki cert renew --dry-run here, which \
+    looks at all of them.\n\n\
     Exit codes: 0 shown, whatever it is; 1 a part could not be read; 64 wrong usage. To be warned, use slurm-pki \
     check or slurm-pki metrics.\n\n\
     Examples:\n  \
