@@ -77,6 +77,15 @@ fn a_ca_that_is_trusted_and_does_not_sign_is_found() {
 }
 
 #[test]
+fn a_certificate_among_the_cas_that_is_none_is_found() {
+    let well = Healthy::new();
+    let bundle = well.site.read("ca_cert.pem") + &well.site.read("ctld_cert.pem");
+    well.site.write("ca_cert.pem", &bundle, 0o644);
+    let look = well.finds_among_others("ca-no-ca", "warning");
+    assert!(look.bad().iter().any(|(_, _, what)| what.contains("CN=slurmctld")), "{:?}", look.bad());
+}
+
+#[test]
 fn an_intermediate_is_no_stranger_and_its_roots_key_belongs_offline() {
     let well = Healthy::new();
     fs::remove_dir_all(well.site.path("state")).unwrap();

@@ -184,6 +184,34 @@ fn a_ledger_that_slurm_user_cannot_write_is_found() {
     well.is_well();
 }
 
+/// Mounts a small file system over the ledger, in a mount namespace of its own, then looks.
+const SMALL: &str =
+    r#"mount -t tmpfs -o "size=$1,mode=700,uid=$(stat -c %u "$2/..")" tmpfs "$2" && shift 2 && exec "$@""#;
+
+#[test]
+fn a_ledger_without_room_and_one_mounted_read_only_are_found() {
+    let well = Healthy::new();
+    let ledger = well.site.text_path("state/ledger");
+    for (options, severity, what) in
+        [("8m", 2, "8 MiB are free"), ("100m", 1, "100 MiB are free"), ("900m,ro", 2, "mounted read-only")]
+    {
+        let look = well.command(&["--no-rehearsal", "--only", "files", "--json", "--skip", "state-folder"]);
+        let mut command = std::process::Command::new("unshare");
+        if caller() != 0 {
+            command.args(["--user", "--map-current-user", "--keep-caps"]);
+        }
+        command.args(["--mount", "sh", "-c", SMALL, "sh", options, &ledger]).arg(look.get_program());
+        command.args(look.get_args()).envs(look.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        let look = crate::healthy::Look::of(&command.output().unwrap());
+        let bad = look.bad();
+        assert!(
+            bad.len() == 1 && bad[0].0 == "ledger-space" && bad[0].2.contains(what),
+            "{options}: {bad:?}"
+        );
+        assert_eq!(look.exit, severity, "{bad:?}");
+    }
+}
+
 #[test]
 fn a_record_that_the_programs_refuse_is_found_by_its_name() {
     let well = Healthy::new();

@@ -69,7 +69,9 @@ fn audit_rules_that_log_every_argument_are_found_unless_ours_are_left_out() {
 fn a_unit_that_is_masked_does_not_count() {
     let well = Healthy::new();
     well.unit("slurmd", "");
-    well.finds("unit-restart", "warning");
+    well.finds_among_others("unit-restart", "warning");
+    // A host whose slurmd starts is a node, and has to have its token.
+    well.finds_among_others("token-file", "critical");
     fs::remove_file(well.site.path("host/etc/systemd/system/slurmd.service")).unwrap();
     std::os::unix::fs::symlink("/dev/null", well.site.path("host/etc/systemd/system/slurmd.service"))
         .unwrap();
@@ -79,6 +81,7 @@ fn a_unit_that_is_masked_does_not_count() {
 #[test]
 fn a_unit_that_is_not_started_again_is_found() {
     let well = Healthy::new();
+    well.token_of_this_host();
     for name in ["slurmctld", "slurmd", "slurmdbd"] {
         well.unit(name, "ExecStart=/usr/sbin/x\n");
         let look = well.finds("unit-restart", "warning");
@@ -138,6 +141,7 @@ fn sackd_without_its_token_is_found() {
 #[test]
 fn a_daemon_that_fetches_slurm_conf_without_knowing_the_ca_is_found() {
     let well = Healthy::new();
+    well.token_of_this_host();
     let start = "Restart=always\nExecStart=/usr/sbin/slurmd --conf-server h1 $SLURMD_OPTIONS\n";
     well.unit("slurmd", start);
     well.finds("unit-ca-cert", "critical");

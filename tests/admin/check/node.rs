@@ -115,6 +115,9 @@ fn an_expired_certificate_that_would_be_taken_again_is_found() {
     node.state(now().minus(20 * HOUR), &cert, &key);
     let look = node.finds("state-age", "critical");
     assert!(look.bad()[0].2.contains("has expired"), "{:?}", look.bad());
+    let rm = format!("rm {} && ", node.0.site.text_path("spool/n1/certmgr_state"));
+    let said = look.data.to_string();
+    assert!(said.contains("slurm-pki node reissue n1;") && said.contains(&rm), "{said}");
     node.finds("state-expiry", "critical");
 }
 
@@ -221,4 +224,14 @@ fn nodes_that_answer_and_do_not_renew_are_found_on_a_controller() {
         "{:?}",
         look.bad()
     );
+}
+
+#[test]
+fn an_empty_spool_folder_makes_no_node_of_a_head_node() {
+    let well = Healthy::new();
+    well.folder("spool");
+    well.is_well();
+    well.site.write("spool/certmgr_state", "anything", 0o600);
+    let look = well.finds_among_others("token-file", "critical");
+    assert!(look.data["host"]["node"].is_string(), "{}", look.data);
 }

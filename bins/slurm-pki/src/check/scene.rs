@@ -12,7 +12,7 @@ use site::file::Owner;
 use site::{clock, host};
 
 use super::running::Running;
-use crate::admin::Admin;
+use crate::admin::{Admin, owner_name};
 use crate::advice::Advise as _;
 use crate::members::{self, Member, Members, Role};
 use crate::rehearse;
@@ -141,20 +141,33 @@ impl Scene {
         Ok(scene)
     }
 
-    /// The node's name, where this is a node: it was named, has a token, slurm.conf names this host, or slurmd's spool
-    /// folder is here.
+    /// The node's name, where this is a node: it was named, has a token, slurm.conf names this host, or slurmd runs or ran
+    /// here. Its empty spool folder says nothing: a package makes that on head nodes, too.
     fn find_node(&self, given: Option<&NodeName>) -> Option<NodeName> {
         let has_token = || self.token.as_ref().filter(|_| !self.sackd).map(|here| here.name.clone());
         if let Some(name) = given.cloned().or_else(has_token).or_else(|| self.named_in_slurm_conf()) {
             return Some(name);
         }
         let name = NodeName::parse(&host::short()).ok()?;
-        self.spool_dir(&name).is_dir().then_some(name)
+        let spool = self.spool_dir(&name);
+        let kept = ["certmgr_state", "conf-cache"].iter().any(|file| spool.join(file).exists());
+        (kept || super::host::is_enabled(&self.host, "slurmd")).then_some(name)
     }
 
     fn named_in_slurm_conf(&self) -> Option<NodeName> {
         let all = self.members.as_ref().ok()?.all();
         Some(all.iter().find(|member| is_this_host(member))?.nodes.first()?.name.clone())
+    }
+
+    /// What this host asks as: the node's name, else the host's, as sackd has it.
+    pub(crate) fn own_name(&self) -> String {
+        let host = || String::from_utf8_lossy(&host::full()).into_owned();
+        self.node.as_ref().map_or_else(host, ToString::to_string)
+    }
+
+    /// SlurmUser's name, as chown takes it.
+    pub(crate) fn slurm_user_name(&self) -> String {
+        self.slurm_user.map_or_else(|| "SlurmUser".into(), owner_name)
     }
 
     /// In one word each.

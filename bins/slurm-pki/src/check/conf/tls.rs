@@ -49,7 +49,10 @@ fn no_node_certificates(scene: &Scene, found: &mut Findings) {
             .critical(
                 "certmgr-type",
                 "there is neither CertmgrType nor a certificate for slurmd here: slurmd does not start",
-                format!("{SHOW}; or a pair for this node: slurm-pki cert issue slurmd NODE --out DIR"),
+                format!(
+                "{SHOW}; or a pair for this node, on a controller: slurm-pki cert issue slurmd {} --out /root/pairs",
+                scene.own_name()
+            ),
             ),
         None => found.ok("certmgr-type", "no certmgr: every node has a certificate of its own in a file"),
     }

@@ -87,7 +87,7 @@ fn space(folder: &Path, fs: &StatVfs, found: &mut Findings) {
         return found.critical(
             "ledger-space",
             what,
-            "see in dmesg why it is read-only, then: mount -o remount,rw",
+            format!("dmesg says why; then mount -o remount,rw the mount that findmnt -T {shown} names"),
         );
     }
     let free = fs.f_bavail.saturating_mul(fs.f_frsize);
@@ -108,7 +108,10 @@ fn space(folder: &Path, fs: &StatVfs, found: &mut Findings) {
             severity,
             "ledger-space",
             format!("{what}: when it is full, nothing is issued and no node renews"),
-            format!("make room on the file system of {shown}; logrotate may compress old issued.*.jsonl"),
+            format!(
+                "make room on the file system of {shown}: df -h {shown}; rotated issued.*.jsonl whose certificates have all \
+                 ended may go elsewhere"
+            ),
         ),
     }
 }

@@ -38,11 +38,12 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
         if may_be_there(&cert) || may_be_there(&key) {
             pair(scene, daemon, &cert, &key, found);
         } else if is_needed(scene, daemon) {
-            found.critical(
-                "pair-missing",
-                format!("there is no {}: {daemon} does not start with TLS", cert.display()),
-                format!("slurm-pki cert issue {}", daemon.short()),
-            );
+            let fix = match scene.controller {
+                true => format!("slurm-pki cert issue {}", daemon.short()),
+                false => anew(scene, daemon),
+            };
+            let what = format!("there is no {}: {daemon} does not start with TLS", cert.display());
+            found.critical("pair-missing", what, fix);
         }
     }
     shadowed(scene, found);
@@ -73,11 +74,11 @@ fn pair(scene: &Scene, daemon: Daemon, cert: &Path, key: &Path, found: &mut Find
         (Ok(cert), Ok(key)) => (cert, key),
         (Err(e), _) | (_, Err(e)) if e.is_not_found() => {
             let what = format!("{daemon} has half a pair: {e}");
-            return found.critical("pair", what, anew(daemon));
+            return found.critical("pair", what, anew(scene, daemon));
         }
         (Err(e), _) | (_, Err(e)) => return found.unknown("pair", e.to_string(), "run this as root"),
     };
-    let fix = format!("{}; then restart {daemon}", anew(daemon));
+    let fix = format!("{}; then restart {daemon}", anew(scene, daemon));
     match loads_in_s2n::own_pair(cert_pem.expose(), key_pem.expose()) {
         Ok(chain) => {
             found.ok("pair", format!("{} and its key belong together", cert.display()));
@@ -87,14 +88,16 @@ fn pair(scene: &Scene, daemon: Daemon, cert: &Path, key: &Path, found: &mut Find
     }
 }
 
-/// Static pairs are made where the CA's key is.
-fn anew(daemon: Daemon) -> String {
-    match is_static(daemon) {
-        true => format!(
-            "on a controller: slurm-pki cert issue {} NODE --out DIR, and bring it here",
-            daemon.short()
-        ),
-        false => target::anew(daemon),
+/// Pairs are made where the CA's key is; `cert renew` brings those of daemons to their hosts.
+fn anew(scene: &Scene, daemon: Daemon) -> String {
+    let short = daemon.short();
+    if is_static(daemon) {
+        let name = scene.own_name();
+        format!("on a controller: slurm-pki cert issue {short} {name} --out /root/pairs, and bring it here")
+    } else if scene.controller {
+        target::anew(daemon)
+    } else {
+        format!("on a controller: slurm-pki cert renew {short} --force")
     }
 }
 
@@ -102,7 +105,11 @@ fn anew(daemon: Daemon) -> String {
 fn accepted(scene: &Scene, daemon: Daemon, cert: &Path, chain: &[X509], fix: &str, found: &mut Findings) {
     if let Some(leaf) = chain.first() {
         let what = format!("{daemon}'s certificate {}", cert.display());
-        let renew = format!("slurm-pki cert renew, then restart {daemon}");
+        let renew = match scene.controller && !is_static(daemon) {
+            true => "slurm-pki cert renew".to_owned(),
+            false => anew(scene, daemon),
+        };
+        let renew = format!("{renew}; then restart {daemon}");
         expiry::look(found, "pair-expiry", &what, leaf, &scene.thresholds, scene.now, &renew);
         overdue(scene, daemon, cert, &what, leaf, found);
     }

@@ -25,7 +25,8 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
         match Port::of(&scene.admin, members, target) {
             Ok(Port::At(addresses)) => {
                 if let Some(leaf) = on_disk(target) {
-                    judge(scene, target, look_at(&addresses, &leaf), found);
+                    let at = addresses.first().map_or_else(String::new, ToString::to_string);
+                    judge(scene, target, &at, look_at(&addresses, &leaf), found);
                 }
             }
             Ok(Port::Unknown) => found.not_looked_at(format!(
@@ -43,7 +44,7 @@ fn on_disk(target: &Target) -> Option<X509> {
     loads_in_s2n::own_chain(pem.expose()).ok()?.into_iter().next()
 }
 
-fn judge(scene: &Scene, target: &Target, answer: Answer, found: &mut Findings) {
+fn judge(scene: &Scene, target: &Target, at: &str, answer: Answer, found: &mut Findings) {
     let short = target.daemon.short();
     let restart =
         format!("slurm-pki cert renew --activate --only {short}; or systemctl restart {}", target.daemon);
@@ -66,7 +67,7 @@ fn judge(scene: &Scene, target: &Target, answer: Answer, found: &mut Findings) {
             found.unknown(
                 "served",
                 format!("what {target} serves: {why}"),
-                "try: openssl s_client -connect HOST:PORT",
+                format!("openssl s_client -connect {at} </dev/null says more"),
             );
         }
         Answer::Down(why) => found.not_looked_at(format!("what {target} serves: {why}")),

@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use pki::name::NodeName;
+use pki::token::NodeSecret;
 use rustix::fs::{StatFs, statfs};
 use site::config::Place;
 use site::token_list;
@@ -12,6 +14,7 @@ use super::super::access::{Blocked, EXECUTE, READ, Who};
 use super::super::finding::{Findings, Severity};
 use super::super::scene::Scene;
 use crate::admin::owner_name;
+use crate::hostlist::fold;
 use crate::init::on_shared_storage;
 
 /// Looks at the folders and the token list.
@@ -112,6 +115,12 @@ fn shared(scene: &Scene, found: &mut Findings) {
     }
 }
 
+/// Whose they are, as the command takes them; nobody knows whose a bare one is.
+fn nodes(entries: &[(Option<NodeName>, NodeSecret)]) -> String {
+    let names: Vec<NodeName> = entries.iter().filter_map(|(name, _)| name.clone()).collect();
+    if names.len() == entries.len() { format!("'{}'", fold(&names)) } else { "HOSTLIST".into() }
+}
+
 fn is_denied(path: &Path) -> bool {
     fs::metadata(path).is_err_and(|e| e.kind() == std::io::ErrorKind::PermissionDenied)
 }
@@ -147,7 +156,10 @@ fn list(scene: &Scene, found: &mut Findings) {
                     "{shown} has {} tokens in clear{bare}; who sees one can bind requests too",
                     entries.len()
                 ),
-                "slurm-pki node token HOSTLIST gives each node a secret of its own; then empty token_list",
+                format!(
+                    "slurm-pki node token {} gives each node a secret of its own; node push; then empty token_list",
+                    nodes(&entries)
+                ),
             );
         }
         Err(e) => found.file_error("token-list", &e),

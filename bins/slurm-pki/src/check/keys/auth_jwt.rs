@@ -52,7 +52,11 @@ fn folder(scene: &Scene, key: &Path, found: &mut Findings) {
             seen.uid(),
             key.display()
         );
-        found.critical("auth-jwt-folder", what, format!("chown SlurmUser {shown}; chmod go-w {shown}"));
+        found.critical(
+            "auth-jwt-folder",
+            what,
+            format!("chown {} {shown}; chmod go-w {shown}", scene.slurm_user_name()),
+        );
     } else {
         found.ok("auth-jwt-folder", format!("only root and SlurmUser change what is in {shown}"));
     }

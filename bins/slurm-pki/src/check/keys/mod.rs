@@ -16,6 +16,7 @@ use site::file::Owner;
 
 use super::finding::{Findings, Group, Severity};
 use super::scene::Scene;
+use crate::admin::owner_name;
 use crate::advice::Advice;
 use crate::key_files::{KeyFile, Read};
 
@@ -102,9 +103,9 @@ fn judged(
         return None;
     }
     // Who nobody can name owns nothing.
-    if slurm_user.is_some() {
+    if let Some(user) = slurm_user {
         for why in read.verdicts.warnings() {
-            found.warning(code, format!("{shown}: {why}"), format!("chown SlurmUser {shown}"));
+            found.warning(code, format!("{shown}: {why}"), format!("chown {} {shown}", owner_name(user)));
         }
     }
     read.verdicts.harms().for_each(|(harm, what)| hazard(kind, path, harm, what, found));

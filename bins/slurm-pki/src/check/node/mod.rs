@@ -16,7 +16,7 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
             token::look(scene, found);
         } else if !scene.controller {
             found.not_looked_at(
-                "a node's files: no token file and no SlurmdSpoolDir here; --node NAME names the node",
+                "a node's files: no token file, no slurmd that is enabled, and nothing in SlurmdSpoolDir; --node NAME names the node",
             );
         }
         return;

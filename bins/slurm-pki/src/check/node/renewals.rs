@@ -22,15 +22,19 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
         Err(why) => return found.not_looked_at(format!("whether nodes renew: {why}")),
     };
     match shown.late(Duration::from_secs(minutes * 60), scene.now).as_slice() {
-        [] => found.ok("nodes-late", format!("no node that answers is late with its renewal ({minutes} min)")),
-        late => found.warning(
-            "nodes-late",
-            format!(
-                "{} nodes answer and have not renewed for over {minutes} min: {}",
-                late.len(),
-                hostlist::fold_texts(late.iter().copied())
-            ),
-            "run slurm-pki check there, and see slurmd's log; here: slurm-pki rehearse; then slurm-pki node reissue NODE",
-        ),
+        [] => {
+            found.ok("nodes-late", format!("no node that answers is late with its renewal ({minutes} min)"));
+        }
+        late => {
+            let names = hostlist::fold_texts(late.iter().copied());
+            found.warning(
+                "nodes-late",
+                format!("{} nodes answer and have not renewed for over {minutes} min: {names}", late.len()),
+                format!(
+                    "here: slurm-pki rehearse; there: slurm-pki check, and slurmd's log; then slurm-pki node reissue \
+                     '{names}'"
+                ),
+            );
+        }
     }
 }

@@ -18,19 +18,25 @@ use super::super::tls_files;
 use crate::moment;
 use crate::renewal_period::PER_LIFE;
 
-const ASK_ANEW: &str = "systemctl stop slurmd; rm certmgr_state in SlurmdSpoolDir; systemctl start slurmd. \
-                        From the controller: slurm-pki node reissue NODE";
+/// How slurmd is made to ask for a new one.
+fn ask_anew(scene: &Scene, node: &NodeName) -> String {
+    let state = scene.spool_dir(node).join("certmgr_state");
+    format!(
+        "on a controller: slurm-pki node reissue {node}; or here: systemctl stop slurmd && rm {} && systemctl start slurmd",
+        state.display()
+    )
+}
 
 /// Looks at the state of this node's slurmd.
 pub(super) fn look(scene: &Scene, node: &NodeName, found: &mut Findings) {
     if !scene.certmgr_is_on() {
         return;
     }
-    let path = scene.spool_dir(node).join("certmgr_state");
+    let (path, anew) = (scene.spool_dir(node).join("certmgr_state"), ask_anew(scene, node));
     let shown = path.display();
     let bytes = match file::read_with_metadata(&path, MAX_STATE) {
         Ok((bytes, seen)) => {
-            mode(&path, &seen, found);
+            mode(&path, &seen, &anew, found);
             bytes
         }
         Err(e) if e.is_not_found() => {
@@ -40,32 +46,32 @@ pub(super) fn look(scene: &Scene, node: &NodeName, found: &mut Findings) {
         Err(e) => return found.unknown("state", e.to_string(), "run this as root"),
     };
     match CertmgrState::parse(bytes.expose()) {
-        Ok(state) => certificate(scene, &state, found),
+        Ok(state) => certificate(scene, &state, &anew, found),
         Err(e) => found.warning("state", format!("{shown} is no state of slurmd's: {e}"), e.hint()),
     }
 }
 
-fn mode(path: &std::path::Path, seen: &std::fs::Metadata, found: &mut Findings) {
+fn mode(path: &std::path::Path, seen: &std::fs::Metadata, anew: &str, found: &mut Findings) {
     use std::os::unix::fs::MetadataExt as _;
     let mode = seen.mode() & 0o7777;
     if mode & 0o077 != 0 {
         let what = format!("{} has mode {mode:04o}, and slurmd's private key is in it", path.display());
-        found.critical("state-mode", what, format!("chmod 0600 {}; then {ASK_ANEW}", path.display()));
+        found.critical("state-mode", what, format!("chmod 0600 {}; then {anew}", path.display()));
     }
 }
 
-fn certificate(scene: &Scene, state: &CertmgrState, found: &mut Findings) {
+fn certificate(scene: &Scene, state: &CertmgrState, anew: &str, found: &mut Findings) {
     let Some(leaf) = state.chain.first() else { return };
-    let used = next_start(scene, state, leaf, found);
+    let used = next_start(scene, state, leaf, anew, found);
     if let Err(e) = &state.loads {
         let what = format!("slurmd crashes when it loads its certificate again: {e}");
-        found.critical("state-loads", what, ASK_ANEW);
+        found.critical("state-loads", what, anew);
     }
     let what = format!("this node's certificate {} by {}", leaf.facts().subject, leaf.facts().issuer);
     outlives(scene, leaf, found);
-    let fix = if used { ASK_ANEW } else { "restart slurmd: it asks for a new one" };
+    let fix = if used { anew } else { "restart slurmd: it asks for a new one" };
     expiry::look(found, "state-expiry", &what, leaf, &scene.thresholds, scene.now, fix);
-    peers(scene, &state.chain, found);
+    peers(scene, &state.chain, anew, found);
 }
 
 /// A certificate has to outlive some renewals that fail, whatever config the controller has.
@@ -88,7 +94,7 @@ fn outlives(scene: &Scene, leaf: &X509, found: &mut Findings) {
 }
 
 /// Whether the next start takes it.
-fn next_start(scene: &Scene, state: &CertmgrState, leaf: &X509, found: &mut Findings) -> bool {
+fn next_start(scene: &Scene, state: &CertmgrState, leaf: &X509, anew: &str, found: &mut Findings) -> bool {
     let period = Duration::from_secs(period_in_minutes(scene).unwrap_or(1440) * 60);
     let due = state.renewed.plus(period);
     let renewed = format!("renewed {}", moment::shown(state.renewed, scene.now));
@@ -100,7 +106,7 @@ fn next_start(scene: &Scene, state: &CertmgrState, leaf: &X509, found: &mut Find
         let what = format!("{renewed}: the next start of slurmd takes it and asks nobody");
         if scene.now >= leaf.facts().not_after {
             let what = format!("{what}, though it has expired: slurmd starts, and no peer accepts it");
-            found.critical("state-age", what, ASK_ANEW);
+            found.critical("state-age", what, anew);
         } else {
             found.ok("state-age", what);
         }
@@ -124,7 +130,7 @@ fn next_start(scene: &Scene, state: &CertmgrState, leaf: &X509, found: &mut Find
 }
 
 /// Whether slurmctld takes it at the next renewal: a client certificate that is sent has to be good.
-fn peers(scene: &Scene, chain: &[X509], found: &mut Findings) {
+fn peers(scene: &Scene, chain: &[X509], anew: &str, found: &mut Findings) {
     let Ok((bundle, _)) = file::read_with_metadata(&tls_files::ca_cert(scene), MAX_BUNDLE_PEM) else {
         return;
     };
@@ -134,7 +140,7 @@ fn peers(scene: &Scene, chain: &[X509], found: &mut Findings) {
         Err(loads_in_s2n::Unloadable::OutsideLife(_)) => {}
         Err(e) => {
             let what = format!("peers refuse this node's certificate: {e}");
-            found.critical("state-accepted", what, ASK_ANEW);
+            found.critical("state-accepted", what, anew);
         }
     }
 }

@@ -24,7 +24,7 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
                 } else {
                     "this host has no token file: sackd asks with it at every start, and does not start without"
                 },
-                "on the controller: slurm-pki node push NODE (or node bundle, and copy it here)",
+                format!("on a controller: slurm-pki node push {0} (or node bundle {0}, and copy it here)", scene.own_name()),
             );
         }
         return;
@@ -47,7 +47,7 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
     if mode & 0o077 != 0 {
         let what = format!("{shown} has mode {mode:04o}: whoever reads it can be this node");
         let fix = format!(
-            "chmod 0400 {shown}; and a new secret, on the controller: slurm-pki node token {}",
+            "chmod 0400 {shown}; and a new secret, on a controller: slurm-pki node token {0}, then slurm-pki node push {0}",
             here.name
         );
         return found.critical("token-file", what, fix);
@@ -58,7 +58,7 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
             format!(
                 "{shown} has a token that others made: whoever sees it in an argument can bind requests too"
             ),
-            format!("on the controller: slurm-pki node token {}, then node push", here.name),
+            format!("on a controller: slurm-pki node token {0}, then slurm-pki node push {0}", here.name),
         ),
         Ok(_) => found.ok("token-file", format!("{shown} holds a secret of this node's own")),
         Err(e) => found.critical_error("token-file", &e),
