@@ -14,3 +14,4 @@ mod scene;
 #[expect(dead_code, reason = "shared with the tests of other commands")]
 mod scratch;
 mod success;
+mod week;

@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::thread;
 
 use crate::scene::{Said, Scene};
+use crate::week;
 
 #[test]
 fn a_daemon_is_restarted_once_and_shown_to_serve_its_new_certificate() {
@@ -106,17 +107,4 @@ fn a_daemon_that_does_not_speak_tls_yet_is_not_cut_off_from_the_others() {
     });
     scene.activate(&[]).done("does not speak TLS");
     assert_eq!(scene.restarts().len(), 0);
-}
-
-/// The day of the week, from the clock alone.
-mod week {
-    use std::time::{SystemTime, UNIX_EPOCH};
-
-    pub(super) const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
-
-    /// 1970-01-01 was a Thursday.
-    pub(super) fn weekday() -> usize {
-        let days = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() / 86_400;
-        usize::try_from((days + 3) % 7).unwrap()
-    }
 }

@@ -4,6 +4,7 @@ use std::fs;
 
 use crate::scene::{Said, Scene};
 use crate::site::hook;
+use crate::week;
 
 fn renew(scene: &Scene, args: &[&str]) -> Said {
     Said::of(&scene.site.run(&[&["cert", "renew"], args].concat()))
@@ -42,6 +43,33 @@ fn what_an_earlier_run_left_waiting_is_activated_though_nothing_is_due() {
     let waiting = scene.on_disk("ctld");
     renew(&scene, &["--activate"]).done("slurmctld: not due");
     assert_eq!((scene.serves("ctld"), scene.on_disk("ctld")), (Some(waiting.clone()), waiting));
+}
+
+/// As the timer runs it: what is renewed today waits for its window, and the first run inside it restarts.
+#[test]
+fn outside_its_window_a_new_pair_waits_whoever_asks_for_a_restart() {
+    let scene = Scene::new();
+    let old = scene.on_disk("ctld");
+    let config = scene.site.read("slurm-pki.toml");
+    let with = |more: &str| {
+        let config = config.replace("[daemons.ctld]\n", &format!("[daemons.ctld]\n{more}\n"));
+        scene.site.write("slurm-pki.toml", &config, 0o644);
+    };
+    // Two days from now is another day, whenever midnight comes.
+    let window = format!("window = \"{} 02:00-04:00\"", week::DAYS[(week::weekday() + 2) % 7]);
+    with(&format!("activate = true\n{window}"));
+    renew(&scene, &["--force"]).done("waits for its window");
+    let new = scene.on_disk("ctld");
+    assert_ne!(new, old);
+    renew(&scene, &[]).done("waits for its window");
+    with(&window);
+    renew(&scene, &["--activate"]).done("waits for its window");
+    assert_eq!((scene.serves("ctld"), scene.restarts().len()), (Some(old), 0));
+    with("activate = true\nwindow = \"00:00-24:00\"");
+    renew(&scene, &[]).done("serves its new certificate");
+    assert_eq!((scene.serves("ctld"), scene.on_disk("ctld")), (Some(new.clone()), new));
+    renew(&scene, &[]).done("serves its certificate already");
+    assert_eq!(scene.restarts(), ["ctld"]);
 }
 
 #[test]

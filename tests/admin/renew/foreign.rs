@@ -132,12 +132,18 @@ fn with_a_full_disk_the_old_pair_stays_whole() {
     let (calls, _) = strace::trace(&site.bare(), &program("slurm-pki"), &RENEW);
     for call in changes(&calls).into_iter().filter(|call| call.mentions("ctld")) {
         let site = foreign();
+        let old = site.read("ctld_cert.pem");
         let output =
             strace::strike(&site.bare(), &program("slurm-pki"), &RENEW, call, Fault::Error("ENOSPC"));
+        let said = text(&output.stderr);
         assert_loads(&site);
+        match output.status.code() {
+            Some(0) => assert_ne!(site.read("ctld_cert.pem"), old, "{call:?}: it said that it was done"),
+            code => assert!(code == Some(1) && said.contains("hint:"), "{call:?}: {code:?} {said}"),
+        }
         site.done(&RENEW);
         site.assert_pair("ctld_cert.pem", "ctld_cert_key.pem");
-        drop(output);
+        assert_ne!(site.read("ctld_cert.pem"), old, "{call:?}");
     }
 }
 
@@ -153,6 +159,23 @@ fn a_dry_run_leaves_a_half_done_change_and_says_so() {
     let (_, said) = site.done(&["cert", "list"]);
     assert!(said.contains("whole again"), "{said}");
     assert_loads(&site);
+}
+
+/// A monitor may be the next to come, long before a person does.
+#[test]
+fn commands_that_only_look_make_it_whole_as_well() {
+    for command in
+        [&["check"][..], &["conf", "check"], &["metrics"], &["cert", "needs-renewal"], &["node", "list"]]
+    {
+        let site = foreign();
+        site.done(&RENEW);
+        site.write(".slurm-pki/ctld/journal.json", r#"{"v":1,"from":2,"to":3}"#, 0o600);
+        site.write("ctld_cert_key.pem", &site.read(".slurm-pki/ctld/2/key.pem"), 0o640);
+        let said = text(&site.run(command).stderr);
+        assert!(said.contains("slurmctld's pair was cut short; it is whole again"), "{command:?}: {said}");
+        assert_loads(&site);
+        assert!(!site.path(".slurm-pki/ctld/journal.json").exists(), "{command:?}");
+    }
 }
 
 #[test]

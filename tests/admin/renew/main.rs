@@ -22,3 +22,5 @@ mod scene;
 #[allow(dead_code, reason = "other tests use the rest")]
 mod scratch;
 mod site;
+#[path = "../activation/week.rs"]
+mod week;

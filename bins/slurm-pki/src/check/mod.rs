@@ -28,6 +28,7 @@ use site::config::{CheckConfig, ConfigFile};
 
 use crate::admin::Admin;
 use crate::advice::{Advice, Advise as _};
+use crate::daemon_files;
 use crate::exit::Exit;
 use crate::global::Global;
 use crate::moment;
@@ -185,6 +186,8 @@ impl Check {
         }
         .advise()?;
         let admin = Admin::of(config, slurm_conf()?)?;
+        // As every command does: a daemon that starts before somebody does it would find a key of another pair.
+        daemon_files::repair_all(global, &admin);
         let thresholds = self.thresholds(&admin.config)?;
         let ask = [Group::Conf, Group::Node, Group::Keys].into_iter().any(|group| self.wants(group));
         let ask = ask.then(|| self.limit());
