@@ -87,6 +87,18 @@ pub(crate) fn texts(word: &str) -> Result<Vec<String>, HostlistError> {
     Ok(texts)
 }
 
+/// The hosts that the words of `--skip` mean: they may have names that no node may have, slurmdbd's or an address.
+///
+/// # Errors
+/// When a word is no hostlist.
+pub(crate) fn hosts(words: &[String]) -> Result<Vec<String>, HostlistError> {
+    let mut hosts = Vec::new();
+    for word in words {
+        hosts.extend(texts(word)?);
+    }
+    Ok(hosts)
+}
+
 fn each(
     words: &[String],
     take: &mut impl FnMut(&str) -> Result<(), HostlistError>,

@@ -95,6 +95,18 @@ impl Members {
         self.0.iter().filter(move |member| member.roles.contains(&role))
     }
 
+    /// The host that a name means: one of that name, or that of a node. What is neither stays as it is.
+    pub(crate) fn host_of(&self, name: &str) -> String {
+        let is_host = self.0.iter().any(|member| member.host == name);
+        let node = if is_host { None } else { self.node_named(name) };
+        node.map_or(name, |node| &node.host).to_owned()
+    }
+
+    /// A node by a name that may be none of a node.
+    pub(crate) fn node_named(&self, name: &str) -> Option<&NodeLine> {
+        self.node(&NodeName::parse(name.as_bytes()).ok()?)
+    }
+
     /// A node by its NodeName.
     pub(crate) fn node(&self, name: &NodeName) -> Option<&NodeLine> {
         self.0.iter().flat_map(|member| &member.nodes).find(|node| node.name == *name)

@@ -27,8 +27,10 @@ echo "$what $host" >> "$hosts/log"
 [ -d "$hosts/$host" ] || { echo "no route to $host"; exit 255; }
 case $what in
 copy) exec cp "$3" "$hosts/$host$4" ;;
-run) COMMAND=$3 exec unshare -m OPTIONS sh -c "
-    mount --bind $hosts/$host/run /run && mount --bind $hosts/$host/site SITE && eval \"\$COMMAND\"" ;;
+run) [ ! -e "$hosts/$host/lies" ] || exec 3>&1 >"$hosts/$host/said"
+    COMMAND=$3 unshare -m OPTIONS sh -c "
+    mount --bind $hosts/$host/run /run && mount --bind $hosts/$host/site SITE && eval \"\$COMMAND\""
+    [ ! -e "$hosts/$host/lies" ] || sed 's/: now .*/: now 0/' "$hosts/$host/said" >&3 ;;
 esac
 "#;
 
@@ -216,6 +218,34 @@ fn a_host_that_is_not_reached_fails_alone_and_can_be_left_out() {
     site.done(&["cert", "renew"]);
     hosts.assert_loads("h3", "ctld");
     assert!(!site.read("state/fleet/skipped.json").contains("h3"), "it was reached again");
+}
+
+#[test]
+fn a_host_where_another_certificate_lies_in_the_end_is_a_failure() {
+    let site = fresh();
+    let hosts = two_controllers(&site);
+    hosts.write("h2/lies", "", 0o644);
+    let said = site.refused(&["cert", "renew"]);
+    assert!(said.contains("slurmctld on h2: not renewed: the new certificate does not lie there"), "{said}");
+    fs::remove_file(hosts.path("h2/lies")).unwrap();
+    site.done(&["cert", "renew", "--force"]);
+    hosts.assert_loads("h2", "ctld");
+}
+
+/// A database host may be called slurmdbd, as in containers; and a host goes by its node's name as well.
+#[test]
+fn a_dead_host_is_left_out_by_whatever_name_it_has() {
+    let site = due();
+    let _hosts = Host::all(&site, &[]);
+    site.slurm_conf(
+        "SlurmctldHost=localhost\nAccountingStorageHost=slurmdbd\nSlurmctldHost=10.0.0.7\nNodeName=n7 NodeHostname=h7\n",
+    );
+    configure(&site, "[daemons.slurmd]\n");
+    site.done(&["cert", "renew", "--skip", "slurmdbd,10.0.0.7", "--skip", "n7"]);
+    let skipped = site.read("state/fleet/skipped.json");
+    for host in ["\"slurmdbd\"", "\"10.0.0.7\"", "\"h7\""] {
+        assert!(skipped.contains(host), "{skipped}");
+    }
 }
 
 #[test]

@@ -286,8 +286,7 @@ impl Work<'_> {
                 named.all.insert(word.clone());
                 continue;
             }
-            for name in hostlist::nodes(std::slice::from_ref(word)).usage()? {
-                let name = name.to_string();
+            for name in hostlist::texts(word).usage()? {
                 let is_host = members.all().iter().any(|member| member.host == name);
                 let is_node = is_node(&name);
                 if !is_host && !is_node && !may_miss_it(&name) {
@@ -347,12 +346,7 @@ pub(super) fn refuse_other_keys(
     skip: &Reach,
 ) -> anyhow::Result<()> {
     let hosts: Vec<String> = others(members).map(|member| member.host.clone()).collect();
-    let skipped = hostlist::nodes(&skip.skip);
-    let skipped: Vec<String> = if skip.skip.is_empty() {
-        Vec::new()
-    } else {
-        skipped.usage()?.iter().map(ToString::to_string).collect()
-    };
+    let skipped = hostlist::hosts(&skip.skip).usage()?;
     let own = own.map(|keyring| digest(keyring.to_json().expose())).unwrap_or_default();
     let (jwks, key) = (quoted(&files.jwks.to_string_lossy()), quoted(&files.key.to_string_lossy()));
     let script = format!(

@@ -3,7 +3,6 @@
 
 use std::path::{Path, PathBuf};
 
-use pki::name::NodeName;
 use site::clock;
 use site::file;
 
@@ -63,7 +62,7 @@ pub(super) fn must_be_everywhere(
     global: &Global,
     admin: &Admin,
     slurm_conf: &Path,
-    skip: &[NodeName],
+    skip: &[String],
     may_run: bool,
 ) -> anyhow::Result<()> {
     let path = key_file(slurm_conf);
@@ -77,8 +76,9 @@ pub(super) fn must_be_everywhere(
         ));
     }
     let hosts = asked.iter().map(|member| member.host.clone()).collect();
+    let skip: Vec<_> = skip.iter().map(|name| members.host_of(name)).collect();
     let hosts =
-        Skips::load(admin)?.leave_out(global, hosts, skip, "auth/slurm in slurm.conf", clock::now())?;
+        Skips::load(admin)?.leave_out(global, hosts, &skip, "auth/slurm in slurm.conf", clock::now())?;
     let asked = asked.into_iter().filter(|member| hosts.contains(&member.host));
     let jobs = asked.map(|member| Job { host: member.host.clone(), script: script(member, &path, may_run) });
     let outcomes = Fleet::of(admin)?.run(global, "asking hosts", jobs.collect());

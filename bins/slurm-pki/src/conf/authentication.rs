@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use clap::Args;
-use pki::name::NodeName;
 use site::config::KeysConfig;
 
 use super::auth_slurm;
@@ -58,7 +57,7 @@ impl Which {
 pub(super) struct Manner<'a> {
     pub(super) prepare: bool,
     pub(super) offline: bool,
-    pub(super) skip: &'a [NodeName],
+    pub(super) skip: &'a [String],
 }
 
 /// What is wanted of one of them.

@@ -76,7 +76,7 @@ pub(super) struct Enable {
 
 impl Enable {
     pub(super) fn run(&self, global: &Global) -> anyhow::Result<()> {
-        let skip = if self.skip.is_empty() { Vec::new() } else { hostlist::nodes(&self.skip).usage()? };
+        let skip = hostlist::hosts(&self.skip).usage()?;
         if self.node.restd {
             return self.node.enable_restd(global, self.prepare);
         }

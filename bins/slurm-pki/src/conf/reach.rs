@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use pki::name::NodeName;
 use site::clock;
 use site::config::{Daemon, DaemonConfig};
 
@@ -79,7 +78,7 @@ impl Reach<'_> {
         &self,
         global: &Global,
         admin: &Admin,
-        skip: &[NodeName],
+        skip: &[String],
     ) -> anyhow::Result<()> {
         let members = Members::of(admin)?;
         let (away, asked): (Vec<_>, Vec<_>) =
@@ -90,7 +89,8 @@ impl Reach<'_> {
         }
         let hosts = asked.iter().map(|member| member.host.clone()).collect();
         let mut skips = Skips::load(admin)?;
-        let hosts = skips.leave_out(global, hosts, skip, "TLS in slurm.conf", clock::now())?;
+        let skip: Vec<_> = skip.iter().map(|name| members.host_of(name)).collect();
+        let hosts = skips.leave_out(global, hosts, &skip, "TLS in slurm.conf", clock::now())?;
         let asked = asked.into_iter().filter(|member| hosts.contains(&member.host));
         let jobs =
             asked.map(|member| Job { host: member.host.clone(), script: self.script(member) }).collect();

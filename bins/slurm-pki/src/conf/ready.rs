@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use pki::loads_in_s2n::trust_bundle;
-use pki::name::NodeName;
 use site::file::{self, Keep};
 
 use super::lines::Lines;
@@ -25,7 +24,7 @@ pub(super) struct Ready<'a> {
     pub(super) admin: &'a Admin,
     pub(super) lines: &'a Lines,
     pub(super) programs: &'a Path,
-    pub(super) skip: &'a [NodeName],
+    pub(super) skip: &'a [String],
     pub(super) with_certmgr: bool,
     /// Whether Slurm may run: nothing is changed now.
     pub(super) may_run: bool,

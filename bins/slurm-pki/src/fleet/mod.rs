@@ -35,7 +35,7 @@ pub(crate) use outcomes::Outcomes;
 pub(crate) use remembered::Remembered;
 pub(crate) use script::quoted;
 pub(crate) use skips::Skips;
-pub(crate) use tool::shown;
+pub(crate) use tool::{INTERRUPTED, shown};
 
 /// How often it is looked whether somebody pressed Ctrl-C.
 const LOOK: Duration = Duration::from_millis(100);

@@ -25,7 +25,7 @@ const CLEARING: Duration = Duration::from_secs(5);
 const MAX_SHOWN: usize = 400;
 
 /// Why a host has no result.
-pub(super) const INTERRUPTED: &str = "this command was interrupted";
+pub(crate) const INTERRUPTED: &str = "this command was interrupted";
 
 /// What the tools, or the ssh below them, are told by variables. Whatever would ask (for a password, about an unknown
 /// host key) fails instead of waiting on the terminal; and Ansible neither shows the files that it copies nor leaves

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
-use pki::name::NodeName;
 use pki::secret::Secret;
 use pki::time::UnixTime;
 use serde::{Deserialize, Serialize};
@@ -47,8 +46,8 @@ impl Reach {
     ///
     /// # Errors
     /// When it is no hostlist.
-    pub(super) fn skipped(&self) -> anyhow::Result<Vec<NodeName>> {
-        if self.skip.is_empty() { Ok(Vec::new()) } else { hostlist::nodes(&self.skip).usage() }
+    pub(super) fn skipped(&self) -> anyhow::Result<Vec<String>> {
+        hostlist::hosts(&self.skip).usage()
     }
 }
 
@@ -59,11 +58,11 @@ impl Reach {
     /// When the site's files cannot be read.
     pub(super) fn of_hosts(&self, admin: &Admin) -> anyhow::Result<Self> {
         let members = Members::of(admin)?;
-        let is_host = |name: &NodeName| {
-            let host = members.all().iter().any(|member| member.host == name.as_str());
-            members.node(name).is_some() || (host && !is_this_host(name.as_str()))
+        let is_host = |name: &String| {
+            let host = members.all().iter().any(|member| member.host == *name);
+            members.node_named(name).is_some() || (host && !is_this_host(name))
         };
-        let skip = self.skipped()?.into_iter().filter(is_host).map(|name| name.to_string()).collect();
+        let skip = self.skipped()?.into_iter().filter(is_host).collect();
         Ok(Self { no_push: self.no_push, skip })
     }
 }
@@ -181,10 +180,9 @@ fn others(members: &Members) -> Vec<String> {
 
 /// The hosts that these names mean, be they those of hosts, or of nodes there. Nodes of this host are left out;
 /// a name that means nothing stays, to be refused.
-fn as_hosts(members: &Members, hosts: &[String], names: Vec<NodeName>) -> Vec<NodeName> {
-    let named = |name: &NodeName| hosts.iter().any(|host| host == name.as_str());
-    let meant = names.into_iter().filter_map(|name| match members.node(&name) {
-        Some(node) if !named(&name) => NodeName::parse(node.host.as_bytes()).ok().filter(|host| named(host)),
+fn as_hosts(members: &Members, hosts: &[String], names: Vec<String>) -> Vec<String> {
+    let meant = names.into_iter().filter_map(|name| match members.node_named(&name) {
+        Some(node) if !hosts.contains(&name) => Some(node.host.clone()).filter(|host| hosts.contains(host)),
         _ => Some(name),
     });
     meant.collect()

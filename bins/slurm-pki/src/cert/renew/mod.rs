@@ -12,7 +12,6 @@ mod work;
 use std::collections::BTreeSet;
 
 use clap::Args;
-use pki::name::NodeName;
 use pki::time::UnixTime;
 use site::clock;
 use site::config::Daemon;
@@ -68,7 +67,7 @@ pub(super) struct Renew {
     /// Restart the daemons that do not serve their new certificate yet, whatever their sections say
     #[arg(long)]
     activate: bool,
-    /// Dead hosts, as in n[7-9]: left out, and remembered until they are reached again
+    /// Dead hosts, by node or host name, as in n[7-9]: left out, and remembered until they are reached again
     #[arg(long, value_name = "HOSTLIST")]
     skip: Vec<String>,
 }
@@ -77,7 +76,7 @@ impl Renew {
     pub(super) fn run(&self, global: &Global) -> anyhow::Result<()> {
         let admin = Admin::load(global)?;
         let now = clock::now();
-        let skip = if self.skip.is_empty() { Vec::new() } else { hostlist::nodes(&self.skip).usage()? };
+        let skip = hostlist::hosts(&self.skip).usage()?;
         let mut troubles: Vec<anyhow::Error> = Vec::new();
         // A slip in slurm.conf is a failure in the end, and no reason to let this host's own certificates run out.
         let members = Members::of(&admin).unwrap_or_else(|e| {
@@ -86,6 +85,7 @@ impl Renew {
         });
         let targets = self.targets(&admin, &members)?;
         let _lock = (!global.dry_run).then(|| RenewLock::take(&admin)).transpose()?;
+        let skip: Vec<_> = skip.iter().map(|name| members.host_of(name)).collect();
         let targets = left_in(global, &admin, targets, &skip, now)?;
         let signer = Signer::open(&admin.controller).advise()?;
         let trusted = Trusted::of(&admin);
@@ -205,7 +205,7 @@ fn left_in(
     global: &Global,
     admin: &Admin,
     mut targets: Vec<Target>,
-    skip: &[NodeName],
+    skip: &[String],
     now: UnixTime,
 ) -> anyhow::Result<Vec<Target>> {
     if skip.is_empty() {

@@ -15,7 +15,9 @@ use super::there::{self, There};
 use super::work::{Decision, Work, common_name};
 use crate::advice::Advice;
 use crate::daemon_files::Pair;
-use crate::fleet::{Delivery, Fleet};
+use crate::fleet::{Delivery, Fleet, INTERRUPTED};
+use crate::interrupt;
+use crate::report;
 
 /// As long before its end a certificate was good, if it ever was.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
@@ -77,13 +79,16 @@ impl<'a> Others<'a> {
             }
         }
         let mut pending = Vec::new();
+        let bar = report::progress(work.global, seen.len(), "new pairs");
         for (target, there) in seen {
             match begin(work, target, there) {
                 Ok(Begun::Stays(outcome)) => done.push((target, outcome)),
                 Ok(Begun::Pending(one)) => pending.push(one),
                 Err(e) => done.push((target, Outcome::failed(target, &e))),
             }
+            bar.inc(1);
         }
+        bar.finish_and_clear();
         done.extend(deliver(work, &fleet, pending));
         done
     }
@@ -122,6 +127,10 @@ fn begin<'a>(work: &Work<'_>, target: &'a Target, there: Result<There, String>) 
             ),
         )
         .into());
+    }
+    // What is issued now would be brought nowhere.
+    if interrupt::came() {
+        return Err(Advice::new(INTERRUPTED, "run the same again").into());
     }
     let looks = work.looks(target, there.looks)?;
     if work.only_says_for_vault() {

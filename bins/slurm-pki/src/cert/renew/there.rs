@@ -108,30 +108,26 @@ say "now $(sha256sum < "$cert" | cut -d ' ' -f 1)"
 /// be told.
 pub(super) fn look(global: &Global, fleet: &Fleet, targets: &[&Target]) -> Vec<Result<There, String>> {
     let mut scripts: BTreeMap<String, String> = BTreeMap::new();
-    let mut results: Vec<Result<There, String>> = Vec::new();
+    let mut asked = Vec::new();
     for (index, target) in targets.iter().enumerate() {
-        match arguments(target) {
-            Ok([cert, key, folder, to_cert, to_key]) => {
-                let script = scripts.entry(target.place.host()).or_insert_with(|| LOOK.to_owned());
-                script.push_str(&format!("look {index} {cert} {key} {folder} {to_cert} {to_key}\n"));
-                results.push(Err("it said nothing of these files".to_owned()));
-            }
-            Err(why) => results.push(Err(why)),
+        let words = arguments(target);
+        if let Ok([cert, key, folder, to_cert, to_key]) = &words {
+            let script = scripts.entry(target.place.host()).or_insert_with(|| LOOK.to_owned());
+            script.push_str(&format!("look {index} {cert} {key} {folder} {to_cert} {to_key}\n"));
         }
+        asked.push(words.map(drop));
     }
     let jobs = scripts.into_iter().map(|(host, script)| Job { host, script }).collect();
-    for (host, outcome) in fleet.run(global, "certificates", jobs).iter() {
-        for (index, target) in targets.iter().enumerate().filter(|(_, target)| target.place.host() == host) {
-            let there = match outcome {
-                Ok(said) => There::read(said, index),
-                Err(why) => Err(why.clone()),
-            };
-            if let (Some(result), Ok(_)) = (results.get_mut(index), arguments(target)) {
-                *result = there;
-            }
+    let outcomes = fleet.run(global, "certificates", jobs);
+    let there = |(index, (target, asked)): (usize, (&&Target, Result<(), String>))| {
+        asked?;
+        match outcomes.of(&target.place.host()) {
+            Some(Ok(said)) => There::read(said, index),
+            Some(Err(why)) => Err(why.clone()),
+            None => Err("it was not asked".to_owned()),
         }
-    }
-    results
+    };
+    targets.iter().zip(asked).enumerate().map(there).collect()
 }
 
 /// Certificate, key and folder, and where our links lead: words for a shell.
