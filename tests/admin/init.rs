@@ -84,6 +84,15 @@ fn dbd_and_restd_get_a_pair_when_asked_for_or_configured() {
 }
 
 #[test]
+fn a_pair_for_a_daemon_of_another_host_is_made_and_said_to_be_none_of_that_host() {
+    let site = Scratch::new();
+    site.slurm_conf("AccountingStorageHost=db9\n");
+    let (_, said) = site.init(&["--daemons", "dbd"]);
+    site.assert_pair("dbd_cert.pem", "dbd_cert_key.pem");
+    assert!(said.contains("slurmdbd runs on db9 and not on this host: slurm-pki cert renew"), "{said}");
+}
+
+#[test]
 fn an_intermediate_signs_and_the_roots_key_may_go_offline() {
     let site = Scratch::new();
     let (_, said) = site.init(&["--intermediate"]);

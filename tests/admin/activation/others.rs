@@ -82,6 +82,16 @@ fn a_daemon_of_another_host_is_restarted_there_and_before_those_that_need_it() {
 }
 
 #[test]
+fn a_pair_here_of_a_daemon_that_runs_elsewhere_starts_none_here() {
+    let sites = Sites::new(DB, "");
+    sites.issue();
+    sites.scene.site.done(&["cert", "issue", "dbd"]);
+    let said = sites.scene.activate(&[]).done(&format!("slurmdbd: runs on {DB} and not on this host"));
+    assert!(said.stderr.contains(&format!("slurmdbd on {DB}: serves its new certificate")), "{said:?}");
+    assert_eq!(sites.scene.restarts(), ["dbd"], "once, and there");
+}
+
+#[test]
 fn a_host_that_cannot_be_reached_is_a_failure_and_the_others_are_served() {
     let sites = Sites::new(&format!("{DB},db9"), "");
     sites.issue();

@@ -158,6 +158,10 @@ impl<'a> Scene<'a> {
     }
 
     fn look_at(&self, target: &'a Target) -> anyhow::Result<Looked<'a>> {
+        // A restart would start a second one.
+        if let Some(hosts) = target.belongs_elsewhere(&self.members) {
+            return Ok(Looked::Nothing(format!("runs on {hosts} and not on this host: left alone here")));
+        }
         let at = match Port::of(self.admin, &self.members, target)? {
             Port::NoTls => {
                 let why = "TLS is off for it (TLSType), so there is nothing to activate; the pair is on disk";

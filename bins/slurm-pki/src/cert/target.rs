@@ -10,6 +10,7 @@ use site::host;
 use crate::admin::Admin;
 use crate::advice::Advise as _;
 use crate::daemon_files::DaemonFiles;
+use crate::hostlist;
 use crate::members::{Member, Members, Role, is_this_host};
 
 /// A daemon on a host whose pair slurm-pki keeps.
@@ -89,6 +90,12 @@ impl Target {
         Ok(all)
     }
 
+    /// The hosts on which the site's files have the daemon of a pair that lies here, where this host is none of them: the
+    /// pair is a leftover, or for a daemon that nobody has told slurm.conf of.
+    pub(crate) fn belongs_elsewhere(&self, members: &Members) -> Option<String> {
+        (self.place == Place::Here).then(|| elsewhere(members, self.daemon)).flatten()
+    }
+
     fn of_daemon(admin: &Admin, members: &Members, daemon: Daemon) -> anyhow::Result<Vec<Self>> {
         let config = config_of(admin, daemon)?;
         let hosts: Vec<&Member> = members.with(role(daemon)).collect();
@@ -142,6 +149,13 @@ impl Target {
     fn is_there(&self) -> bool {
         DaemonFiles::of(self.daemon, &self.config).is_ok_and(|files| files.is_there())
     }
+}
+
+/// The hosts that run a daemon by the site's files, where some do and this one does not.
+pub(crate) fn elsewhere(members: &Members, daemon: Daemon) -> Option<String> {
+    let hosts: Vec<&str> = members.with(role(daemon)).map(|member| member.host.as_str()).collect();
+    let some_elsewhere = !hosts.is_empty() && !hosts.iter().any(|host| is_this_host(host));
+    some_elsewhere.then(|| hostlist::fold_texts(hosts.into_iter()))
 }
 
 /// Whether the daemon has a pair of files only where it does without certmgr.

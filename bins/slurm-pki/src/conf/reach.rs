@@ -69,6 +69,9 @@ impl Asking {
     }
 }
 
+/// Hosts of slurmdbd and slurmrestd need it too, and no bundle of a node goes there.
+const BRINGS_CA: &str = "slurm-pki node push HOST --ca-only brings it";
+
 impl Reach<'_> {
     /// Asks all hosts that slurm.conf and `[fleet]` name.
     ///
@@ -128,8 +131,8 @@ impl Reach<'_> {
         for line in said {
             match line.strip_prefix("ca") {
                 Some(digest) if digest.trim() == self.ca_digest => {}
-                Some(digest) if digest.trim().is_empty() => wrong.push("no CA certificate".into()),
-                Some(_) => wrong.push("another CA certificate than here".into()),
+                Some(digest) if digest.trim().is_empty() => wrong.push(format!("no CA certificate ({BRINGS_CA})")),
+                Some(_) => wrong.push(format!("another CA certificate than here ({BRINGS_CA})")),
                 None if !wrong.contains(line) => wrong.push(line.clone()),
                 None => {}
             }
@@ -165,9 +168,10 @@ mod tests {
     #[test]
     fn a_host_is_ready_when_it_has_the_same_ca_and_nothing_to_say() {
         assert!(judged(&["ca ab12"]).is_ok());
-        assert_eq!(judged(&["ca cd34"]).unwrap_err(), "another CA certificate than here");
-        assert_eq!(judged(&["ca "]).unwrap_err(), "no CA certificate");
-        assert_eq!(judged(&["ca"]).unwrap_err(), "no CA certificate");
+        let brings = "(slurm-pki node push HOST --ca-only brings it)";
+        assert_eq!(judged(&["ca cd34"]).unwrap_err(), format!("another CA certificate than here {brings}"));
+        assert_eq!(judged(&["ca "]).unwrap_err(), format!("no CA certificate {brings}"));
+        assert_eq!(judged(&["ca"]).unwrap_err(), format!("no CA certificate {brings}"));
         assert_eq!(judged(&["slurmd is up", "slurmd is up", "ca ab12"]).unwrap_err(), "slurmd is up");
         assert!(judged(&[]).is_err(), "no word about the CA");
     }

@@ -15,10 +15,12 @@ use site::signer::Signer;
 use crate::admin::{Admin, caller};
 use crate::advice::{Advice, Advise as _};
 use crate::ca::{self, new::CaOptions};
+use crate::cert::target::elsewhere;
 use crate::cert::{DaemonPair, host_names, issue_and_install};
 use crate::daemon_files::{DaemonFiles, Foreign, Standing};
 use crate::global::Global;
 use crate::making::Making;
+use crate::members::Members;
 use crate::report;
 
 pub(crate) use shared_storage::check as on_shared_storage;
@@ -70,6 +72,7 @@ impl Init {
         folders(&making, &admin, owner)?;
         for daemon in self.daemons(&admin)? {
             complete_pair(global, &admin, &signer, daemon, now)?;
+            say_where_it_runs(&admin, daemon);
         }
         if admin.controller.store == Place::Vault && VaultConfig::read(&admin.config).advise()?.kv_plain {
             report::warning(
@@ -128,6 +131,17 @@ impl Init {
             }
         }
         Ok(daemons)
+    }
+}
+
+/// A pair that was asked for on a host that is not the daemon's does no harm, and no good either.
+fn say_where_it_runs(admin: &Admin, daemon: Daemon) {
+    // What a slip in slurm.conf means is another command's to say.
+    let members = Members::of(admin).unwrap_or_default();
+    if let Some(hosts) = elsewhere(&members, daemon) {
+        report::warning(&format!(
+            "{daemon} runs on {hosts} and not on this host: slurm-pki cert renew makes its pair and brings it there"
+        ));
     }
 }
 
