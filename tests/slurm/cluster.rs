@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
+use std::net::TcpStream;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::conf::Conf;
+use crate::conf::{Conf, SLURMD_PORTS};
 use crate::daemon::Daemon;
 use crate::lab::{Lab, MTLS, User};
 use crate::log::Log;
@@ -136,7 +137,8 @@ impl<'a> Cluster<'a> {
         self.nodes.get(name).with_context(|| format!("slurmd on {name} is not running"))
     }
 
-    /// Starts slurmd on the hosts of these names and waits until they are idle.
+    /// Starts slurmd on the hosts of these names and waits until they are idle. One that was stopped a moment ago is
+    /// still said to be, so that the new one has to listen too, which it does once it has a certificate.
     pub(crate) fn start_nodes(&mut self, names: &[&str]) -> Result<()> {
         for name in names {
             fs::create_dir_all(self.lab.path(&format!("/var/spool/slurmd-{name}")))?;
@@ -151,8 +153,14 @@ impl<'a> Cluster<'a> {
             }
             let sinfo = &["--noheader", "--Node", "--states=idle", "--format=%N"];
             let idle = said(&outcome(&mut self.on_ctl1(&mut self.lab.slurm("sinfo", User::Root), sinfo)?)?);
-            Ok(names.iter().all(|name| idle.lines().any(|line| line.trim() == *name)))
+            let is_idle = |name: &str| idle.lines().any(|line| line.trim() == name);
+            Ok(names.iter().all(|name| is_idle(name) && listens(name)))
         })
         .with_context(|| self.nodes.values().map(|node| node.log.text()).collect::<Vec<_>>().join("\n"))
     }
+}
+
+/// Whether somebody is at a node's port; every host of the suite is on this loopback.
+fn listens(node: &str) -> bool {
+    SLURMD_PORTS.iter().any(|(name, address)| *name == node && TcpStream::connect(address).is_ok())
 }

@@ -12,6 +12,9 @@ pub(crate) const PROGRAMS: &str = "/slurm-pki/bin";
 /// How many nodes can enrol at once in the cases; they exist in slurm.conf only.
 pub(crate) const CROWD: usize = 200;
 
+/// Where slurmd listens, as the lines of [`REST`] have it.
+pub(crate) const SLURMD_PORTS: [(&str, &str); 2] = [("n1", "127.0.0.21:6821"), ("n2", "127.0.0.22:6822")];
+
 /// What differs from one cluster to the next.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Conf {

@@ -16,6 +16,9 @@ const STAGE: &str = include_str!("stage.sh");
 /// First argument of the inner suite.
 const INSIDE: &str = "inside";
 
+/// Names a tls_s2n.so that was built for this Slurm, since Debian's packages are without.
+const TLS_PLUGIN: &str = "SLURM_TLS_S2N";
+
 /// What is to be done.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Work {
@@ -80,7 +83,7 @@ pub(crate) fn enter(install: &Install, probe: &Path, oidc: &Path) -> Result<Exit
         "private",
     ]);
     unshare.arg("sh").arg(&stage).arg(&install.lower).arg(&root).arg(programs()?).arg(&install.prefix);
-    unshare.arg(packaging()).arg(oidc);
+    unshare.arg(packaging()).arg(oidc).arg(&install.plugins).arg(tls_plugin()?);
     unshare.arg(std::env::current_exe()?).arg(INSIDE).arg(&root);
     unshare.arg(&install.prefix).arg(&install.plugins).arg(probe);
     // The same words again.
@@ -96,6 +99,12 @@ pub(crate) fn enter(install: &Install, probe: &Path, oidc: &Path) -> Result<Exit
 /// What is installed beside the programs: the proxies' configurations.
 fn packaging() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging")
+}
+
+/// A plugin that this Slurm was packaged without; an empty name where none is given.
+fn tls_plugin() -> Result<PathBuf> {
+    let Some(named) = std::env::var_os(TLS_PLUGIN) else { return Ok(PathBuf::new()) };
+    PathBuf::from(&named).canonicalize().with_context(|| format!("{TLS_PLUGIN}={}", named.display()))
 }
 
 /// Where `cargo xtask build` laid the programs.

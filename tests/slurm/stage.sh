@@ -2,7 +2,7 @@
 # The first process in new pid, mount, network and UTS namespaces: lays out a root for Slurm and starts the cases beside it.
 # With this process everything in the namespaces ends.
 #
-#   stage.sh LOWER NEW PROGRAMS SLURM PACKAGING OIDC COMMAND...
+#   stage.sh LOWER NEW PROGRAMS SLURM PACKAGING OIDC PLUGINS TLS COMMAND...
 #
 # LOWER     the root with Slurm, "/" for a Slurm that is installed here; nothing is ever written to it
 # NEW       an empty folder; what is mounted on it is seen in here only, and gone afterwards
@@ -10,10 +10,12 @@
 # SLURM     where Slurm is installed below LOWER
 # PACKAGING our folder of that name, as NEW/slurm-pki/packaging
 # OIDC      the OpenID provider, as NEW/slurm-pki/oidc
+# PLUGINS   the folder of Slurm's plugins below LOWER
+# TLS       a tls_s2n.so to be seen among them, or nothing
 set -eu
 umask 022
-lower=${1%/} new=$2 programs=$3 slurm=$4 packaging=$5 oidc=$6
-shift 6
+lower=${1%/} new=$2 programs=$3 slurm=$4 packaging=$5 oidc=$6 plugins=$7 tls=$8
+shift 8
 
 mount -t proc proc /proc
 echo ctl1 > /proc/sys/kernel/hostname
@@ -56,6 +58,13 @@ read_only "$oidc" "$new/slurm-pki/oidc"
 if [ ! -e "$new$slurm" ]; then
     mkdir -p "$new$slurm"
     read_only "$lower$slurm" "$new$slurm"
+fi
+if [ -n "$tls" ]; then
+    # What Slurm has stays as it is: the folder is covered by a copy with one more.
+    mkdir "$new/slurm-pki/plugins"
+    cp -a "$new$plugins/." "$new/slurm-pki/plugins"
+    install -m 644 "$tls" "$new/slurm-pki/plugins/tls_s2n.so"
+    read_only "$new/slurm-pki/plugins" "$new$plugins"
 fi
 
 # Not exec: this shell stays, and collects what daemons leave behind.

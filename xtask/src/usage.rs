@@ -53,7 +53,8 @@ and debootstrap: Debian's Slurm is installed once into a folder of $XDG_CACHE_HO
 slurm-pki-tests; only that uses the network. All of it runs in namespaces of its own and ends with them.
 
 Debian's Slurm has no TLS. A Slurm that has tls_s2n.so is named by SLURM_PREFIX, the folder it was installed to; then the
-same cases run on that one, and those with TLS too.
+same cases run on that one, and those with TLS too. SLURM_TLS_S2N names a tls_s2n.so alone, built for Debian's version of
+Slurm: it is seen among Debian's plugins while the suite runs, and nowhere else.
 
   --packages   take the programs out of the .deb files that cargo xtask dist made, instead of building them
 
@@ -61,6 +62,7 @@ examples:
   cargo xtask slurm
   cargo xtask dist && cargo xtask slurm --packages
   SLURM_PREFIX=/opt/slurm cargo xtask slurm
+  SLURM_TLS_S2N=/opt/tls_s2n.so cargo xtask slurm
 ";
 
 /// `cargo xtask vault --help`.

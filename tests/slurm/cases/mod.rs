@@ -6,6 +6,7 @@ mod certtoken;
 mod crowd;
 mod enrolment;
 mod handshakes;
+mod hosts;
 mod keys;
 mod loaders;
 mod refusals;
@@ -16,6 +17,7 @@ mod secrets;
 mod sign_and_die;
 mod single_use;
 mod takeover;
+mod tls_on_hosts;
 mod with_tls;
 
 use anyhow::{Result, bail};
@@ -28,22 +30,16 @@ use crate::table::Table;
 /// A case: what has to hold, and how it is shown.
 type Case = (&'static str, fn(&mut Cluster<'_>) -> Result<()>);
 
-/// For whoever works on the cases of the keys or of cloud nodes: nothing else is run.
+/// For whoever works on the cases of the keys, of cloud nodes or of TLS: nothing else is run.
 const ONLY: &str = "SLURM_SUITE_ONLY";
 
 /// All groups.
 pub(crate) fn run(lab: &Lab) -> Table {
     let mut table = Table::default();
-    if std::env::var_os(ONLY).is_some_and(|only| only == "keys") {
-        table.note(format!("{ONLY}=keys: all other cases were left out"));
-        keys::run(&mut table, lab);
-        return table;
-    }
     let plain = Conf::default();
-    if std::env::var_os(ONLY).is_some_and(|only| only == "resume") {
-        table.note(format!("{ONLY}=resume: all other cases were left out"));
-        group(&mut table, lab, &plain, enrolment::CASES);
-        group(&mut table, lab, &resume::conf(), resume::CASES);
+    if let Some(only) = std::env::var_os(ONLY) {
+        table.note(format!("{ONLY}={}: all other cases were left out", only.display()));
+        some(&mut table, lab, &only.to_string_lossy());
         return table;
     }
     let basic = [
@@ -67,6 +63,24 @@ pub(crate) fn run(lab: &Lab) -> Table {
     keys::run(&mut table, lab);
     table.run(secrets::NAME, || secrets::nowhere_in_the_logs(lab));
     table
+}
+
+/// One kind of them, with what it stands on.
+fn some(table: &mut Table, lab: &Lab, only: &str) {
+    match only {
+        "keys" => keys::run(table, lab),
+        "resume" => {
+            group(table, lab, &Conf::default(), enrolment::CASES);
+            group(table, lab, &resume::conf(), resume::CASES);
+        }
+        "tls" => {
+            group(table, lab, &Conf::default(), enrolment::CASES);
+            admin::run(table, lab);
+            with_tls::run(table, lab);
+        }
+        "tls-on-hosts" => hosts::group(table, lab, tls_on_hosts::CASES),
+        _ => table.run("one of keys, resume, tls, tls-on-hosts", || bail!("{ONLY}={only}")),
+    }
 }
 
 /// Starts a cluster and runs its cases; all of them fail when it does not start.

@@ -9,7 +9,7 @@ use super::Case;
 use super::enrolment::{ASKED, ON_THE_NODE, signed};
 use super::refusals::{not_signed, not_validated};
 use super::renewal::OVER_MTLS;
-use super::rollover;
+use super::{hosts, rollover, tls_on_hosts};
 use crate::cluster::{Cluster, PATIENCE};
 use crate::conf::Conf;
 use crate::daemon::Daemon;
@@ -54,15 +54,18 @@ const CASES: &[Case] = &[
 pub(super) fn run(table: &mut Table, lab: &Lab) {
     if !lab.has_plugin(PLUGIN) {
         table.note(format!(
-            "not run, since this Slurm has no {PLUGIN} (SLURM_PREFIX=DIR names one that has):"
+            "not run, since this Slurm has no {PLUGIN} (SLURM_PREFIX=DIR names one that has, SLURM_TLS_S2N=FILE one for this):"
         ));
-        let all = CASES.iter().chain(rollover::CASES);
-        all.for_each(|(name, _)| table.note(format!("  {name}")));
+        let names = CASES.iter().chain(rollover::CASES).map(|(name, _)| *name);
+        names
+            .chain(tls_on_hosts::CASES.iter().map(|(name, _)| *name))
+            .for_each(|name| table.note(format!("  {name}")));
         return;
     }
     table.run("TLS: a signer that can be told to refuse", || lab.script(SCRIPT, SIGN_OR_REFUSE));
     let conf = Conf { tls: true, sign_csr: SCRIPT, message_timeout: 10, ..Conf::default() };
     super::group(table, lab, &conf, &[CASES, rollover::CASES].concat());
+    hosts::group(table, lab, tls_on_hosts::CASES);
 }
 
 fn slurmds(cluster: &mut Cluster<'_>) -> Result<()> {

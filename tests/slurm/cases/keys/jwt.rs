@@ -10,8 +10,7 @@ use ring::rand::SystemRandom;
 use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use serde_json::{Value, json};
 
-use super::Case;
-use super::hosts::{Hosts, JWKS};
+use crate::cases::hosts::{Case, Hosts, JWKS};
 use crate::lab::User;
 use crate::shell::{outcome, said};
 

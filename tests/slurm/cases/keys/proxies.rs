@@ -5,8 +5,7 @@ use std::fs;
 
 use anyhow::{Context, Result, ensure};
 
-use super::Case;
-use super::hosts::Hosts;
+use crate::cases::hosts::{Case, Hosts};
 use crate::cluster::PATIENCE;
 use crate::lab::User;
 use crate::shell::wait_until;

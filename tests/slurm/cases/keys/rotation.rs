@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::Case;
-use super::hosts::{Hosts, READERS};
+use crate::cases::hosts::{Case, Hosts, READERS};
 use crate::cluster::PATIENCE;
 use crate::lab::User;
 use crate::shell::{answer, outcome, said, wait_until};

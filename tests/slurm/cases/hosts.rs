@@ -5,14 +5,31 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::cluster::PATIENCE;
 use crate::host::{self, Host};
 use crate::lab::{Lab, User};
 use crate::shell::{outcome, said, wait_until};
+use crate::table::Table;
 
-const HOSTS: [&str; 5] = ["ctl1", "dbd1", "n1", "n2", "rest1"];
+/// A case on such a cluster; what it returns is printed below the table.
+pub(super) type Case = (&'static str, fn(&mut Hosts<'_>) -> Result<Vec<String>>);
+
+/// Starts the hosts and runs their cases; all of them fail when they do not start.
+pub(super) fn group(table: &mut Table, lab: &Lab, cases: &[Case]) {
+    let mut hosts = Hosts::up(lab);
+    for (name, case) in cases {
+        let mut notes = Vec::new();
+        table.run(name, || match &mut hosts {
+            Ok(hosts) => case(hosts).map(|says| notes = says),
+            Err(failure) => bail!("no cluster: {failure:#}"),
+        });
+        notes.into_iter().for_each(|note| table.note(note));
+    }
+}
+
+pub(super) const HOSTS: [&str; 5] = ["ctl1", "dbd1", "n1", "n2", "rest1"];
 
 /// Who reads the key of auth/slurm; slurmrestd does not.
 pub(super) const READERS: [&str; 4] = ["ctl1", "dbd1", "n1", "n2"];
@@ -189,7 +206,7 @@ impl<'a> Hosts<'a> {
     }
 }
 
-fn wait_on(host: &Host<'_>, what: &str, line: &str) -> Result<()> {
+pub(super) fn wait_on(host: &Host<'_>, what: &str, line: &str) -> Result<()> {
     let mut last = String::new();
     let limited = format!("timeout 30 sh -c {}", quoted(line));
     wait_until(what, PATIENCE, || {
