@@ -12,10 +12,22 @@ use crate::shell::{outcome, said};
 
 pub(super) const CASES: &[Case] = &[
     ("TLS on hosts: conf enable refuses while daemons run, and names each host that has one", refuses),
-    ("TLS on hosts: conf enable has asked every host; daemons start in its order, and a step runs", turned_on),
-    ("TLS on hosts: cert renew --activate restarts slurmctld and slurmdbd, and each serves its new pair", renewed),
-    ("TLS on hosts: a pair that slurmctld does not start with is taken back, and the former one served", taken_back),
-    ("TLS on hosts: conf disable gives both files back byte for byte, and Slurm runs without TLS", turned_off),
+    (
+        "TLS on hosts: conf enable has asked every host; daemons start in its order, and a step runs",
+        turned_on,
+    ),
+    (
+        "TLS on hosts: cert renew --activate restarts slurmctld and slurmdbd, and each serves its new pair",
+        renewed,
+    ),
+    (
+        "TLS on hosts: a pair that slurmctld does not start with is taken back, and the former one served",
+        taken_back,
+    ),
+    (
+        "TLS on hosts: conf disable gives both files back byte for byte, and Slurm runs without TLS",
+        turned_off,
+    ),
 ];
 
 /// Added to what slurm-pki finds in the place of clush and systemctl.

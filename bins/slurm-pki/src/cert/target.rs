@@ -155,7 +155,7 @@ impl Target {
 pub(crate) fn elsewhere(members: &Members, daemon: Daemon) -> Option<String> {
     let hosts: Vec<&str> = members.with(role(daemon)).map(|member| member.host.as_str()).collect();
     let some_elsewhere = !hosts.is_empty() && !hosts.iter().any(|host| is_this_host(host));
-    some_elsewhere.then(|| hostlist::fold_texts(hosts.into_iter()))
+    some_elsewhere.then(|| hostlist::fold_texts(hosts))
 }
 
 /// Whether the daemon has a pair of files only where it does without certmgr.

@@ -131,7 +131,9 @@ impl Reach<'_> {
         for line in said {
             match line.strip_prefix("ca") {
                 Some(digest) if digest.trim() == self.ca_digest => {}
-                Some(digest) if digest.trim().is_empty() => wrong.push(format!("no CA certificate ({BRINGS_CA})")),
+                Some(digest) if digest.trim().is_empty() => {
+                    wrong.push(format!("no CA certificate ({BRINGS_CA})"));
+                }
                 Some(_) => wrong.push(format!("another CA certificate than here ({BRINGS_CA})")),
                 None if !wrong.contains(line) => wrong.push(line.clone()),
                 None => {}

@@ -32,4 +32,3 @@ pub(super) fn run(table: &mut Table, lab: &Lab) {
     }
     hosts::group(table, lab, &groups);
 }
-
