@@ -40,6 +40,10 @@ fn the_key_comes_to_slurmdbds_host_where_its_own_conf_says_and_never_over_anothe
     let there = hosts.on("n1", &key);
     let ours = fs::read(hosts.site.path("slurm-state/jwt_hs256.key")).unwrap();
     assert_eq!((fs::read(&there).unwrap(), mode_and_owner(&there)), (ours.clone(), (0o400, 0, 0)));
+    // The right bytes that others may read are put there anew.
+    fs::set_permissions(&there, fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(init(&hosts).status.success());
+    assert_eq!((fs::read(&there).unwrap(), mode_and_owner(&there)), (ours.clone(), (0o400, 0, 0)));
     assert!(init(&hosts).status.success());
     fs::remove_file(&there).unwrap();
     fs::write(&there, "another").unwrap();

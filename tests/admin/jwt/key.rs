@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 
 use support::programs::program;
@@ -21,6 +22,28 @@ fn the_key_is_slurmusers_alone_and_never_made_twice() {
     assert_eq!(key.len(), 32);
     site.done(&["jwt", "key", "init"]);
     assert_eq!(fs::read(site.path("state/jwt_hs256.key")).unwrap(), key);
+}
+
+#[test]
+fn a_key_that_others_may_read_is_refused_and_no_copy_is_made_of_it() {
+    let site = site("");
+    folder(&site, "dbd", 0o700);
+    let dbd = site.text_path("dbd/jwt.key");
+    let conf = format!("DbdHost=localhost\nAuthAltTypes=auth/jwt\nAuthAltParameters=jwt_key={dbd}\n");
+    site.write("slurmdbd.conf", &conf, 0o600);
+    site.done(&["jwt", "key", "init"]);
+    for (open, missing) in [("state/jwt_hs256.key", "dbd/jwt.key"), ("dbd/jwt.key", "state/jwt_hs256.key")] {
+        fs::remove_file(site.path(missing)).unwrap();
+        for mode in [0o644, 0o604, 0o620] {
+            fs::set_permissions(site.path(open), fs::Permissions::from_mode(mode)).unwrap();
+            let said = site.refused(&["jwt", "key", "init"]);
+            assert!(said.contains(&format!("mode {mode:04o}")) && said.contains("chmod go="), "{said}");
+            assert!(!site.path(missing).exists());
+        }
+        fs::set_permissions(site.path(open), fs::Permissions::from_mode(0o400)).unwrap();
+        site.done(&["jwt", "key", "init"]);
+        site.assert_file(missing, 0o400, site.slurm_user.1);
+    }
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! The new key does not come to count: the former one does again.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
 use crate::scene::Scene;
 
 #[track_caller]
@@ -110,17 +113,20 @@ echo $((left - 1)) > lost
 cd / && exec sh -c "$2"
 "#;
 
-#[test]
-fn a_host_that_is_lost_in_the_middle_does_not_keep_the_former_key_from_this_one() {
+/// A rotation that lost slurmdbd's host before anything changed there, and could not go back everywhere; the key that is
+/// still everybody's.
+fn lost_in_the_middle() -> (Scene, Vec<u8>) {
     let scene = Scene::with_dbd();
     let former = scene.key("jwt.key");
     scene.site.write("bin/on", ON, 0o755);
+    scene.site.write("bin/copy", "#!/bin/sh\nexec cp \"$1\" \"$2\"\n", 0o755);
     let conf = scene.site.read("slurmdbd.conf").replace("localhost", "elsewhere");
     scene.site.write("slurmdbd.conf", &conf, 0o600);
     let fleet = format!(
-        "{}[fleet]\nrun = [\"{}\", \"{{host}}\", \"{{command}}\"]\ncopy = [\"cp\", \"{{from}}\", \"{{to}}\", \"{{host}}\"]\n",
+        "{}[fleet]\nrun = [\"{}\", \"{{host}}\", \"{{command}}\"]\ncopy = [\"{}\", \"{{from}}\", \"{{to}}\", \"{{host}}\"]\n",
         scene.site.read("slurm-pki.toml"),
-        scene.site.text_path("bin/on")
+        scene.site.text_path("bin/on"),
+        scene.site.text_path("bin/copy")
     );
     scene.site.write("slurm-pki.toml", &fleet, 0o644);
     // Where the key is, and whether it is the same: two answers, and then none.
@@ -130,8 +136,27 @@ fn a_host_that_is_lost_in_the_middle_does_not_keep_the_former_key_from_this_one(
     assert_eq!((scene.key("jwt.key"), scene.key("dbd.key")), (former.clone(), former.clone()));
     assert_eq!(scene.events(), [""; 0]);
     scene.site.write("lost", "1000", 0o644);
+    (scene, former)
+}
+
+#[test]
+fn a_host_that_is_lost_in_the_middle_does_not_keep_the_former_key_from_this_one() {
+    let (scene, former) = lost_in_the_middle();
     scene.rotated(&["--abort", "--yes"]);
     is_as_before(&scene, &former);
+}
+
+#[test]
+fn the_right_bytes_that_others_may_read_are_put_anew_here_and_elsewhere() {
+    let (scene, former) = lost_in_the_middle();
+    for name in ["jwt.key", "dbd.key"] {
+        fs::set_permissions(scene.site.path(name), fs::Permissions::from_mode(0o644)).unwrap();
+    }
+    scene.rotated(&["--abort", "--yes"]);
+    is_as_before(&scene, &former);
+    for name in ["jwt.key", "dbd.key"] {
+        scene.site.assert_file(name, 0o400, scene.site.slurm_user.1);
+    }
 }
 
 #[test]
@@ -143,7 +168,7 @@ fn a_state_that_names_a_place_where_slurm_has_no_key_is_not_followed() {
     for (reader, host, path) in
         [("slurmctld", host.as_str(), victim.as_str()), ("slurmdbd", "elsewhere", "/etc/x.key")]
     {
-        std::fs::create_dir_all(scene.site.path("state/jwt-key")).unwrap();
+        fs::create_dir_all(scene.site.path("state/jwt-key")).unwrap();
         let state = format!(
             "{{\"v\":1,\"phase\":\"changing\",\"begun\":1,\"former\":\"{digest}\",\"new\":\"{digest}\",\
              \"copies\":[{{\"reader\":\"{reader}\",\"host\":\"{host}\",\"path\":\"{path}\"}}],\"reloaded\":false}}"

@@ -29,6 +29,9 @@ const KEY_BYTES: usize = 32;
 /// Only its owner reads it, and nobody writes it.
 const MODE: u32 = 0o400;
 
+/// What a key's mode may not have: others who read it, a group that changes it.
+const OPEN: u32 = 0o037;
+
 /// Where slurm.conf lies unless it was found elsewhere; slurmdbd.conf lies beside it, on slurmdbd's host too.
 const SLURM_CONF: &str = "/etc/slurm/slurm.conf";
 
@@ -226,8 +229,24 @@ fn different(one: &str, other: &str) -> anyhow::Error {
 /// The hosts of slurmdbd that are not this one, and what lies there.
 struct Elsewhere {
     fleet: Option<Fleet>,
-    /// Each with the digest of the key there, if there is one.
-    copies: Vec<(Copy, Option<String>)>,
+    /// Each with what lies there, if something does.
+    copies: Vec<(Copy, Option<Lies>)>,
+}
+
+/// What lies in the place of a copy.
+struct Lies {
+    digest: String,
+    /// Whether others may read or change it.
+    is_open: bool,
+}
+
+impl Lies {
+    /// From `DIGEST MODE`.
+    fn parse(text: &str) -> Self {
+        let (digest, mode) = text.split_once(' ').unwrap_or((text, ""));
+        let is_open = u32::from_str_radix(mode, 8).map_or(true, |mode| mode & OPEN != 0);
+        Self { digest: digest.to_owned(), is_open }
+    }
 }
 
 impl Elsewhere {
@@ -255,13 +274,13 @@ impl Elsewhere {
         fleet: &Fleet,
         conf: &str,
         hosts: Vec<String>,
-    ) -> anyhow::Result<Vec<(Copy, Option<String>)>> {
+    ) -> anyhow::Result<Vec<(Copy, Option<Lies>)>> {
         let script = format!(
             "conf={conf}\nkey=\nif [ -r \"$conf\" ]; then\n\
              key=$(sed -n 's/^[[:space:]]*[Aa]uth[Aa]lt[Pp]arameters[[:space:]]*=[[:space:]]*//p' \"$conf\" | tail -n 1 | \
              tr ',' '\\n' | sed -n 's/^jwt_key=\\([^[:space:]#]*\\).*/\\1/p' | head -n 1)\nfi\n\
              if [ -n \"$key\" ]; then\nsay \"key $key\"\n\
-             if [ -e \"$key\" ]; then say \"is $(sha256sum < \"$key\" | cut -d ' ' -f 1)\"; fi\nfi"
+             if [ -e \"$key\" ]; then say \"is $(sha256sum < \"$key\" | cut -d ' ' -f 1) $(stat -L -c %a \"$key\")\"; fi\nfi"
         );
         let jobs = hosts.into_iter().map(|host| Job { host, script: script.clone() }).collect();
         let outcomes = fleet.run(global, "asking slurmdbd's hosts", jobs);
@@ -271,7 +290,10 @@ impl Elsewhere {
             let after = |word: &str| lines.iter().find_map(|line| line.strip_prefix(word).map(str::to_owned));
             match after("key ") {
                 Some(path) if path.starts_with('/') => {
-                    copies.push((Copy { host: host.to_owned(), path: path.into() }, after("is ")));
+                    copies.push((
+                        Copy { host: host.to_owned(), path: path.into() },
+                        after("is ").map(|is| Lies::parse(&is)),
+                    ));
                 }
                 _ => report::warning(&format!(
                     "{host}: its slurmdbd.conf has no jwt_key= yet; write it there, and run this again"
@@ -282,14 +304,16 @@ impl Elsewhere {
         Ok(copies)
     }
 
-    /// The hosts that lack the key.
+    /// The hosts that lack the key, or have it where others may read it.
     fn behind(&self, key: &Secret) -> anyhow::Result<Vec<&Copy>> {
         let is = digest(key.expose());
-        let other = self.copies.iter().find(|(_, there)| there.as_ref().is_some_and(|there| *there != is));
+        let other =
+            self.copies.iter().find(|(_, there)| there.as_ref().is_some_and(|there| there.digest != is));
         if let Some((copy, _)) = other {
             return Err(different("the key here", &format!("{} on {}", copy.path.display(), copy.host)));
         }
-        Ok(self.copies.iter().filter(|(_, there)| there.is_none()).map(|(copy, _)| copy).collect())
+        let lacks = |there: &Option<Lies>| there.as_ref().is_none_or(|there| there.is_open);
+        Ok(self.copies.iter().filter(|(_, there)| lacks(there)).map(|(copy, _)| copy).collect())
     }
 
     fn bring(&self, global: &Global, key: &Secret, behind: &[&Copy], owner: Owner) -> anyhow::Result<()> {

@@ -144,7 +144,7 @@ pub(super) fn present(
     let key = read_own(here, slurm_user)?;
     let wanted = digest(key.expose());
     let others: Vec<String> =
-        lacking(global, fleet, copies, &wanted)?.into_iter().map(|copy| copy.host.clone()).collect();
+        lacking(global, fleet, copies, &wanted, None)?.into_iter().map(|copy| copy.host.clone()).collect();
     if others.is_empty() {
         return Ok(key);
     }
@@ -216,12 +216,12 @@ pub(crate) fn on_slurmdbd_elsewhere(
         return Ok((Vec::new(), Vec::new()));
     }
     let key = file::read_itself(jwt_key, file::Keep::Secret, MAX_KEY).advise()?;
-    let differ = lacking(global, fleet, &copies, &digest(key.expose()))?;
+    let differ = lacking(global, fleet, &copies, &digest(key.expose()), None)?;
     let differ = differ.into_iter().map(|copy| copy.host.clone()).collect();
     Ok((copies.into_iter().map(|copy| copy.host).collect(), differ))
 }
 
-/// The copies that are missing or are another key.
+/// The copies that are missing or are another key. `whose`: those too that are not this owner's with [`MODE`].
 ///
 /// # Errors
 /// When a host cannot be asked.
@@ -230,13 +230,17 @@ pub(super) fn lacking<'a>(
     fleet: &Fleet,
     copies: &'a [KeyCopy],
     wanted: &str,
+    whose: Option<Owner>,
 ) -> anyhow::Result<Vec<&'a KeyCopy>> {
     let mut hosts: Vec<&str> = copies.iter().map(|copy| copy.host.as_str()).collect();
     hosts.sort_unstable();
     hosts.dedup();
     let look = |(at, copy): (usize, &KeyCopy)| {
         let path = quoted(&copy.path.to_string_lossy());
-        format!("[ ! -f {path} ] || say {at} \"$(sha256sum < {path} | cut -d ' ' -f 1)\"\n")
+        let look = whose.map_or_else(String::new, |Owner { uid, .. }| {
+            format!("[ \"$(stat -L -c '%a %u' {path})\" != '{MODE:o} {uid}' ] || ")
+        });
+        format!("[ ! -f {path} ] || {look}say {at} \"$(sha256sum < {path} | cut -d ' ' -f 1)\"\n")
     };
     let job = |host: &str| {
         let here = copies.iter().enumerate().filter(|(_, copy)| copy.host == host);
@@ -277,7 +281,7 @@ pub(super) fn bring(
         };
         Delivery { host: copy.host.clone(), files: vec![file], then: String::new() }
     };
-    let lacking = lacking(global, fleet, copies, &wanted)?;
+    let lacking = lacking(global, fleet, copies, &wanted, Some(slurm_user))?;
     let guard = |copy: &&KeyCopy| Job {
         host: copy.host.clone(),
         script: refuse_strange_there(&copy.path, slurm_user),
@@ -294,8 +298,10 @@ fn put_here(path: &Path, key: &Secret, slurm_user: Owner) -> anyhow::Result<()> 
     refuse_strange(path, slurm_user)?;
     // What a killed run wrote beside it was to be a key.
     file::remove_leftovers(path).advise()?;
-    let is_there =
-        file::read_with_metadata(path, MAX_KEY).is_ok_and(|(there, _)| there.expose() == key.expose());
+    // The right bytes that others may read, or change, are not there yet.
+    let is_there = file::read_with_metadata(path, MAX_KEY).is_ok_and(|(there, is)| {
+        there.expose() == key.expose() && is.mode() & 0o7777 == MODE && is.uid() == slurm_user.uid
+    });
     if is_there {
         Ok(())
     } else {
