@@ -118,15 +118,17 @@ fn numbered(log: &str) -> Vec<Call> {
         let descriptor = leading_number(rest);
         let path = descriptor.and_then(|number| open.get(&number));
         let text = match (descriptor, path) {
-            (Some(number), Some(path)) => line.replacen(&number.to_string(), &format!("{number}<{path}>"), 1),
+            (Some(number), Some(path)) => {
+                whole_name(line, path).replacen(&number.to_string(), &format!("{number}<{path}>"), 1)
+            }
             _ => line.to_owned(),
         };
-        calls.push(Call { name: name.into(), nth, text });
         match (name, descriptor) {
             ("close", Some(number)) => drop(open.remove(&number)),
-            ("open" | "openat" | "openat2", _) => open.extend(opened(line)),
+            ("open" | "openat" | "openat2", _) => open.extend(opened(&text)),
             _ => {}
         }
+        calls.push(Call { name: name.into(), nth, text });
     }
     calls
 }
@@ -135,6 +137,18 @@ fn numbered(log: &str) -> Vec<Call> {
 fn leading_number(arguments: &str) -> Option<u32> {
     let end = arguments.find([',', ')'])?;
     arguments.get(..end)?.parse().ok()
+}
+
+/// The first name of a call that is looked up in an open folder, as a whole path. What is written is no name.
+fn whole_name(line: &str, folder: &str) -> String {
+    match line.split('"').nth(1) {
+        Some(".") => line.replacen("\".\"", &format!("\"{folder}\""), 1),
+        Some(name) if !name.is_empty() => {
+            let whole = Path::new(folder).join(name);
+            line.replacen(&format!("\"{name}\""), &format!("\"{}\"", whole.display()), 1)
+        }
+        _ => line.to_owned(),
+    }
 }
 
 /// The descriptor and the path of an open that succeeded.
@@ -160,6 +174,14 @@ mod tests {
         let texts: Vec<_> = numbered(log).into_iter().map(|call| call.text).collect();
         assert_eq!(texts[1..3], ["fsync(3</a>) = 0", "close(3</a>) = 0"]);
         assert_eq!(texts[5], "fsync(3) = 0");
+    }
+
+    #[test]
+    fn what_is_opened_in_an_open_folder_has_its_path_too() {
+        let log = "openat(AT_FDCWD, \"/\", O_PATH) = 3\nopenat(3, \"a\", O_PATH) = 4\nopenat(4, \".\", O_RDONLY) = 5\n\
+                   fsync(5) = 0\nrenameat(4, \"b\", 4, \"c\") = 0\n";
+        let texts: Vec<_> = numbered(log).into_iter().map(|call| call.text).collect();
+        assert_eq!(texts[3..], ["fsync(5</a>) = 0", "renameat(4</a>, \"/a/b\", 4, \"c\") = 0"]);
     }
 
     #[test]

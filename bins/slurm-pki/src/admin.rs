@@ -1,17 +1,19 @@
 //! The site as an admin sees it: the whole config, Slurm's user and the cluster's name.
 
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Group, Uid, User};
 use site::config::{ConfigFile, ControllerConfig, Place, TopLevel, VaultConfig};
-use site::file::Owner;
+use site::file::{Owner, make_folder};
 use site::store::Store;
 
 use crate::advice::{Advice, Advise as _};
 use crate::daemon_files;
 use crate::global::Global;
 use crate::slurm_conf::SlurmConf;
+
+/// Users of the cluster may go through it.
+pub(crate) const STATE_DIR_MODE: u32 = 0o755;
 
 /// Everything a command needs to know about the site.
 #[derive(Debug)]
@@ -131,21 +133,27 @@ impl Admin {
     }
 }
 
-/// Root goes to a folder through no link but root's own.
+/// Root goes to a folder through no link but root's own. Asked early, for a refusal before anything is begun: what is
+/// written goes there in the same way (`site::folder`), whatever was exchanged since.
 ///
 /// # Errors
 /// When somebody else's link is on the way.
 pub(crate) fn refuse_links_of_others(folder: &Path) -> anyhow::Result<()> {
-    let is_of_others =
-        |path: &&Path| path.symlink_metadata().is_ok_and(|is| is.is_symlink() && is.uid() != 0);
-    match folder.ancestors().find(is_of_others) {
-        Some(link) if caller().uid == 0 => Err(Advice::new(
-            format!("{} is a link that is not root's: it could lead root anywhere", link.display()),
-            format!("see where it leads; if that is meant: chown -h root {}", link.display()),
-        )
-        .into()),
-        _ => Ok(()),
-    }
+    site::folder::refuse_links_of_others(folder).advise()
+}
+
+/// Makes a folder below state_dir, and state_dir itself as `init` does: a command may come before it.
+///
+/// # Errors
+/// When one of them cannot be made.
+pub(crate) fn make_below(
+    state_dir: &Path,
+    folder: &Path,
+    mode: u32,
+    owner: Option<Owner>,
+) -> anyhow::Result<()> {
+    make_folder(state_dir, STATE_DIR_MODE, owner).advise()?;
+    make_folder(folder, mode, owner).advise()
 }
 
 /// The config file that this command line means, there or not.

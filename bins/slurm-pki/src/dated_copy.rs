@@ -1,11 +1,12 @@
 //! A dated copy beside a file that is about to be replaced.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use pki::time::UnixTime;
-use site::Error;
+use site::file::link_beside;
 
 use crate::advice::Advise as _;
 use crate::global::Global;
@@ -24,12 +25,12 @@ pub(crate) fn keep(global: &Global, path: &Path, now: UnixTime) -> anyhow::Resul
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut copies = (0..100).map(|n| {
         let again = if n == 0 { String::new() } else { format!(".{n}") };
-        path.with_file_name(format!("{name}.{}{again}.old", moment::for_file_name(now)))
+        OsString::from(format!("{name}.{}{again}.old", moment::for_file_name(now)))
     });
-    let made = copies.find_map(|copy| match fs::hard_link(path, &copy) {
-        Ok(()) => Some(Ok(copy)),
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => None,
-        Err(e) => Some(Err(Error::write(&copy)(e))),
+    let made = copies.find_map(|copy| match link_beside(path, &copy) {
+        Ok(true) => Some(Ok(path.with_file_name(copy))),
+        Ok(false) => None,
+        Err(e) => Some(Err(e)),
     });
     let Some(copy) = made.transpose().advise()? else { return Ok(None) };
     report::done(global, &format!("kept     {} as {}", path.display(), copy.display()));

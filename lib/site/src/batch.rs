@@ -5,11 +5,12 @@
 //! before its contents are on the disk: a power failure leaves old or new files, each one whole, just
 //! as with [`NewFile::replace`] one by one. A kill leaves some of the files new and the rest old.
 
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::ffi::OsStr;
+use std::path::Path;
 
 use crate::error::Error;
 use crate::file::{Beside, NewFile, Owner};
+use crate::folder::Folder;
 
 /// Up to here each file is synced by itself: syncfs(2) waits for whatever else the file system has to
 /// write, which on a controller can be slurmctld's state.
@@ -17,18 +18,21 @@ const FEW: usize = 16;
 
 /// Files of one folder, owner and mode that are to appear together.
 #[derive(Debug)]
-pub struct Batch<'a> {
-    folder: &'a Path,
+pub struct Batch {
+    folder: Folder,
     mode: u32,
     owner: Option<Owner>,
-    pending: Vec<(Beside, PathBuf)>,
+    pending: Vec<Beside>,
 }
 
-impl<'a> Batch<'a> {
-    /// An empty batch.
-    #[must_use]
-    pub fn new(folder: &'a Path, mode: u32, owner: Option<Owner>) -> Self {
-        Self { folder, mode, owner, pending: Vec::new() }
+impl Batch {
+    /// An empty batch for a folder, which is held open from now on.
+    ///
+    /// # Errors
+    /// When it is not there, or somebody else's link is on root's way to it.
+    pub fn new(folder: &Path, mode: u32, owner: Option<Owner>) -> Result<Self, Error> {
+        let folder = Folder::open(folder).map_err(Error::write(folder))?;
+        Ok(Self { folder, mode, owner, pending: Vec::new() })
     }
 
     /// Writes a file beside its place. It gets there with [`commit`](Self::commit).
@@ -36,10 +40,9 @@ impl<'a> Batch<'a> {
     /// # Errors
     /// When it cannot be written; the batch stays as it was.
     pub fn add(&mut self, file_name: &str, bytes: &[u8]) -> Result<(), Error> {
-        let path = self.folder.join(file_name);
+        let path = self.folder.path().join(file_name);
         let file = NewFile::new(&path, self.mode).owned_by(self.owner).not_synced();
-        let written = file.write_beside(bytes)?;
-        self.pending.push((written, path));
+        self.pending.push(file.write_in(&self.folder, OsStr::new(file_name), bytes)?);
         Ok(())
     }
 
@@ -51,21 +54,17 @@ impl<'a> Batch<'a> {
         if self.pending.is_empty() {
             return Ok(());
         }
-        let failed = || Error::write(self.folder);
-        let folder = File::open(self.folder).map_err(failed())?;
+        let failed = || Error::write(self.folder.path());
         if self.pending.len() <= FEW {
-            for (written, path) in &self.pending {
-                File::open(written.path()).and_then(|file| file.sync_all()).map_err(Error::write(path))?;
-            }
+            self.pending.iter().try_for_each(Beside::sync)?;
         } else {
-            rustix::fs::syncfs(&folder).map_err(|e| failed()(e.into()))?;
+            self.folder.sync_file_system().map_err(failed())?;
         }
-        for (written, path) in self.pending {
-            fs::rename(written.path(), &path).map_err(Error::write(&path))?;
-            written.forget();
+        for written in self.pending {
+            written.take_place().map(drop)?;
             each();
         }
-        folder.sync_all().map_err(failed())
+        self.folder.sync().map_err(failed())
     }
 }
 
@@ -75,14 +74,14 @@ impl<'a> Batch<'a> {
 /// # Errors
 /// When the folder cannot be read, or a file in it not be removed.
 pub fn sweep(folder: &Path, ending: &str) -> Result<(), Error> {
-    for entry in fs::read_dir(folder).map_err(Error::read(folder))? {
-        let entry = entry.map_err(Error::read(folder))?;
-        let name = entry.file_name();
-        if target_of(&name.to_string_lossy()).is_some_and(|target| target.ends_with(ending)) {
-            fs::remove_file(entry.path()).map_err(Error::write(&entry.path()))?;
-        }
-    }
-    Ok(())
+    let sweep = || {
+        let folder = Folder::open(folder)?;
+        let is_left =
+            |name: &OsStr| target_of(&name.to_string_lossy()).is_some_and(|to| to.ends_with(ending));
+        let names = folder.names()?.into_iter();
+        names.filter(|name| is_left(name)).try_for_each(|name| folder.remove(&name).map(drop))
+    };
+    sweep().map_err(Error::write(folder))
 }
 
 /// The file that `.NAME.PID.RANDOM.tmp` was to become.
@@ -94,6 +93,7 @@ fn target_of(name: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
@@ -112,7 +112,7 @@ mod tests {
         for many in [2, FEW + 1] {
             let folder = tempfile::tempdir().unwrap();
             fs::write(folder.path().join("0"), "old").unwrap();
-            let mut batch = Batch::new(folder.path(), 0o600, None);
+            let mut batch = Batch::new(folder.path(), 0o600, None).unwrap();
             for n in 0..many {
                 batch.add(&n.to_string(), b"new").unwrap();
             }
@@ -130,9 +130,31 @@ mod tests {
     }
 
     #[test]
+    fn a_link_in_the_folders_place_leads_no_file_of_a_batch_elsewhere() {
+        let at = tempfile::tempdir().unwrap();
+        let [folder, moved, roots] = ["folder", "moved", "roots"].map(|name| at.path().join(name));
+        for many in [1, FEW + 1] {
+            fs::create_dir(&folder).unwrap();
+            fs::create_dir(&roots).unwrap();
+            let mut batch = Batch::new(&folder, 0o600, None).unwrap();
+            batch.add("0", b"new").unwrap();
+            fs::rename(&folder, &moved).unwrap();
+            std::os::unix::fs::symlink(&roots, &folder).unwrap();
+            for n in 1..many {
+                batch.add(&n.to_string(), b"new").unwrap();
+            }
+            batch.commit(|| {}).unwrap();
+            assert_eq!((names(&moved).len(), names(&roots).len()), (many, 0));
+            fs::remove_dir_all(&moved).unwrap();
+            fs::remove_dir(&roots).unwrap();
+            fs::remove_file(&folder).unwrap();
+        }
+    }
+
+    #[test]
     fn a_batch_that_is_dropped_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let mut batch = Batch::new(folder.path(), 0o600, None);
+        let mut batch = Batch::new(folder.path(), 0o600, None).unwrap();
         batch.add("a", b"x").unwrap();
         drop(batch);
         assert!(names(folder.path()).is_empty());

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use pki::explain::{Explain, shown};
 
+use crate::folder::LinkOfOthers;
+
 /// Why the site on disk cannot be used.
 #[derive(Debug)]
 pub enum Error {
@@ -110,6 +112,9 @@ pub(crate) fn shown_path(path: &Path) -> String {
 
 /// What the kernel said, without Rust's "(os error 13)".
 fn plain(source: &io::Error) -> String {
+    if let Some(link) = LinkOfOthers::of(source) {
+        return link.to_string();
+    }
     let text = source.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }
@@ -164,7 +169,14 @@ impl Explain for Error {
     }
 }
 
+fn link_hint(link: &LinkOfOthers) -> String {
+    format!("see where it leads; if that is meant: chown -h root {}", shown_path(link.path()))
+}
+
 fn read_hint(path: &Path, source: &io::Error) -> String {
+    if let Some(link) = LinkOfOthers::of(source) {
+        return link_hint(link);
+    }
     match source.kind() {
         io::ErrorKind::PermissionDenied => format!(
             "it and its folders must be readable by uid {}; see: namei -l {}",
@@ -179,6 +191,9 @@ fn read_hint(path: &Path, source: &io::Error) -> String {
 }
 
 fn write_hint(source: &io::Error) -> String {
+    if let Some(link) = LinkOfOthers::of(source) {
+        return link_hint(link);
+    }
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "make room on that file system; nothing was issued and nothing is lost".into()

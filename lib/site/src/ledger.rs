@@ -6,6 +6,7 @@
 //! two hosts append to one; readers merge. Refusals go to a file of their own whose failure never
 //! matters: a flood of refusals must not stop renewals.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufRead as _, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::ControllerConfig;
 use crate::error::Error;
 use crate::file::{self, NewFile, Owner};
+use crate::folder::Folder;
 use crate::host;
 use crate::ledger_files;
 use crate::syslog;
@@ -130,7 +132,7 @@ impl Ledger {
         if length == 0 {
             // The new file's name must survive a power failure too, and does so before any line is there
             // to tell the next program that this was done.
-            File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(failed())?;
+            Folder::open(&self.folder).and_then(|folder| folder.sync()).map_err(failed())?;
         }
         let mut line = entry.to_line();
         if length > 0 && !ends_with_newline(&mut file).map_err(failed())? {
@@ -196,8 +198,9 @@ impl Ledger {
         let path = self.folder.join(format!("refused.{}.jsonl", self.host));
         let mut file = file::open_to_append(&path, FILE_MODE)?;
         if file.metadata().map_err(Error::write(&path))?.len() >= MAX_REFUSED {
-            let aside = self.folder.join(format!("refused.{}.1.jsonl", self.host));
-            fs::rename(&path, &aside).map_err(Error::write(&path))?;
+            let [name, aside] = ["", ".1"].map(|n| OsString::from(format!("refused.{}{n}.jsonl", self.host)));
+            let put_aside = Folder::open(&self.folder).and_then(|folder| folder.rename(&name, &aside));
+            put_aside.map_err(Error::write(&path))?;
             file = file::open_to_append(&path, FILE_MODE)?;
         }
         let refusal = Refusal { v: 1, time: now, program, node, reason };

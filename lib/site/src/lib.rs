@@ -8,6 +8,7 @@ pub mod error;
 pub mod batch;
 pub mod clock;
 pub mod file;
+pub mod folder;
 pub mod host;
 mod process;
 pub mod random;

@@ -201,7 +201,7 @@ fn sweep(name: &NodeName, folder: &Path, callers: Callers) -> Result<(), Error> 
             .is_some_and(|(owner, pid)| owner == name.as_str() && pid.parse().is_ok_and(is_gone));
         if leftover || (orphan && !waits_for_another(&entry.path(), callers)) {
             // Another generate_csr of the same name may be sweeping too.
-            let _ = fs::remove_file(entry.path());
+            let _ = file::remove(&entry.path());
         }
     }
     Ok(())
@@ -215,7 +215,7 @@ fn sweep_leftovers_of(path: &Path) {
     };
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         if entry.file_name().to_str().is_some_and(|file| file::is_leftover_of(file, target)) {
-            let _ = fs::remove_file(entry.path());
+            let _ = file::remove(&entry.path());
         }
     }
 }

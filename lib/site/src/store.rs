@@ -217,7 +217,7 @@ impl Store {
     /// Removes the mark of a record that is no more.
     pub fn forget_mark(&self, _lock: &Locked, name: &NodeName, id: &RecordId) {
         // Left behind, it means nothing: no record has its id.
-        let _ = fs::remove_file(self.mark_path(name, id));
+        let _ = file::remove(&self.mark_path(name, id));
     }
 
     /// Waits for the right to change records: `<folder>/.lock`.
@@ -267,7 +267,7 @@ impl Store {
                 Ok(())
             });
         }
-        let mut batch = Batch::new(&self.folder, FILE_MODE, Owner::of_folder(&self.folder));
+        let mut batch = Batch::new(&self.folder, FILE_MODE, Owner::of_folder(&self.folder))?;
         for (name, records) in nodes {
             let json = self.checked_json(name, records)?;
             batch.add(&format!("{name}.json"), json.as_bytes())?;

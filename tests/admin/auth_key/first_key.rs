@@ -27,6 +27,15 @@ fn init_makes_one_key_of_256_bits_that_signs_and_says_how_others_get_it() {
 }
 
 #[test]
+fn before_the_clusters_init_state_dir_is_made_as_that_does() {
+    let cluster = Cluster::bare();
+    fs::remove_dir_all(cluster.site.path("state")).ok();
+    cluster.done("init");
+    cluster.site.assert_file("state", 0o755, cluster.site.slurm_user.1);
+    cluster.site.assert_file("state/auth-key", 0o700, cluster.site.slurm_user.1);
+}
+
+#[test]
 fn init_everywhere_brings_it_to_every_host_with_owner_and_mode() {
     let cluster = Cluster::bare();
     cluster.lose("n2");

@@ -1,11 +1,17 @@
 //! What SlurmUser, who owns state_dir, could put in root's way.
 
-use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::{lchown, symlink};
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{PermissionsExt as _, chown, lchown, symlink};
+use std::path::Path;
+use std::process::{Child, Output, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
 
-use rustix::fs::{CWD, Mode, mkfifoat};
+use rustix::fs::{CWD, FlockOperation, Mode, flock, mkfifoat};
 use serde_json::json;
+use support::programs::program;
+use support::site::files_below;
 
 use crate::cluster::{Cluster, SOMEBODY, is_root};
 
@@ -34,7 +40,7 @@ fn a_fifo_in_place_of_a_last_certificate_is_passed_over() {
 fn a_ledger_line_without_an_end_is_read_in_pieces_and_the_next_line_counts() {
     let cluster = Cluster::new();
     let path = cluster.site.path("state/ledger/issued.other.jsonl");
-    let mut file = fs::File::create(path).unwrap();
+    let mut file = File::create(path).unwrap();
     file.write_all(&vec![b'['; 300_000]).unwrap();
     writeln!(file, "\n{}", line_of("n1")).unwrap();
     assert_eq!(cluster.ok(&["ledger", "list"]).lines().count(), 2);
@@ -95,4 +101,76 @@ fn root_goes_through_no_link_of_slurm_users() {
     }
     cluster.ok(&["node", "add", "n1"]);
     assert!(elsewhere.join("n1.json").exists());
+}
+
+/// Runs a command, and has SlurmUser exchange a folder for a link to `to` after the command has judged the way there: once
+/// it has begun to wait for the store's lock, which is held until then.
+fn run_while_exchanged(cluster: &Cluster, args: &[&str], folder: &Path, to: &Path) -> Output {
+    let path = cluster.site.path("state/tokens/.lock").canonicalize().unwrap();
+    let lock = File::open(&path).unwrap();
+    flock(&lock, FlockOperation::LockExclusive).unwrap();
+    let mut command = cluster.slurm().command(&program("slurm-pki"), args);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while !has_open(&mut child, &path) {
+        sleep(Duration::from_millis(2));
+    }
+    fs::rename(folder, folder.with_file_name("moved")).unwrap();
+    symlink(to, folder).unwrap();
+    lchown(folder, Some(SOMEBODY), Some(SOMEBODY)).unwrap();
+    drop(lock);
+    child.wait_with_output().unwrap()
+}
+
+#[track_caller]
+fn has_open(child: &mut Child, path: &Path) -> bool {
+    if child.try_wait().unwrap().is_some() {
+        let mut said = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        panic!("it ended before it came to the lock: {said}");
+    }
+    let Ok(files) = fs::read_dir(format!("/proc/{}/fd", child.id())) else { return false };
+    files.filter_map(|file| fs::read_link(file.ok()?.path()).ok()).any(|file| file == path)
+}
+
+#[test]
+fn a_folder_that_becomes_a_link_after_it_was_judged_leads_root_nowhere() {
+    // Nobody but root has files that another could want.
+    if !is_root() {
+        return;
+    }
+    for (args, folder) in [
+        (&["node", "add", "n2"][..], "outgoing"),
+        (&["node", "add", "n2"], "tokens"),
+        (&["node", "token", "n1"], "outgoing"),
+        (&["node", "token", "n1"], "tokens"),
+        (&["node", "remove", "n1", "--yes"], "outgoing"),
+        (&["node", "remove", "n1", "--yes"], "tokens"),
+        (&["node", "bundle", "n1", "--out", "OUT"], "outgoing"),
+        (&["node", "bundle", "n1", "--out", "OUT"], "out"),
+        (&["node", "bundle", "n1", "--out", "OUT", "--format", "tar"], "out"),
+        (&["node", "bundle", "n1", "--out", "OUT", "--format", "ansible"], "out"),
+        (&["node", "bundle", "n1", "--out", "OUT", "--format", "warewulf"], "out"),
+    ] {
+        let cluster = Cluster::with_slurm_user();
+        cluster.ok(&["node", "add", "n1"]);
+        let [state, roots] = ["state", "roots"].map(|name| cluster.site.path(name));
+        fs::create_dir_all(state.join("out/bundles")).unwrap();
+        fs::create_dir_all(roots.join("bundles/n1")).unwrap();
+        chown(state.join("out"), Some(SOMEBODY), Some(SOMEBODY)).unwrap();
+        for out in [state.join("out/bundles"), roots.join("bundles")] {
+            fs::set_permissions(out, fs::Permissions::from_mode(0o700)).unwrap();
+        }
+        for name in ["n1_token.txt", "n1.json", "bundles/hosts.yml", "bundles/n1.tar", "bundles/n1/file"] {
+            cluster.site.write(&format!("roots/{name}"), b"root's\n", 0o600);
+        }
+        let before = files_below(&roots);
+        let out = state.join("out/bundles");
+        let args = args.iter().map(|arg| if *arg == "OUT" { out.to_str().unwrap() } else { arg });
+        let args: Vec<_> = args.collect();
+        let output = run_while_exchanged(&cluster, &args, &state.join(folder), &roots);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success(), "{args:?} {folder}: {stderr}");
+        assert!(stderr.contains("a link that is not root's"), "{args:?} {folder}: {stderr}");
+        assert!(files_below(&roots) == before, "{args:?} {folder}: something of root's was changed");
+    }
 }

@@ -5,8 +5,18 @@ use support::strace::{Call, Fault, strike, trace};
 
 use crate::cluster::{Cluster, has_record};
 
-const CHANGES: [&str; 9] =
-    ["openat", "write", "rename", "unlink", "mkdir", "fsync", "syncfs", "fchmod", "rmdir"];
+pub(crate) const CHANGES: [&str; 10] = [
+    "openat",
+    "write",
+    "renameat",
+    "renameat2",
+    "unlinkat",
+    "mkdirat",
+    "fsync",
+    "syncfs",
+    "fchmod",
+    "fchown",
+];
 
 /// The steps of a command that change something of the site.
 fn steps(cluster: &Cluster, args: &[&str]) -> Vec<Call> {

@@ -10,6 +10,7 @@ use support::programs::program;
 use support::strace::{Fault, strike, trace};
 
 use crate::cluster::{Cluster, SOMEBODY, is_root, mode_and_owner};
+use crate::kills::CHANGES;
 
 /// A site with cloud[1-2] enrolled, once and for all.
 fn site() -> Cluster {
@@ -179,11 +180,6 @@ fn forms_that_are_not_for_one_boot_and_stdout_are_wrong_usage() {
     }
 }
 
-/// The steps that change a file of the site.
-fn is_change(name: &str) -> bool {
-    ["openat", "write", "rename", "unlink", "mkdir", "fsync", "syncfs", "fchmod"].contains(&name)
-}
-
 #[test]
 fn killed_anywhere_a_node_has_a_whole_bundle_that_enrols_it_or_none() {
     let prepared = || {
@@ -198,7 +194,7 @@ fn killed_anywhere_a_node_has_a_whole_bundle_that_enrols_it_or_none() {
     let root = first.site.path("").to_str().unwrap().trim_end_matches('/').to_owned();
     let steps: Vec<_> = calls
         .into_iter()
-        .filter(|call| is_change(&call.name) && call.mentions(&root))
+        .filter(|call| call.is_one_of(&CHANGES) && call.mentions(&root))
         .filter(|call| call.name != "openat" || call.mentions("O_CREAT"))
         .collect();
     assert!(steps.len() > 8, "{steps:?}");

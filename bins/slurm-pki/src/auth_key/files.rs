@@ -14,7 +14,7 @@ use site::file::{self, Keep, NewFile, Owner};
 
 use super::keyring::{Keyring, MAX_JWKS};
 use super::state::{self, State};
-use crate::admin::{Admin, owner_name, refuse_links_of_others};
+use crate::admin::{Admin, make_below, owner_name, refuse_links_of_others};
 use crate::advice::{Advice, Advise as _};
 use crate::fleet::Placed;
 use crate::global::Global;
@@ -57,7 +57,7 @@ impl<'a> Files<'a> {
         may_write_beside(&files.jwks)?;
         if !global.dry_run {
             let folder = state::folder(admin);
-            file::make_folder(&folder, 0o700, Some(owner)).advise()?;
+            make_below(&admin.top().state_dir, &folder, 0o700, Some(owner))?;
             files._lock = Some(lock(&folder.join("lock"))?);
             for path in [real(&files.jwks)?, state::path(admin)] {
                 file::remove_leftovers(&path).advise()?;

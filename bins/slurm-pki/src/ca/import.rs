@@ -8,7 +8,6 @@ use pki::ca::{CaCertificates, LocalCa};
 use pki::key::PrivateKey;
 use pki::loads_in_s2n::{MAX_BUNDLE_PEM, MAX_CHAIN_PEM, pad_bundle};
 use pki::time::UnixTime;
-use site::Error;
 use site::clock;
 use site::config::Place;
 use site::file::{self, Keep, NewFile, Owner};
@@ -16,7 +15,7 @@ use site::signer;
 
 use super::new::{CERTIFICATE_MODE, KEY_MODE, try_out};
 use super::rollover::refuse_while_under_way;
-use crate::admin::Admin;
+use crate::admin::{Admin, STATE_DIR_MODE};
 use crate::advice::{Advice, Advise as _};
 use crate::dated_copy;
 use crate::global::Global;
@@ -129,7 +128,7 @@ fn is_there_already(admin: &Admin, ca: &LocalCa) -> bool {
 fn install(global: &Global, admin: &Admin, owner: Owner, bytes: &Bytes, now: UnixTime) -> anyhow::Result<()> {
     let files = &admin.controller;
     let making = Making::new(global);
-    making.folder(&files.top.state_dir, 0o755, owner)?;
+    making.folder(&files.top.state_dir, STATE_DIR_MODE, owner)?;
     for path in [&files.ca_key, &files.ca_chain, &files.ca_cert] {
         if let Some(folder) = path.parent()
             && !folder.exists()
@@ -173,7 +172,7 @@ fn remove_chain(global: &Global, path: &Path) -> anyhow::Result<()> {
         report::line(&format!("would remove {}", path.display()));
         return Ok(());
     }
-    fs::remove_file(path).map_err(Error::write(path)).advise()?;
+    file::remove(path).advise()?;
     report::done(global, &format!("removed  {}", path.display()));
     Ok(())
 }

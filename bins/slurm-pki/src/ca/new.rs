@@ -20,7 +20,7 @@ use site::random;
 use site::signer;
 
 use super::subject::{self, Subject};
-use crate::admin::Admin;
+use crate::admin::{Admin, STATE_DIR_MODE};
 use crate::advice::{Advice, Advise as _};
 use crate::key_type::KeyType;
 use crate::making::Making;
@@ -208,7 +208,7 @@ impl Maker<'_> {
     fn folders(&self) -> anyhow::Result<()> {
         let files = &self.admin.controller;
         let state_dir = &files.top.state_dir;
-        self.making.folder(state_dir, 0o755, self.owner)?;
+        self.making.folder(state_dir, STATE_DIR_MODE, self.owner)?;
         let ca = state_dir.join("ca");
         // Every user reads ca_cert: a site that keeps it here has the folder open.
         let mode = if files.ca_cert.starts_with(&ca) { 0o755 } else { 0o700 };

@@ -1,6 +1,5 @@
 //! Pairs for nodes that do without certmgr: one folder per node, with Slurm's file names in it.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use pki::key::KeyKind;
@@ -99,7 +98,7 @@ fn one(
     make_folder(files.key.parent().unwrap_or(Path::new("/")), 0o755, None).advise()?;
     // A key of a former run beside the new certificate would be a pair that crashes slurmd.
     if files.cert.exists() {
-        fs::remove_file(&files.cert).map_err(site::Error::write(&files.cert)).advise()?;
+        site::file::remove(&files.cert).advise()?;
     }
     NewFile::new(&files.key, 0o600).owned_by(Some(owner)).replace(issued.key().expose()).advise()?;
     NewFile::new(&files.cert, 0o644).owned_by(Some(owner)).replace(issued.cert().as_bytes()).advise()

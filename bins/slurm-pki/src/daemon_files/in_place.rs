@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use site::Error;
 use site::config::Daemon;
 use site::file::{self, NewFile};
+use site::folder::Folder;
 
 use super::{CERT, DaemonFiles, KEY, KEY_MODE, Looks, Pair, Standing, folder_of, is_foreign, loads};
 use crate::admin::{Admin, caller, refuse_links_of_others};
@@ -235,11 +236,12 @@ impl DaemonFiles {
 
     fn end_journal(&self) -> anyhow::Result<()> {
         let path = self.journal();
-        fs::remove_file(&path).map_err(Error::write(&path)).advise()?;
-        fs::File::open(&self.folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(Error::write(&path))
-            .advise()
+        let end = || {
+            let (folder, name) = Folder::around(&path)?;
+            folder.remove(name)?;
+            folder.sync()
+        };
+        end().map_err(Error::write(&path)).advise()
     }
 }
 

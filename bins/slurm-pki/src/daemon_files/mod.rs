@@ -14,7 +14,7 @@ mod looks;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use pki::key::MAX_KEY_PEM;
@@ -26,7 +26,7 @@ use site::Error;
 use site::batch;
 use site::config::{Daemon, DaemonConfig};
 use site::file::{self, NewFile, Owner, make_folder};
-use site::random;
+use site::folder::Folder;
 
 use crate::admin::refuse_links_of_others;
 use crate::advice::{Advice, Advise as _};
@@ -307,7 +307,7 @@ impl DaemonFiles {
     pub(crate) fn link(&self) -> anyhow::Result<()> {
         for (path, to) in self.links() {
             if !fs::read_link(path).is_ok_and(|is| is == to) {
-                place_link(&to, path).advise()?;
+                file::place_link(&to, path).advise()?;
             }
         }
         Ok(())
@@ -377,7 +377,7 @@ impl DaemonFiles {
     }
 
     fn point_to(&self, number: u64) -> anyhow::Result<()> {
-        place_link(Path::new(&number.to_string()), &self.folder.join(CURRENT)).advise()
+        file::place_link(Path::new(&number.to_string()), &self.folder.join(CURRENT)).advise()
     }
 
     /// The number of the pair that counts.
@@ -415,14 +415,11 @@ fn number_of(name: &str) -> Option<u64> {
 /// Removes an old pair and what a killed run left half written beside it, and nothing else: whoever owns
 /// the folder above could have put a link in the way to folders with numbers for names.
 fn forget(folder: &Path) -> Result<(), Error> {
-    for path in [folder.join(KEY), folder.join(CERT)] {
-        match fs::remove_file(&path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::write(&path)(e)),
-            _ => {}
-        }
+    for name in [KEY, CERT] {
+        file::remove(&folder.join(name))?;
     }
     batch::sweep(folder, ".pem")?;
-    match fs::remove_dir(folder) {
+    match Folder::around(folder).and_then(|(above, name)| above.remove_folder(name)) {
         Err(e) if e.kind() != io::ErrorKind::DirectoryNotEmpty => Err(Error::write(folder)(e)),
         _ => Ok(()),
     }
@@ -457,20 +454,6 @@ fn loads(cert: &Path, key: &Path) -> bool {
     let key = file::read_with_metadata(key, MAX_KEY_PEM);
     let (Ok((cert, _)), Ok((key, _))) = (cert, key) else { return false };
     loads_in_s2n::own_pair(cert.expose(), key.expose()).is_ok()
-}
-
-/// Puts a link in place of whatever is there, by one rename, and syncs the folder.
-fn place_link(to: &Path, path: &Path) -> Result<(), Error> {
-    let random = u32::from_ne_bytes(random::bytes()?);
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let beside = path.with_file_name(format!(".{name}.{}.{random:08x}.tmp", std::process::id()));
-    symlink(to, &beside).map_err(Error::write(path))?;
-    if let Err(e) = fs::rename(&beside, path) {
-        let _ = fs::remove_file(&beside);
-        return Err(Error::write(path)(e));
-    }
-    let folder = folder_of(path);
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::write(folder))
 }
 
 /// A copy with owner and mode: what a daemon could read, it can go on reading.

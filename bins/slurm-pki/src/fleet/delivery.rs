@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use data_encoding::{BASE64, HEXLOWER};
 use pki::secret::Secret;
 use site::file::{NewFile, Owner};
+use site::folder::Folder;
 use site::random;
 
 use super::Fleet;
@@ -114,8 +115,9 @@ pub(super) fn sweep_here() {
         let named = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
         (named && age.as_secs() > LEFT_MINUTES * 60).then_some(())
     };
+    let Ok(folder) = Folder::open(&memory()) else { return };
     for entry in entries.filter_map(Result::ok).filter(|entry| is_left(entry).is_some()) {
-        let _ = fs::remove_dir_all(entry.path());
+        let _ = folder.remove_all(&entry.file_name());
     }
 }
 
@@ -128,18 +130,52 @@ fn memory() -> PathBuf {
 /// `put MODE OWNER FOLDER NAME`: stdin, in base64, becomes a file by one rename. It is made in a folder that nobody but
 /// root can enter, so whoever owns the folder around it can neither see it before it has its owner and mode nor put a
 /// link in its place. `mv` and `mktemp` know GNU's options; mktemp's names end in 16 signs as those in /run do.
+///
+/// `reach FOLDER`: goes there part by part, through no link but root's own, and makes what is missing. A shell's folder is
+/// held open, whatever stands at its path by then; `env pwd` asks the kernel where it is, and not the shell.
 const PUT: &str = r#"
 left=
 trap 'rm -rf "$TMPDIR" ${left:+"$left"}' EXIT
+step() {
+    at=$(env pwd -P)
+    cd -P "./$1"
+    [ "$(env pwd -P)" = "${at%/}/$1" ] || { echo "$at/$1 is not safe to go to: somebody else changes it"; exit 1; }
+}
+reach() {
+    cd /
+    way=$1/
+    links=0
+    while [ -n "$way" ]; do
+        part=${way%%/*}
+        way=${way#*/}
+        case $part in
+            ""|.) continue ;;
+            ..) cd -P ..; continue ;;
+        esac
+        if [ -L "./$part" ]; then
+            case $(stat -c %u "./$part") in
+                0|"$(id -u)") ;;
+                *) echo "$part on the way to $1 is a link that is not root's"; exit 1
+            esac
+            links=$((links + 1))
+            [ $links -le 40 ] || { echo "$1: links without end"; exit 1; }
+            to=$(readlink "./$part")
+            case $to in /*) cd / ;; esac
+            way=$to/$way
+        else
+            [ -d "./$part" ] || mkdir "./$part"
+            step "$part"
+        fi
+    done
+}
 put() {
     umask 022
-    [ -d "$3" ] || mkdir -p "$3"
-    cd "$3"
+    reach "$3"
     swept .slurm-pki-new.
     umask 077
     new=$(mktemp -d ./.slurm-pki-new.XXXXXXXXXXXXXXXX)
     left="$3/$new"
-    cd "$new"
+    step "${new#./}"
     # A folder with the set-group bit hands it down.
     case $(stat -c '%u %a' .) in
         "$(id -u) 700"|"$(id -u) 2700") ;;
@@ -151,12 +187,12 @@ put() {
     chown -h "$2" file
     chmod "$1" file
     sync file
-    mv -fT file "$3/$4"
-    cd "$3"
+    mv -fT file "../$4"
+    cd -P ..
     rmdir "$new"
     left=
     sync .
-    say "file $(sha256sum < "$3/$4" | cut -d ' ' -f 1) $3/$4"
+    say "file $(sha256sum < "./$4" | cut -d ' ' -f 1) $3/$4"
 }
 "#;
 
@@ -283,6 +319,62 @@ mod tests {
             (fs::read(&cert).unwrap().len(), fs::metadata(&cert).unwrap().mode() & 0o7777),
             (0, 0o644)
         );
+    }
+
+    /// Runs the script that puts one file of mode 0600 there, with a function of the shell in front of it.
+    fn put_with(function: &str, path: &Path) -> std::process::Output {
+        let files = vec![placed(path.to_owned(), b"new", 0o600)];
+        let scratch = tempfile::tempdir().unwrap();
+        let delivery = Delivery { host: "localhost".into(), files, then: String::new() };
+        let script = installing(&delivery, scratch.path().to_str().unwrap()).unwrap();
+        let script = format!("{function}\n{}", std::str::from_utf8(script.expose()).unwrap());
+        std::process::Command::new("/bin/sh").args(["-c", &script]).output().unwrap()
+    }
+
+    #[test]
+    fn a_link_that_comes_in_the_folders_place_meanwhile_leads_no_file_elsewhere() {
+        for command in ["mktemp", "chown", "sync"] {
+            let at = tempfile::tempdir().unwrap();
+            let [folder, roots, moved] = ["folder", "roots", "moved"].map(|name| at.path().join(name));
+            fs::create_dir(&folder).unwrap();
+            fs::create_dir(&roots).unwrap();
+            fs::write(roots.join("key"), "root's").unwrap();
+            let [from, to, link] = [&folder, &moved, &roots].map(|path| path.display());
+            let exchange = format!("[ -e {to} ] || {{ mv {from} {to}; ln -s {link} {from}; }}");
+            let function = format!("{command}() {{ {exchange}; command {command} \"$@\"; }}");
+            let output = put_with(&function, &folder.join("key"));
+            assert!(output.status.success(), "{command}: {output:?}");
+            for (place, contents) in [(&roots, &b"root's"[..]), (&moved, b"new")] {
+                assert_eq!(fs::read(place.join("key")).unwrap(), contents, "{command}");
+                assert_eq!(fs::read_dir(place).unwrap().count(), 1, "{command}: nothing is left beside it");
+            }
+        }
+    }
+
+    #[test]
+    fn files_go_through_links_of_roots_and_of_nobody_else() {
+        let at = tempfile::tempdir().unwrap();
+        let [folder, link] = ["folder", "link"].map(|name| at.path().join(name));
+        for to in ["folder", "./folder/../folder", folder.to_str().unwrap()] {
+            fs::create_dir(&folder).unwrap();
+            std::os::unix::fs::symlink(to, &link).unwrap();
+            let output = put_with("", &link.join("in/key"));
+            assert!(output.status.success(), "{to}: {output:?}");
+            assert_eq!(fs::read(folder.join("in/key")).unwrap(), b"new");
+            if caller().uid == 0 {
+                std::os::unix::fs::lchown(&link, Some(65_534), Some(65_534)).unwrap();
+                let output = put_with("", &link.join("key"));
+                assert!(!output.status.success());
+                assert!(
+                    String::from_utf8(output.stdout).unwrap().contains("a link that is not root's"),
+                    "{to}"
+                );
+                assert!(!folder.join("key").exists(), "{to}");
+            }
+            Folder::open(at.path()).unwrap().names().unwrap().iter().for_each(|name| {
+                Folder::open(at.path()).unwrap().remove_all(name).unwrap();
+            });
+        }
     }
 
     #[test]

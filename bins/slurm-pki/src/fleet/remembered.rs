@@ -10,9 +10,9 @@ use rustix::io::Errno;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use site::Error;
-use site::file::{self, Keep, NewFile, Owner, make_folder};
+use site::file::{self, Keep, NewFile, Owner};
 
-use crate::admin::{Admin, refuse_links_of_others};
+use crate::admin::{Admin, make_below, refuse_links_of_others};
 use crate::advice::{Advice, Advise as _};
 
 /// As long as a list of all hosts of the largest cluster.
@@ -21,9 +21,13 @@ const MAX_FILE: usize = 16 * 1024 * 1024;
 /// As long as another command may keep such a file to itself: it only reads and writes it.
 const MAX_WAIT: Duration = Duration::from_secs(10);
 
+/// Below state_dir.
+const FOLDER: &str = "fleet";
+
 /// Such a file.
 #[derive(Clone, Debug)]
 pub(crate) struct Remembered {
+    state_dir: PathBuf,
     path: PathBuf,
     owner: Option<Owner>,
 }
@@ -31,8 +35,9 @@ pub(crate) struct Remembered {
 impl Remembered {
     /// The one of this name.
     pub(crate) fn named(admin: &Admin, name: &str) -> Self {
-        let path = admin.top().state_dir.join("fleet").join(name);
-        Self { path, owner: admin.slurm_user().ok() }
+        let state_dir = admin.top().state_dir.clone();
+        let path = state_dir.join(FOLDER).join(name);
+        Self { state_dir, path, owner: admin.slurm_user().ok() }
     }
 
     /// Reads it; nothing when there is no such file. `hint`: what to do about one that is not ours.
@@ -84,9 +89,9 @@ impl Remembered {
     }
 
     fn prepare_folder(&self) -> anyhow::Result<()> {
-        let Some(folder) = self.path.parent() else { return Ok(()) };
-        refuse_links_of_others(folder)?;
-        make_folder(folder, 0o755, self.owner).advise()
+        let folder = self.state_dir.join(FOLDER);
+        refuse_links_of_others(&folder)?;
+        make_below(&self.state_dir, &folder, 0o755, self.owner)
     }
 
     /// Writes it anew.

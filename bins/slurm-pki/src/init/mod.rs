@@ -12,7 +12,7 @@ use site::config::{Daemon, DaemonConfig, Place, VaultConfig};
 use site::file::Owner;
 use site::signer::Signer;
 
-use crate::admin::{Admin, caller};
+use crate::admin::{Admin, STATE_DIR_MODE, caller};
 use crate::advice::{Advice, Advise as _};
 use crate::ca::{self, new::CaOptions};
 use crate::cert::target::elsewhere;
@@ -92,7 +92,7 @@ impl Init {
         let making = Making::new(global);
         if admin.controller.signer == Place::Vault {
             self.refuse_without_ca_of_vaults(admin)?;
-            making.folder(&admin.top().state_dir, 0o755, owner)?;
+            making.folder(&admin.top().state_dir, STATE_DIR_MODE, owner)?;
             return Signer::open(&admin.controller).advise();
         }
         let ca = ca::new::complete(admin, making, &self.ca, now)?;

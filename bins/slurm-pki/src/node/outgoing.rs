@@ -68,7 +68,7 @@ impl Outgoing {
         secrets: impl IntoIterator<Item = (&'a NodeName, &'a NodeSecret)>,
         each: impl FnMut(),
     ) -> Result<(), Error> {
-        let mut batch = Batch::new(&self.folder, FILE_MODE, Owner::of_folder(&self.folder));
+        let mut batch = Batch::new(&self.folder, FILE_MODE, Owner::of_folder(&self.folder))?;
         for (name, secret) in secrets {
             batch.add(&format!("{name}{ENDING}"), secret.to_token_file().expose())?;
         }
@@ -80,11 +80,7 @@ impl Outgoing {
     /// # Errors
     /// When it is there but cannot be removed.
     pub(crate) fn remove(&self, name: &NodeName) -> Result<(), Error> {
-        let path = self.path(name);
-        match fs::remove_file(&path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::write(&path)(e)),
-            _ => Ok(()),
-        }
+        file::remove(&self.path(name)).map(drop)
     }
 
     fn path(&self, name: &NodeName) -> PathBuf {

@@ -1,13 +1,13 @@
 //! A tree laid out from a node's root, so that `cp -a DIR/n1/. /` puts every file in its place and
 //! changes no folder's mode.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Component, Path, PathBuf};
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Component, Path};
 
 use site::Error;
-use site::file::Owner;
+use site::folder::Folder;
 
 use crate::admin::caller;
 use crate::advice::{Advice, Advise as _};
@@ -19,9 +19,11 @@ const FOLDER_MODE: u32 = 0o755;
 /// A tree that is being laid out beside its place.
 #[derive(Debug)]
 pub(crate) struct Tree {
-    place: PathBuf,
-    new: PathBuf,
-    old: PathBuf,
+    /// The folder of all trees, held open: on the way to it somebody else may have a folder.
+    out: Folder,
+    place: OsString,
+    new: OsString,
+    old: OsString,
 }
 
 impl Tree {
@@ -29,12 +31,15 @@ impl Tree {
     ///
     /// # Errors
     /// When it cannot be made.
-    pub(crate) fn new(out: &Path, name: &str) -> Result<Self, Error> {
-        let beside = |what: &str| out.join(format!(".{name}.{what}"));
-        let tree = Self { place: out.join(name), new: beside("new"), old: beside("old") };
-        remove(&tree.new)?;
-        remove(&tree.old)?;
-        make_folder(&tree.new)?;
+    pub(crate) fn new(out: &Folder, name: &str) -> Result<Self, Error> {
+        let beside = |what: &str| OsString::from(format!(".{name}.{what}"));
+        let tree = Self { out: out.clone(), place: name.into(), new: beside("new"), old: beside("old") };
+        let make = || {
+            out.remove_all(&tree.new)?;
+            out.remove_all(&tree.old)?;
+            out.make(&tree.new, FOLDER_MODE, None).map(drop)
+        };
+        make().map_err(Error::write(&out.path().join(&tree.new)))?;
         Ok(tree)
     }
 
@@ -43,21 +48,27 @@ impl Tree {
     /// # Errors
     /// When it cannot be written.
     pub(crate) fn add(&self, placed: &Placed) -> Result<(), Error> {
-        let Placed { path, contents, mode, owner: Owner { uid, gid } } = placed;
-        let mut at = self.new.clone();
-        let mut names = path.components().filter(|part| matches!(part, Component::Normal(_))).peekable();
+        let inside = placed.path.strip_prefix("/").unwrap_or(&placed.path);
+        let at = || self.out.path().join(&self.new).join(inside);
+        self.write(placed).map_err(|e| Error::write(&at())(e))
+    }
+
+    fn write(&self, placed: &Placed) -> io::Result<()> {
+        let Placed { path, contents, mode, owner } = placed;
+        let names = path.components().filter_map(|part| match part {
+            Component::Normal(name) => Some(name),
+            _ => None,
+        });
+        let mut folder = self.out.within(&self.new)?;
+        let mut names = names.peekable();
         while let Some(name) = names.next() {
-            at.push(name);
-            if names.peek().is_some() && !at.is_dir() {
-                make_folder(&at)?;
+            if names.peek().is_some() {
+                folder = made_or_there(&folder, name)?;
+            } else {
+                folder.new_file(name, *mode, Some(*owner))?.write_all(contents.expose())?;
             }
         }
-        let failed = || Error::write(&at);
-        let mut file =
-            OpenOptions::new().write(true).create_new(true).mode(*mode).open(&at).map_err(failed())?;
-        file.set_permissions(fs::Permissions::from_mode(*mode)).map_err(failed())?;
-        std::os::unix::fs::fchown(&file, Some(*uid), Some(*gid)).map_err(failed())?;
-        file.write_all(contents.expose()).map_err(failed())
+        Ok(())
     }
 
     /// Puts the tree in its place, whole; an older one goes away.
@@ -65,11 +76,21 @@ impl Tree {
     /// # Errors
     /// When it cannot be renamed.
     pub(crate) fn put(&self) -> Result<(), Error> {
-        if self.place.exists() {
-            fs::rename(&self.place, &self.old).map_err(Error::write(&self.place))?;
-        }
-        fs::rename(&self.new, &self.place).map_err(Error::write(&self.place))?;
-        remove(&self.old)
+        let put = || {
+            if self.out.has(&self.place) {
+                self.out.rename(&self.place, &self.old)?;
+            }
+            self.out.rename(&self.new, &self.place)?;
+            self.out.remove_all(&self.old)
+        };
+        put().map_err(Error::write(&self.out.path().join(&self.place)))
+    }
+}
+
+fn made_or_there(folder: &Folder, name: &OsStr) -> io::Result<Folder> {
+    match folder.make(name, FOLDER_MODE, None) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => folder.within(name),
+        made => made,
     }
 }
 
@@ -98,8 +119,8 @@ pub(crate) fn prepare(out: &Path, dry_run: bool) -> anyhow::Result<()> {
             "name a new folder with --out",
         )
         .into()),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound && dry_run => Ok(()),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+        Err(e) if e.kind() == io::ErrorKind::NotFound && dry_run => Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
             site::file::make_folder(out, 0o700, None).advise()
         }
         Err(e) => Err(Error::read(out)(e)).advise(),
@@ -111,20 +132,14 @@ pub(crate) fn prepare(out: &Path, dry_run: bool) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// When the kernel cannot write it.
-pub(crate) fn sync(out: &Path) -> Result<(), Error> {
-    let folder = File::open(out).map_err(Error::write(out))?;
-    rustix::fs::syncfs(&folder).map_err(|e| Error::write(out)(e.into()))
+pub(crate) fn sync(out: &Folder) -> Result<(), Error> {
+    out.sync_file_system().map_err(Error::write(out.path()))
 }
 
-fn make_folder(path: &Path) -> Result<(), Error> {
-    fs::create_dir(path).map_err(Error::write(path))?;
-    // The umask may have taken bits away.
-    fs::set_permissions(path, fs::Permissions::from_mode(FOLDER_MODE)).map_err(Error::write(path))
-}
-
-fn remove(path: &Path) -> Result<(), Error> {
-    match fs::remove_dir_all(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::write(path)(e)),
-        _ => Ok(()),
-    }
+/// The folder that trees are made in, held open.
+///
+/// # Errors
+/// When it is not there, or somebody else's link is on root's way to it.
+pub(crate) fn open(out: &Path) -> Result<Folder, Error> {
+    Folder::open(out).map_err(Error::write(out))
 }

@@ -21,7 +21,7 @@ use site::file::{self, Keep, NewFile, Owner};
 use super::in_vault::{InVault, Issuers};
 use super::issuing::Issuing;
 use super::state::{self, Phase, State};
-use crate::admin::{Admin, caller, owner_name, refuse_links_of_others};
+use crate::admin::{Admin, caller, make_below, owner_name, refuse_links_of_others};
 use crate::advice::{Advice, Advise as _};
 use crate::ca::new::{CERTIFICATE_MODE, KEY_MODE};
 use crate::global::Global;
@@ -84,7 +84,7 @@ impl<'a> SiteFiles<'a> {
         if global.dry_run {
             return Ok(Self { global, admin, owner, folder, state, vault, _lock: None });
         }
-        file::make_folder(&ca, 0o700, Some(owner)).advise()?;
+        make_below(&admin.top().state_dir, &ca, 0o700, Some(owner))?;
         let lock = lock(&ca.join("rollover.lock"))?;
         let files = Self { global, admin, owner, folder, state, vault, _lock: Some(lock) };
         // A run that was killed at its very end.
@@ -304,7 +304,7 @@ impl<'a> SiteFiles<'a> {
             return Ok(());
         }
         file::make_folder(&self.folder, 0o700, Some(self.owner)).advise()?;
-        rename(&self.state, &self.folder.join(DONE))?;
+        file::rename(&self.state, &self.folder.join(DONE)).advise()?;
         self.put_folder_aside()
     }
 
@@ -314,7 +314,7 @@ impl<'a> SiteFiles<'a> {
         if self.global.dry_run || fs::symlink_metadata(&path).is_err() {
             return Ok(());
         }
-        rename(&path, &self.folder.join(ROOT_KEY))
+        file::rename(&path, &self.folder.join(ROOT_KEY)).advise()
     }
 
     fn put_folder_aside(&self) -> anyhow::Result<()> {
@@ -327,7 +327,7 @@ impl<'a> SiteFiles<'a> {
         let Some(aside) = aside else {
             return Err(Error::write(&self.folder)(io::ErrorKind::AlreadyExists.into())).advise();
         };
-        rename(&self.folder, &aside)?;
+        file::rename(&self.folder, &aside).advise()?;
         report::done(
             self.global,
             &format!("kept     {}: keys and certificates of this rollover", aside.display()),
@@ -382,7 +382,7 @@ impl<'a> SiteFiles<'a> {
             report::line(&format!("would remove {}", path.display()));
             return Ok(());
         }
-        fs::remove_file(path).map_err(Error::write(path)).advise()?;
+        file::remove(path).advise()?;
         report::done(self.global, &format!("removed  {}", path.display()));
         Ok(())
     }
@@ -426,12 +426,6 @@ fn real(path: &Path) -> anyhow::Result<PathBuf> {
         }
         _ => Ok(path.to_owned()),
     }
-}
-
-fn rename(from: &Path, to: &Path) -> anyhow::Result<()> {
-    fs::rename(from, to).map_err(Error::write(to)).advise()?;
-    let folder = to.parent().unwrap_or(Path::new("/"));
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::write(folder)).advise()
 }
 
 /// Found out before anything is made: SlurmUser seldom may change /etc/slurm.

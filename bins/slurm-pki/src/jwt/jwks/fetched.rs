@@ -8,7 +8,7 @@ use pki::time::UnixTime;
 use serde::{Deserialize, Serialize};
 use site::file::{self, Keep, NewFile, Owner};
 
-use crate::admin::refuse_links_of_others;
+use crate::admin::{make_below, refuse_links_of_others};
 use crate::advice::{Advice, Advise as _};
 
 /// Longest file that is read.
@@ -92,7 +92,7 @@ impl Fetched {
         let path = Self::path(state_dir);
         let folder = state_dir.join("jwt");
         refuse_links_of_others(&folder)?;
-        file::make_folder(&folder, FOLDER_MODE, Some(owner)).advise()?;
+        make_below(state_dir, &folder, FOLDER_MODE, Some(owner))?;
         let mut text = serde_json::to_string_pretty(self)?;
         text.push('\n');
         file::remove_leftovers(&path).advise()?;

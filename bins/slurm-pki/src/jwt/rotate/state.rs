@@ -1,17 +1,17 @@
 //! How far a rotation has come, on the disk before the first key changes: `<state_dir>/jwt-key/rotation.json`, and beside it
 //! the new key and the former one, until it is over.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use pki::secret::Secret;
 use pki::time::UnixTime;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
-use site::file::{self, Keep, NewFile, Owner, make_folder};
+use site::file::{self, Keep, NewFile, Owner};
 
 use super::copies::KeyCopy;
-use crate::admin::{Admin, refuse_links_of_others};
+use crate::admin::{Admin, make_below, refuse_links_of_others};
 use crate::advice::{Advice, Advise as _};
 use crate::fleet::digest;
 
@@ -71,7 +71,7 @@ impl Folder {
     pub(super) fn open(admin: &Admin, owner: Owner) -> anyhow::Result<Self> {
         let path = admin.top().state_dir.join("jwt-key");
         refuse_links_of_others(&path)?;
-        make_folder(&path, 0o700, Some(owner)).advise()?;
+        make_below(&admin.top().state_dir, &path, 0o700, Some(owner))?;
         let lock = file::open_to_append(&path.join(".lock"), 0o600).advise()?;
         if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             return Err(Advice::new(
@@ -141,13 +141,7 @@ impl Folder {
         state.phase = Phase::Over;
         self.save(state)?;
         for name in NAMES {
-            let path = self.path.join(name);
-            match fs::remove_file(&path) {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(site::Error::write(&path)(e)).advise();
-                }
-                _ => {}
-            }
+            file::remove(&self.path.join(name)).advise()?;
         }
         Ok(())
     }

@@ -20,6 +20,7 @@ use site::Error;
 use site::batch::{self, Batch};
 use site::config::{Daemon, ResumeFormat, VARIABLE};
 use site::file::{NewFile, Owner, remove_leftovers};
+use site::folder::Folder;
 
 use super::contents::Contents;
 use super::tree;
@@ -165,11 +166,7 @@ impl Medium<'_> {
     /// When it is there but cannot be removed.
     pub(super) fn remove(&self, name: &NodeName) -> Result<(), Error> {
         let place = self.place(name);
-        let removed = match fs::symlink_metadata(&place) {
-            Ok(found) if found.is_dir() => fs::remove_dir_all(&place),
-            Ok(_) => fs::remove_file(&place),
-            Err(e) => Err(e),
-        };
+        let removed = Folder::around(&place).and_then(|(folder, name)| folder.remove_all(name));
         match removed {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::write(&place)(e)),
             _ => Ok(()),
@@ -225,7 +222,7 @@ impl Medium<'_> {
     ) -> anyhow::Result<()> {
         let bar = report::progress(global, 2 * ready.len(), "bundles");
         batch::sweep(folder, ending).advise()?;
-        let mut files = Batch::new(folder, FILE_MODE, None);
+        let mut files = Batch::new(folder, FILE_MODE, None).advise()?;
         for one in ready {
             files.add(&format!("{}{ending}", one.name), self.text(one)?.expose()).advise()?;
             bar.inc(1);

@@ -70,7 +70,7 @@ pub(super) fn lay_out(medium: &Medium<'_>, global: &Global, ready: &[Ready]) -> 
     // The one that says that a bundle is there comes last.
     for (at, (what, _)) in medium.own.iter().enumerate().rev() {
         batch::sweep(&folder, &format!(".{what}")).advise()?;
-        let mut files = Batch::new(&folder, FILE_MODE, None);
+        let mut files = Batch::new(&folder, FILE_MODE, None).advise()?;
         for one in ready {
             if let Some(file) = one.files.get(at) {
                 files.add(&format!("{}.{what}", one.name), file.contents.expose()).advise()?;
@@ -92,7 +92,8 @@ pub(super) fn lay_out(medium: &Medium<'_>, global: &Global, ready: &[Ready]) -> 
 }
 
 fn lay_out_overlay(medium: &Medium<'_>, one: &Ready) -> anyhow::Result<()> {
-    let tree = Tree::new(medium.out, &overlay(medium)).advise()?;
+    let out = tree::open(medium.out).advise()?;
+    let tree = Tree::new(&out, &overlay(medium)).advise()?;
     let inside = |path: &Path| {
         let mut inside = PathBuf::from(ROOTFS);
         inside.extend(path.components().skip(1));
@@ -107,9 +108,9 @@ fn lay_out_overlay(medium: &Medium<'_>, one: &Ready) -> anyhow::Result<()> {
         let contents = Secret::new(template(medium, what, path)?.into_bytes());
         tree.add(&Placed { path: path_of_template, contents, ..file.clone() }).advise()?;
     }
-    tree::sync(medium.out).advise()?;
+    tree::sync(&out).advise()?;
     tree.put().advise()?;
-    tree::sync(medium.out).advise()
+    tree::sync(&out).advise()
 }
 
 /// In the words of Go's text/template and Warewulf's functions: `Include` reads a file of the server, `file` names the

@@ -17,6 +17,7 @@ use vault::pki_engine::Issuer;
 
 use super::work::{Work, seconds};
 use super::{Kind, Scene, usage};
+use crate::admin::STATE_DIR_MODE;
 use crate::advice::{Advice, Advise as _};
 use crate::ca::new::{CERTIFICATE_MODE, root_key_path};
 use crate::key_type::KeyType;
@@ -309,7 +310,7 @@ fn write_chain(scene: &Scene<'_>, making: &Making<'_>, chain: &str) -> anyhow::R
     let owner = scene.admin.slurm_user_to_write_for()?;
     if let Some(folder) = files.ca_chain.parent() {
         if !files.top.state_dir.exists() {
-            making.folder(&files.top.state_dir, 0o755, owner)?;
+            making.folder(&files.top.state_dir, STATE_DIR_MODE, owner)?;
         }
         making.folder(folder, 0o700, owner)?;
     }
