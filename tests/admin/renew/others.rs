@@ -25,13 +25,23 @@ what=$1 host=$2
 hosts=HOSTS
 echo "$what $host" >> "$hosts/log"
 [ -d "$hosts/$host" ] || { echo "no route to $host"; exit 255; }
-case $what in
-copy) exec cp "$3" "$hosts/$host$4" ;;
-run) [ ! -e "$hosts/$host/lies" ] || exec 3>&1 >"$hosts/$host/said"
-    COMMAND=$3 unshare -m OPTIONS sh -c "
-    mount --bind $hosts/$host/run /run && mount --bind $hosts/$host/site SITE && eval \"\$COMMAND\""
-    [ ! -e "$hosts/$host/lies" ] || sed 's/: now .*/: now 0/' "$hosts/$host/said" >&3 ;;
-esac
+act() {
+    case $what in
+    copy) cp "$3" "$hosts/$host$4" ;;
+    run) [ ! -e "$hosts/$host/lies" ] || exec 3>&1 >"$hosts/$host/said"
+        COMMAND=$3 unshare -m OPTIONS sh -c "
+        mount --bind $hosts/$host/run /run && mount --bind $hosts/$host/site SITE && eval \"\$COMMAND\""
+        [ ! -e "$hosts/$host/lies" ] || sed 's/: now .*/: now 0/' "$hosts/$host/said" >&3 ;;
+    esac
+}
+# In "away": the call from which on the host is away, and whether that one is still done there.
+if [ -e "$hosts/away" ]; then
+    read -r first still_done < "$hosts/away"
+    call=$(wc -l < "$hosts/log")
+    [ "$call" -ne "$first" ] || [ "$still_done" = no ] || act "$@" > /dev/null
+    [ "$call" -lt "$first" ] || { echo "connection to $host closed"; exit 255; }
+fi
+act "$@"
 "#;
 
 impl Host {
@@ -218,6 +228,36 @@ fn a_host_that_is_not_reached_fails_alone_and_can_be_left_out() {
     site.done(&["cert", "renew"]);
     hosts.assert_loads("h3", "ctld");
     assert!(!site.read("state/fleet/skipped.json").contains("h3"), "it was reached again");
+}
+
+/// Before a call it is away, or the call is done and nobody hears of it.
+#[test]
+fn a_host_that_goes_away_in_any_phase_has_a_whole_pair_and_the_next_run_completes() {
+    let site = fresh();
+    let hosts = two_controllers(&site);
+    let renew = ["cert", "renew", "--force"];
+    site.done(&renew);
+    hosts.write("log", "", 0o644);
+    site.done(&renew);
+    let calls = hosts.read("log").lines().count();
+    assert!(calls > 2, "{}", hosts.read("log"));
+    for call in 1..=calls {
+        for still_done in ["no", "yes"] {
+            let before = hosts.read("h2/site/ctld_cert.pem");
+            hosts.write("log", "", 0o644);
+            hosts.write("away", &format!("{call} {still_done}\n"), 0o644);
+            let said = site.refused(&renew);
+            let named =
+                said.contains("slurmctld on h2: not renewed") && said.contains("connection to h2 closed");
+            assert!(named, "call {call}, done: {still_done}: {said}");
+            hosts.assert_loads("h2", "ctld");
+            fs::remove_file(hosts.path("away")).unwrap();
+            site.done(&renew);
+            hosts.assert_loads("h2", "ctld");
+            openssl::verify(&hosts.read("h2/site/ctld_cert.pem"), &site.read("ca_cert.pem"), "sslserver");
+            assert_ne!(hosts.read("h2/site/ctld_cert.pem"), before);
+        }
+    }
 }
 
 #[test]
