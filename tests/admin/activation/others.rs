@@ -12,7 +12,16 @@ const DB: &str = "127.0.0.2";
 const TOOL: &str = r##"#!/bin/sh
 folder=${0%/*}
 [ -d "$folder/hosts/$1" ] || { echo "ssh: connect to host $1 port 22: No route to host" >&2; exit 255; }
-eval "${2% | sh}" | sed "s#$folder/etc#$folder/hosts/$1#g" | sh
+act() { eval "${2% | sh}" | sed "s#$folder/etc#$folder/hosts/$1#g" | sh; }
+echo >> "$folder/calls"
+# In "away": the call from which on the host is away, and whether that one is still done there.
+if [ -e "$folder/away" ]; then
+    read -r first still_done < "$folder/away"
+    call=$(wc -l < "$folder/calls")
+    [ "$call" -ne "$first" ] || [ "$still_done" = no ] || act "$@" > /dev/null
+    [ "$call" -lt "$first" ] || { echo "connection to $1 closed" >&2; exit 255; }
+fi
+act "$@"
 "##;
 
 /// slurmctld here, slurmdbd there.
@@ -115,6 +124,33 @@ fn what_goes_wrong_on_another_host_is_undone_there_and_nobody_else_is_restarted(
     assert!(said.stderr.contains("not restarted, since one before went wrong: slurmctld"), "{said:?}");
     assert_eq!((sites.serves(), sites.on_disk()), (old.clone(), old));
     assert_eq!(sites.scene.serves("ctld"), Some(ctld));
+}
+
+/// Before a call it is away, or the call is done and nobody hears of it.
+#[test]
+fn a_host_that_goes_away_in_any_phase_is_named_and_the_next_run_finds_its_work_done_or_does_it() {
+    let sites = Sites::new(DB, "");
+    let site = &sites.scene.site;
+    sites.issue();
+    site.write("calls", "", 0o644);
+    sites.scene.activate(&[]).done(&format!("slurmdbd on {DB}: serves its new certificate"));
+    let calls = site.read("calls").lines().count();
+    assert!(calls > 1, "a look and a restart");
+    let (ctld, _) = sites.scene.stage("ctld");
+    for call in 1..=calls {
+        for still_done in ["no", "yes"] {
+            sites.issue();
+            site.write("calls", "", 0o644);
+            site.write("away", &format!("{call} {still_done}\n"), 0o644);
+            let said = sites.scene.activate(&["dbd"]).failed(&format!("connection to {DB} closed"));
+            assert!(said.stderr.contains(&format!("slurmdbd on {DB}")), "{call} {still_done}: {said:?}");
+            assert!(call > 1 || said.stderr.contains("not reached, run this again when it is"), "{said:?}");
+            fs::remove_file(site.path("away")).unwrap();
+            sites.scene.activate(&["dbd"]).done("");
+            assert_eq!(sites.serves(), sites.on_disk(), "{call} {still_done}: {said:?}");
+        }
+    }
+    assert_eq!(sites.scene.serves("ctld"), Some(ctld), "nobody asked for that");
 }
 
 #[test]

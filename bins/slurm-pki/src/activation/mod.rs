@@ -33,7 +33,7 @@ pub(crate) use self::restart::How;
 use self::staged::Anchors;
 use crate::admin::{Admin, refuse_links_of_others};
 use crate::advice::{Advice, Advise as _};
-use crate::cert::target::Target;
+use crate::cert::target::{Place, Target};
 use crate::fleet::{Fleet, in_parallel};
 use crate::global::Global;
 use crate::members::Members;
@@ -268,14 +268,12 @@ impl<'a> Scene<'a> {
 }
 
 fn unusable(target: &Target, why: &str) -> anyhow::Error {
-    Advice::new(
-        format!("{target} is not restarted: {why}"),
-        format!(
-            "see slurm-pki cert list; slurm-pki cert renew --force --only {} makes a new pair",
-            target.daemon.short()
-        ),
-    )
-    .into()
+    let anew = format!("slurm-pki cert renew --force --only {} makes a new pair", target.daemon.short());
+    let hint = match &target.place {
+        Place::Here => format!("see slurm-pki cert list; {anew}"),
+        Place::On(host) => format!("if {host} was not reached, run this again when it is; else {anew} there"),
+    };
+    Advice::new(format!("{target} is not restarted: {why}"), hint).into()
 }
 
 fn answered_by(target: &Target, user: &str) -> anyhow::Error {
