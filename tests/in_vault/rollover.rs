@@ -268,7 +268,9 @@ fn abort_goes_back_from_either_phase_and_the_next_begin_makes_another_issuer() {
         let issuers = cluster.issuers();
         assert!(issuers[1].0.starts_with("c1-slurm-ca-g2-aborted-") && !issuers[1].1, "{issuers:?}");
         cluster.rollover("begin");
-        assert_eq!(cluster.issuers()[2], ("c1-slurm-ca-g2".to_owned(), true));
+        // A CA that has issued keeps its name for itself.
+        let next = if steps.len() == 1 { "c1-slurm-ca-g2" } else { "c1-slurm-ca-g3" };
+        assert_eq!(cluster.issuers()[2], (next.to_owned(), true));
     }
 }
 

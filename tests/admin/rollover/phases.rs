@@ -140,6 +140,9 @@ fn abort_gives_back_what_there_was_to_the_letter() {
             accepted(&chain, &cluster.old);
         }
         cluster.rollover("begin --no-push");
+        // What the CA that was given up has issued is alive, and is not to be taken for its namesake's.
+        let next = if steps.len() == 1 { "CN=c1 Slurm CA G2" } else { "CN=c1 Slurm CA G3" };
+        assert_eq!(openssl::subject_of_certificate(&cluster.new_root().unwrap()), next);
     }
 }
 

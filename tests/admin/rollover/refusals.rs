@@ -80,6 +80,16 @@ fn a_second_begin_that_asks_for_another_ca_is_refused_and_the_same_one_goes_on()
     refused_and_nothing_changed(&cluster, "begin --no-push --key-type p384", "to another new CA");
 }
 
+/// Without it there is nobody to ask, and nobody would have shown anything.
+#[test]
+fn finish_without_a_slurm_conf_drops_nothing() {
+    let cluster = Cluster::new();
+    cluster.rollover("begin --no-push");
+    cluster.rollover("switch");
+    fs::rename(cluster.site.path("slurm.conf"), cluster.site.path("moved.conf")).unwrap();
+    refused_and_nothing_changed(&cluster, "finish --no-push --yes", "there is no slurm.conf here");
+}
+
 #[test]
 fn names_that_would_not_tell_the_two_apart_are_refused() {
     let cluster = Cluster::new();

@@ -1,6 +1,7 @@
 //! Making a CA, or what a killed run left of it unmade: keys before certificates, and never a second
 //! time.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use pki::time::UnixTime;
 use pki::x509::X509;
 use site::config::Place;
 use site::file::Owner;
+use site::ledger::Ledger;
 use site::random;
 use site::signer;
 
@@ -85,17 +87,20 @@ impl Likeness {
     }
 
     /// The name of the CA that follows `old`: as given, else the usual one with the number of the generation, as in
-    /// "c1 Slurm CA G2". Two CAs of one name could not be told apart (slurm-contract.md 3.4).
+    /// "c1 Slurm CA G2". Two CAs of one name could not be told apart (slurm-contract.md 3.4), nor their certificates in the
+    /// ledger: those of a CA that was given up live on.
     ///
     /// # Errors
-    /// When it cannot be a CA's name, or is one that is there.
+    /// When it cannot be a CA's name, or is one that is there, or the ledger cannot be read.
     pub(super) fn next_name(
         &self,
         admin: &Admin,
         old: &X509,
         known: &CaCertificates,
+        now: UnixTime,
     ) -> anyhow::Result<String> {
-        let taken = known.common_names();
+        let mut taken = known.common_names();
+        taken.extend(issuers_of_living(admin, now)?);
         let is_taken = |name: &str| taken.iter().any(|is| is.eq_ignore_ascii_case(name.as_bytes()));
         if self.common_name.is_some() {
             let name = self.name(admin)?;
@@ -143,6 +148,15 @@ impl Likeness {
     pub(super) fn key_kind(&self) -> pki::key::KeyKind {
         self.key_type.into()
     }
+}
+
+/// The common names of whoever issued what has not ended, by the ledger.
+fn issuers_of_living(admin: &Admin, now: UnixTime) -> anyhow::Result<BTreeSet<Vec<u8>>> {
+    let living = Ledger::of(&admin.controller).entries(|entry| entry.not_after > now).advise()?;
+    let issuers: BTreeSet<String> = living.into_iter().map(|entry| entry.issuer).collect();
+    let names =
+        issuers.iter().flat_map(|issuer| issuer.split(", ")).filter_map(|part| part.strip_prefix("CN="));
+    Ok(names.map(|name| name.as_bytes().to_vec()).collect())
 }
 
 /// 3 of "c1 Slurm CA G3".

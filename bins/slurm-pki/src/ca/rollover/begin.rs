@@ -50,7 +50,7 @@ impl Begin {
         let now = clock::now();
         let files = SiteFiles::to_change(global, admin)?;
         let new = match files.state()? {
-            None if global.dry_run && files.vault.is_some() => return self.say_what_in_vault(&files),
+            None if global.dry_run && files.vault.is_some() => return self.say_what_in_vault(&files, now),
             None => self.make(&files, now)?,
             Some(state) if state.phase == Phase::Begun => self.go_on(&files, &state)?,
             Some(state) => {
@@ -72,11 +72,11 @@ impl Begin {
     }
 
     /// Vault has no dry run: what could be found out without making an issuer.
-    fn say_what_in_vault(&self, files: &SiteFiles<'_>) -> anyhow::Result<()> {
+    fn say_what_in_vault(&self, files: &SiteFiles<'_>, now: UnixTime) -> anyhow::Result<()> {
         let Some(vault) = &files.vault else { return Ok(()) };
         let known = signer::ca_certificates(&files.admin.controller).advise()?;
         let (_, old) = vault.current()?;
-        let name = self.likeness.next_name(files.admin, &old, &known)?;
+        let name = self.likeness.next_name(files.admin, &old, &known, now)?;
         report::line(&format!("would make in Vault: issuer {}, CN={name}", in_vault::slug(&name)));
         report::line(&format!("would have it cross-signed by {}", old.facts().subject));
         report::line(&format!("would write {}", files.admin.controller.ca_cert.display()));
@@ -125,7 +125,7 @@ impl Begin {
     fn make_here<'v>(&self, admin: &Admin, now: UnixTime) -> anyhow::Result<Made<'v>> {
         let certificates = signer::ca_certificates(&admin.controller).advise()?;
         let old = LocalCa::new(certificates, signer::ca_key(&admin.controller.ca_key).advise()?).advise()?;
-        let name = self.likeness.next_name(admin, old.issuer(), old.certificates())?;
+        let name = self.likeness.next_name(admin, old.issuer(), old.certificates(), now)?;
         let subject = self.likeness.subject(admin);
         let describe = || {
             anyhow::Ok(NewCa {
@@ -160,7 +160,7 @@ impl Begin {
             )
             .into());
         }
-        let name = self.likeness.next_name(admin, &old, &known)?;
+        let name = self.likeness.next_name(admin, &old, &known, now)?;
         let wanted = NewRoot {
             issuer_name: &in_vault::slug(&name),
             subject: in_vault::subject(&name, self.likeness.subject(admin)),

@@ -164,6 +164,13 @@ struct All {
 
 impl All {
     fn of(admin: &Admin, state: &State, now: UnixTime) -> anyhow::Result<Self> {
+        if admin.slurm.is_none() {
+            return Err(Advice::new(
+                "there is no slurm.conf here, so nobody knows who has to show that it does without the old root",
+                "run this where slurm.conf is, or name the file in SLURM_CONF",
+            )
+            .into());
+        }
         let members = Members::of(admin)?;
         let targets = proof::targets(admin, &members)?;
         Ok(Self { members, targets, holders: alive::holders(admin, &state.old.subject, now)? })

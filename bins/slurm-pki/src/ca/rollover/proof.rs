@@ -112,7 +112,7 @@ impl fmt::Display for Lack {
             Self::NotTls => "the daemon's port does not speak TLS; see TLSType in its slurm.conf",
             Self::NotLoaded => {
                 "the new root is not loaded there; bring the bundle (slurm-pki ca rollover begin), then restart the \
-                 daemon, or wait for a slurmd's next renewal"
+                 daemon, or wait for a slurmd's next renewal; see that its clock is right too"
             }
             Self::NotAsked => "what answers there asks for no certificate, as Slurm's daemons do; see the port",
             Self::OldCertificate => {
