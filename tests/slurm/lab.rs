@@ -39,6 +39,9 @@ const ORDINARY: u32 = 65534;
 /// Where syslog's messages are kept.
 pub(crate) const SYSLOG: &str = "/var/log/slurm/syslog";
 
+/// Slurm's own code for slurm.conf.
+pub(crate) const READER: &str = "/slurm-pki/reader";
+
 /// What slurmctld preloads to take a request without a token for a renewal.
 pub(crate) const MTLS: &str = "/slurm-pki/mtls.so";
 
@@ -92,9 +95,11 @@ impl Lab {
         let key = site::random::bytes::<64>().map_err(anyhow::Error::msg)?;
         lab.secret_file("/etc/slurm/slurm.key", &key, User::Slurm)?;
         syslog::collect(&lab.path("/dev/log"), &lab.path(SYSLOG))?;
-        for (built, inner) in
-            [(probe.to_owned(), "/slurm-pki/probe"), (probe.with_file_name("mtls.so"), MTLS)]
-        {
+        for (built, inner) in [
+            (probe.to_owned(), "/slurm-pki/probe"),
+            (probe.with_file_name("reader"), READER),
+            (probe.with_file_name("mtls.so"), MTLS),
+        ] {
             fs::copy(built, lab.path(inner))?;
             fs::set_permissions(lab.path(inner), fs::Permissions::from_mode(0o755))?;
         }

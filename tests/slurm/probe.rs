@@ -19,7 +19,8 @@ use crate::shell;
 
 const SOURCE: &str = include_str!("probe.c");
 
-/// See there; it lies beside the probe.
+/// See there; both lie beside the probe.
+const READER: &str = include_str!("reader.c");
 const MTLS: &str = include_str!("mtls.c");
 
 /// Compiles it against the library of this Slurm, beside the suite.
@@ -30,6 +31,9 @@ pub(crate) fn compile(install: &Install) -> Result<PathBuf> {
     let (source, probe) = (folder.join("probe.c"), folder.join("probe"));
     fs::write(&source, SOURCE)?;
     compile_with_library(install, &source, &probe)?;
+    let source = folder.join("reader.c");
+    fs::write(&source, READER)?;
+    compile_with_library(install, &source, &folder.join("reader"))?;
     let source = folder.join("mtls.c");
     fs::write(&source, MTLS)?;
     let mut cc = Command::new("cc");

@@ -17,6 +17,10 @@ use crate::table::Table;
 const SLURM_CONF: &str = "/etc/slurm/slurm.conf";
 const PLUGIN: &str = "tls_s2n.so";
 
+/// Included by slurm.conf, with a key that conf enable changes.
+const INCLUDED: &str = "/etc/slurm/logging_suite.inc";
+const LOGGING: &str = "# for the people of the helpdesk\n\tdebugflags = Agent,\\  # and \\\nSteps";
+
 /// One after the other: each goes on where the one before it ended.
 pub(super) fn run(table: &mut Table, lab: &Lab) {
     let (mut before, mut edited) = (String::new(), String::new());
@@ -45,6 +49,9 @@ pub(super) fn run(table: &mut Table, lab: &Lab) {
         site::enrol(up, "e1", &[])?;
         enrols(up, "e1").map(drop)
     });
+    table.run("slurmctld has what was there merged with what conf enable put in", || {
+        merged(cluster.as_ref().context("slurmctld is not running")?)
+    });
     table.run("conf disable refuses while slurmctld runs", || {
         let running = cluster.as_ref().context("slurmctld is not running")?;
         refuses_while_it_runs(running)
@@ -65,10 +72,29 @@ pub(super) fn run(table: &mut Table, lab: &Lab) {
     }
 }
 
-/// A slurm.conf from before slurm-pki.
+/// A slurm.conf from before slurm-pki, which many hands have written.
 fn start_over(lab: &Lab) -> Result<String> {
     Conf { certmgr: false, ..Conf::default() }.write(lab)?;
-    lab.text(SLURM_CONF)
+    fs::write(lab.path(INCLUDED), LOGGING)?;
+    let worn = [
+        ("DebugFlags=AuditTLS\n", "Include logging_%c.inc # DebugFlags=Script\n"),
+        ("SlurmUser=slurm\n", "SlurmUser = slurm\t# since 2012 \\\n"),
+        (
+            "MailProg=/bin/true\n",
+            "mailprog=\"/bin/true\"\n#TLSType=none\nTLSParameters=ca_cert_file=/old.pem\n",
+        ),
+        ("Default=YES State=UP", "Default=YES \\ # what most people want\n\tState=UP"),
+    ];
+    let mut text = lab.text(SLURM_CONF)?;
+    for (plain, worn) in worn {
+        ensure!(text.contains(plain), "no {plain:?} in\n{text}");
+        text = text.replace(plain, worn);
+    }
+    text += "CertmgrParameters=certificate_renewal_period=720,sign_csr_script=/opt/site/sign\n\
+             TLSParameters=security_policy_version=20230317,ctld_cert_file=/old/ctld.pem";
+    let text = text.replace('\n', "\r\n");
+    fs::write(lab.path(SLURM_CONF), &text)?;
+    Ok(text)
 }
 
 fn slurm_pki(lab: &Lab, arguments: &[&str]) -> Result<Output> {
@@ -103,10 +129,31 @@ fn enable(lab: &Lab) -> Result<String> {
 /// Without a plugin for it, Slurm takes the file with the TLSType line taken out.
 fn starts<'a>(lab: &'a Lab, edited: &str) -> Result<Cluster<'a>> {
     if !lab.has_plugin(PLUGIN) {
-        let kept = edited.lines().filter(|line| !line.starts_with("TLSType="));
-        fs::write(lab.path(SLURM_CONF), kept.map(|line| format!("{line}\n")).collect::<String>())?;
+        let kept = edited.split_inclusive('\n').filter(|line| !line.starts_with("TLSType="));
+        fs::write(lab.path(SLURM_CONF), kept.collect::<String>())?;
     }
     Cluster::up_on_what_is_there(lab, false)
+}
+
+/// The last of two lines counts, in whatever file.
+fn merged(cluster: &Cluster<'_>) -> Result<()> {
+    let shown = cluster.slurm("scontrol", &["show", "config"])?;
+    let value = |key: &str| {
+        let line = shown.lines().find(|line| line.split(" = ").next().is_some_and(|is| is.trim() == key));
+        line.and_then(|line| line.split_once(" = ")).map(|(_, value)| value.trim()).unwrap_or_default()
+    };
+    for (key, wanted) in [
+        ("DebugFlags", &["Agent", "AuditTLS", "Steps"][..]),
+        ("CertmgrParameters", &["certificate_renewal_period=720", "sign_csr_script=/slurm-pki/bin/sign_csr"]),
+        ("CertgenParameters", &["certgen_script=/slurm-pki/bin/certgen"]),
+        ("TLSParameters", &["security_policy_version=20230317", "ctld_cert_file=/etc/slurm/ctld_cert.pem"]),
+    ] {
+        for item in wanted {
+            ensure!(value(key).split(',').any(|is| is == *item), "{key} = {}, not {item}", value(key));
+        }
+        ensure!(!value(key).contains("/o"), "{key} = {}", value(key));
+    }
+    Ok(())
 }
 
 fn refuses_while_it_runs(cluster: &Cluster<'_>) -> Result<()> {
@@ -150,5 +197,7 @@ fn disable(lab: &Lab, before: &str) -> Result<()> {
     must(lab, &["conf", "disable", "--yes"])?;
     let after = lab.text(SLURM_CONF)?;
     ensure!(after == before, "before:\n{before}\nafter:\n{after}");
+    let included = lab.text(INCLUDED)?;
+    ensure!(included == LOGGING, "{INCLUDED} is {included:?}");
     Ok(())
 }

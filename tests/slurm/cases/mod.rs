@@ -9,6 +9,7 @@ mod handshakes;
 mod hosts;
 mod keys;
 mod loaders;
+mod reading;
 mod refusals;
 mod renewal;
 mod resume;
@@ -30,7 +31,7 @@ use crate::table::Table;
 /// A case: what has to hold, and how it is shown.
 type Case = (&'static str, fn(&mut Cluster<'_>) -> Result<()>);
 
-/// For whoever works on the cases of the keys, of cloud nodes or of TLS: nothing else is run.
+/// For whoever works on the cases of the keys, of cloud nodes, of slurm.conf or of TLS: nothing else is run.
 const ONLY: &str = "SLURM_SUITE_ONLY";
 
 /// All groups.
@@ -58,6 +59,7 @@ pub(crate) fn run(lab: &Lab) -> Table {
     group(&mut table, lab, &takeover::conf(), takeover::CASES);
     group(&mut table, lab, &resume::conf(), resume::CASES);
     admin::run(&mut table, lab);
+    reading::run(&mut table, lab);
     with_tls::run(&mut table, lab);
     loaders::run(&mut table, lab);
     keys::run(&mut table, lab);
@@ -73,13 +75,19 @@ fn some(table: &mut Table, lab: &Lab, only: &str) {
             group(table, lab, &Conf::default(), enrolment::CASES);
             group(table, lab, &resume::conf(), resume::CASES);
         }
+        "conf" => {
+            group(table, lab, &Conf::default(), enrolment::CASES);
+            admin::run(table, lab);
+            reading::run(table, lab);
+        }
+        "reading" => reading::run(table, lab),
         "tls" => {
             group(table, lab, &Conf::default(), enrolment::CASES);
             admin::run(table, lab);
             with_tls::run(table, lab);
         }
         "tls-on-hosts" => hosts::group(table, lab, tls_on_hosts::CASES),
-        _ => table.run("one of keys, resume, tls, tls-on-hosts", || bail!("{ONLY}={only}")),
+        _ => table.run("one of keys, resume, conf, reading, tls, tls-on-hosts", || bail!("{ONLY}={only}")),
     }
 }
 
