@@ -7,7 +7,7 @@ use support::programs::{SEVEN, copy_for_everybody, program};
 
 use crate::apart::apart;
 use crate::scratch::Scratch;
-use crate::site::{files, with_text};
+use crate::site::{files, slurm_pki, with_command, with_text};
 
 const ENABLE: [&str; 3] = ["conf", "enable", "--yes"];
 const DISABLE: [&str; 3] = ["conf", "disable", "--yes"];
@@ -67,6 +67,24 @@ fn without_the_plugin_it_names_it_and_where_it_looked() {
         let site = site();
         fs::remove_file(site.path("plugins/certmgr_script.so")).unwrap();
         site.done(&[&ENABLE[..], &["--static"]].concat());
+    });
+}
+
+#[test]
+fn slurmctld_says_where_its_plugins_are_and_one_that_is_down_is_not_waited_for() {
+    apart!({
+        let site = site();
+        let named = format!("PluginDir={}\n", site.text_path("plugins"));
+        site.write("slurm.conf", &site.read("slurm.conf").replace(&named, ""), 0o644);
+        let (asked, plugins) = (site.text_path("asked"), site.text_path("plugins"));
+        let path = with_command(&site, "scontrol", &format!("touch {asked}; echo 'PluginDir = {plugins}'"));
+        let run =
+            |more: &[&str]| slurm_pki(&site).env("PATH", &path).args(ENABLE).args(more).output().unwrap();
+        let output = run(&["--prepare"]);
+        assert!(output.status.success(), "{}", crate::scratch::text(&output.stderr));
+        fs::remove_file(&asked).unwrap();
+        run(&[]);
+        assert!(!site.path("asked").exists());
     });
 }
 

@@ -145,7 +145,6 @@ fn merged(cluster: &Cluster<'_>) -> Result<()> {
     for (key, wanted) in [
         ("DebugFlags", &["Agent", "AuditTLS", "Steps"][..]),
         ("CertmgrParameters", &["certificate_renewal_period=720", "sign_csr_script=/slurm-pki/bin/sign_csr"]),
-        ("CertgenParameters", &["certgen_script=/slurm-pki/bin/certgen"]),
         ("TLSParameters", &["security_policy_version=20230317", "ctld_cert_file=/etc/slurm/ctld_cert.pem"]),
     ] {
         for item in wanted {

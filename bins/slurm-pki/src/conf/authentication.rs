@@ -10,6 +10,7 @@ use super::editing::Editing;
 use super::enable::{has_dbd, missing};
 use super::jwt::{Jwt, JwtOptions};
 use super::plan::{Plan, Wishes};
+use super::plugin::Slurmctld;
 use super::restarts::{self, Turn};
 use super::subject::Subject;
 use super::turning::{ALL_STOPPED, Turning};
@@ -226,7 +227,7 @@ fn must_hold(
                 report::warning("not checked (--offline): auth_jwt.so");
                 return Ok(());
             }
-            plugin::all_must_be_there(admin.slurm.as_ref(), [AUTH_JWT], BUILD)
+            plugin::all_must_be_there(admin.slurm.as_ref(), Slurmctld::MayBeUp, [AUTH_JWT], BUILD)
         }
         Wanted::AuthSlurm(_) => {
             if !manner.prepare {
@@ -239,7 +240,8 @@ fn must_hold(
                 );
                 return Ok(());
             }
-            plugin::all_must_be_there(admin.slurm.as_ref(), [AUTH_SLURM], BUILD)?;
+            let slurmctld = Slurmctld::that(manner.prepare);
+            plugin::all_must_be_there(admin.slurm.as_ref(), slurmctld, [AUTH_SLURM], BUILD)?;
             auth_slurm::must_be_everywhere(global, admin, slurm_conf, manner.skip, manner.prepare)
         }
     }

@@ -12,14 +12,35 @@ use crate::{slurm_command, timed};
 const PATIENCE: Duration = Duration::from_secs(15);
 const ROOM: usize = 256 * 1024;
 
+/// Whether it is worth asking: a command that waits for a slurmctld that is down waits for long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Slurmctld {
+    /// Nothing has to stand still.
+    MayBeUp,
+    /// Seen just now.
+    IsDown,
+}
+
+impl Slurmctld {
+    /// By whether anything may run.
+    pub(super) fn that(may_run: bool) -> Self {
+        if may_run { Self::MayBeUp } else { Self::IsDown }
+    }
+}
+
 /// Looks for the plugins where Slurm will.
 ///
 /// # Errors
 /// When one is not there; with where it was looked for.
-pub(super) fn must_be_there(slurm: Option<&SlurmConf>, with_certmgr: bool) -> anyhow::Result<()> {
+pub(super) fn must_be_there(
+    slurm: Option<&SlurmConf>,
+    slurmctld: Slurmctld,
+    with_certmgr: bool,
+) -> anyhow::Result<()> {
     let wanted = [TLS, CERTGEN].into_iter().chain(with_certmgr.then_some(CERTMGR));
     all_must_be_there(
         slurm,
+        slurmctld,
         wanted,
         "build Slurm 25.05.1 or later where s2n-tls is installed (Debian's is built without it)",
     )
@@ -31,10 +52,11 @@ pub(super) fn must_be_there(slurm: Option<&SlurmConf>, with_certmgr: bool) -> an
 /// When one is not there; with where it was looked for.
 pub(super) fn all_must_be_there(
     slurm: Option<&SlurmConf>,
+    slurmctld: Slurmctld,
     wanted: impl IntoIterator<Item = &'static str>,
     fix: &str,
 ) -> anyhow::Result<()> {
-    let folders = folders(slurm);
+    let folders = folders(slurm, slurmctld);
     let missing = |name: &&str| !folders.iter().any(|folder| folder.join(name).is_file());
     match wanted.into_iter().find(missing) {
         None => Ok(()),
@@ -54,8 +76,9 @@ pub(super) fn all_must_be_there(
 
 /// slurm.conf's PluginDir, the running slurmctld's, or the first usual folder with plugins in it; all usual folders when
 /// there is none.
-fn folders(slurm: Option<&SlurmConf>) -> Vec<PathBuf> {
-    let named = slurm.and_then(|slurm| slurm.get("PluginDir")).map(str::to_owned).or_else(shown_by_scontrol);
+fn folders(slurm: Option<&SlurmConf>, slurmctld: Slurmctld) -> Vec<PathBuf> {
+    let in_use = || if slurmctld == Slurmctld::MayBeUp { shown_by_scontrol() } else { None };
+    let named = slurm.and_then(|slurm| slurm.get("PluginDir")).map(str::to_owned).or_else(in_use);
     match slurm_plugins::folders(named.as_deref(), Path::to_owned) {
         none if none.is_empty() => slurm_plugins::usual(Path::to_owned),
         folders => folders,

@@ -6,6 +6,7 @@ use pki::loads_in_s2n::trust_bundle;
 use site::file::{self, Keep};
 
 use super::lines::Lines;
+use super::plugin::Slurmctld;
 use super::reach::{Asking, Reach};
 use super::subject::Subject;
 use super::{plugin, still};
@@ -47,7 +48,8 @@ impl Ready<'_> {
             );
             return Ok(());
         }
-        plugin::must_be_there(self.admin.slurm.as_ref(), self.with_certmgr)?;
+        let slurmctld = Slurmctld::that(self.may_run);
+        plugin::must_be_there(self.admin.slurm.as_ref(), slurmctld, self.with_certmgr)?;
         let ca_cert = &self.admin.controller.ca_cert;
         let bundle = file::read(ca_cert, Keep::Intact, MAX_BUNDLE).advise()?;
         trust_bundle(bundle.expose()).advise()?;
