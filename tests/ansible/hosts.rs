@@ -1,18 +1,13 @@
 //! A cluster's hosts, all on this machine, and ansible-playbook on its way to them.
 
 use std::fs::{self, File};
-use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 use support::programs::{program, workspace};
+use support::ssh::{Listens, Ssh};
 use tempfile::TempDir;
-
-/// How long an sshd may take to listen.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a host runs: a layer of its own above this machine, /run and /tmp of its own, and sshd.
 const HOST: &str = r#"
@@ -39,6 +34,7 @@ exec chroot . /usr/sbin/sshd -D -e -f /sshd_config
 /// The hosts, which end with the value.
 pub(crate) struct Hosts {
     folder: TempDir,
+    ssh: Ssh,
     running: Vec<(String, Child)>,
 }
 
@@ -58,8 +54,9 @@ impl Hosts {
         );
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let mut hosts = Self { folder, running: Vec::new() };
-        hosts.prepare_ssh();
+        let ssh = Ssh::prepare(folder.path());
+        let mut hosts = Self { folder, ssh, running: Vec::new() };
+        ["home", "local", "cp"].iter().for_each(|name| fs::create_dir(hosts.path(name)).unwrap());
         for (number, name) in names.iter().enumerate() {
             hosts.start(name, number);
         }
@@ -111,7 +108,7 @@ impl Hosts {
         command.env("LANG", "C.UTF-8").env("ANSIBLE_LOCAL_TEMP", self.path("local"));
         command.env(
             "ANSIBLE_SSH_ARGS",
-            format!("-F {} -o ControlMaster=auto -o ControlPersist=60s", self.path("ssh_config").display()),
+            format!("-F {} -o ControlMaster=auto -o ControlPersist=60s", self.ssh.config().display()),
         );
         command.env("ANSIBLE_SSH_CONTROL_PATH_DIR", self.path("cp"));
         // Into a file: ssh's shared connections hold a pipe open for a minute.
@@ -123,41 +120,11 @@ impl Hosts {
         Played { recap: recap(&said), said }
     }
 
-    fn prepare_ssh(&self) {
-        for folder in ["home", "local", "cp"] {
-            fs::create_dir(self.path(folder)).unwrap();
-        }
-        for key in ["host_key", "user_key"] {
-            let made = Command::new("ssh-keygen")
-                .args(["-q", "-t", "ed25519", "-N", "", "-f"])
-                .arg(self.path(key))
-                .stdin(Stdio::null())
-                .status();
-            assert!(made.expect("ssh-keygen: install openssh-client").success());
-        }
-        let host_key = fs::read_to_string(self.path("host_key.pub")).unwrap();
-        fs::write(self.path("known_hosts"), format!("* {host_key}")).unwrap();
-        let text = format!(
-            "Host *\n  User root\n  IdentityFile {}\n  IdentitiesOnly yes\n  UserKnownHostsFile {}\n  \
-             GlobalKnownHostsFile /dev/null\n",
-            self.path("user_key").display(),
-            self.path("known_hosts").display()
-        );
-        fs::write(self.path("ssh_config"), text).unwrap();
-    }
-
     fn start(&mut self, name: &str, number: usize) {
-        let address = format!("127.0.0.{}", 71 + number);
-        // The kernel's choice; between here and sshd's start it could become another's, who would be told below.
-        let port = TcpListener::bind((address.as_str(), 0)).unwrap().local_addr().unwrap().port();
+        let at = Listens::on(format!("127.0.0.{}", 71 + number));
         let layer = self.path(name);
         fs::create_dir(&layer).unwrap();
-        let config = format!(
-            "ListenAddress {address}\nPort {port}\nHostKey {}\nAuthorizedKeysFile {}\nPermitRootLogin yes\n\
-             PasswordAuthentication no\nKbdInteractiveAuthentication no\nUsePAM no\nStrictModes no\nPidFile none\n\
-             Subsystem sftp internal-sftp\nMaxStartups 100\n",
-            "/host_key", "/user_key.pub"
-        );
+        let config = at.config(Path::new("/host_key"), Path::new("/user_key.pub"));
         let script = HOST.replace(
             "hostname \"$name\"",
             &format!("cp {0}/host_key {0}/user_key.pub .\nhostname \"$name\"", self.folder.path().display()),
@@ -175,15 +142,7 @@ impl Hosts {
             .spawn()
             .expect("unshare: install util-linux");
         self.running.push((name.to_owned(), child));
-        let begun = Instant::now();
-        while TcpStream::connect((address.as_str(), port)).is_err() {
-            let log = || fs::read_to_string(self.path(&format!("{name}.log"))).unwrap();
-            assert!(begun.elapsed() < PATIENCE, "{name} does not listen (install openssh-server): {}", log());
-            sleep(Duration::from_millis(20));
-        }
-        let mut text = fs::read_to_string(self.path("ssh_config")).unwrap();
-        text.insert_str(0, &format!("Host {name}\n  HostName {address}\n  Port {port}\n"));
-        fs::write(self.path("ssh_config"), text).unwrap();
+        self.ssh.reach(name, &at, &self.path(&format!("{name}.log")));
     }
 
     /// Who is what.

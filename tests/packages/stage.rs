@@ -2,9 +2,10 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use suite::apart;
 use suite::root::{Recipe, SLURM};
 
 use crate::packages::Packages;
@@ -54,26 +55,11 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<(Packages, Roots)> {
     Ok((packages, Roots { bookworm: next()?, sid: next()?, el: next()? }))
 }
 
-/// Runs the suite once more, inside. Its stdin is a pipe that ends with us, whatever ends us; when `unshare` is killed its
-/// child is, and with that first process of the pid namespace all others.
+/// Runs the suite once more, inside.
 pub(crate) fn enter(packages: &Packages, roots: &Roots) -> Result<ExitCode> {
-    let mut unshare = Command::new("unshare");
-    unshare.args([
-        "--mount",
-        "--pid",
-        "--net",
-        "--uts",
-        "--fork",
-        "--kill-child",
-        "--propagation",
-        "private",
-    ]);
-    unshare.args(["sh", "-c", STAGE, "sh"]).arg(std::env::current_exe()?).arg(INSIDE);
-    unshare.args([&packages.release, &packages.later, &roots.bookworm, &roots.sid, &roots.el]);
-    let mut inner = unshare.stdin(Stdio::piped()).spawn().context("cannot start unshare")?;
-    let lifeline = inner.stdin.take();
-    let status = inner.wait()?;
-    drop(lifeline);
-    let code = status.code().and_then(|code| u8::try_from(code).ok());
-    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+    let this = std::env::current_exe()?;
+    let paths = [&packages.release, &packages.later, &roots.bookworm, &roots.sid, &roots.el];
+    let script = ["sh", "-c", STAGE, "sh"].map(OsString::from);
+    let inner = [this.into(), INSIDE.into()].into_iter().chain(paths.map(Into::into));
+    apart::run(script.into_iter().chain(inner))
 }

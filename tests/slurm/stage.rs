@@ -3,9 +3,10 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+use suite::apart;
 
 use crate::bench::Scale;
 use crate::install::Install;
@@ -64,36 +65,21 @@ pub(crate) fn parse(arguments: &[OsString]) -> Option<Staged> {
     (inside == INSIDE).then_some(Staged { work, root, prefix, plugins, probe })
 }
 
-/// Runs the suite once more, inside. Its stdin is a pipe that ends with us, whatever ends us; when `unshare` is killed
-/// its child is, and with that first process of the pid namespace all others.
+/// Runs the suite once more, inside.
 pub(crate) fn enter(install: &Install, probe: &Path, oidc: &Path) -> Result<ExitCode> {
     let folder = probe.parent().context("the probe lies in a folder")?;
     let (stage, root) = (folder.join("stage.sh"), folder.join("root"));
     fs::write(&stage, STAGE)?;
     fs::create_dir_all(&root)?;
-    let mut unshare = Command::new("unshare");
-    unshare.args([
-        "--mount",
-        "--pid",
-        "--net",
-        "--uts",
-        "--fork",
-        "--kill-child",
-        "--propagation",
-        "private",
-    ]);
-    unshare.arg("sh").arg(&stage).arg(&install.lower).arg(&root).arg(programs()?).arg(&install.prefix);
-    unshare.arg(packaging()).arg(oidc).arg(&install.plugins).arg(tls_plugin()?);
-    unshare.arg(std::env::current_exe()?).arg(INSIDE).arg(&root);
-    unshare.arg(&install.prefix).arg(&install.plugins).arg(probe);
+    let (prefix, plugins) = (&install.prefix, &install.plugins);
+    let mut words: Vec<OsString> = vec!["sh".into()];
+    words.extend([&stage, &install.lower, &root, &programs()?, prefix, &packaging()].map(Into::into));
+    words.extend([oidc, plugins, &tls_plugin()?, &std::env::current_exe()?].map(Into::into));
+    words.push(INSIDE.into());
+    words.extend([&root, prefix, plugins, probe].map(Into::into));
     // The same words again.
-    unshare.args(std::env::args_os().skip(1));
-    let mut inner = unshare.stdin(Stdio::piped()).spawn().context("cannot start unshare")?;
-    let lifeline = inner.stdin.take();
-    let status = inner.wait()?;
-    drop(lifeline);
-    let code = status.code().and_then(|code| u8::try_from(code).ok());
-    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+    words.extend(std::env::args_os().skip(1));
+    apart::run(words)
 }
 
 /// What is installed beside the programs: the proxies' configurations.

@@ -17,5 +17,6 @@ pub mod programs;
 pub mod request;
 pub mod site;
 pub mod slurm;
+pub mod ssh;
 pub mod strace;
 pub mod vaulted;

@@ -1,29 +1,25 @@
 //! A controller and some hosts, all on this machine.
 
 use std::fs::{self, File};
-use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 use pki::token::NodeSecret;
 use serde_json::Value;
 use support::programs::program;
 use support::site::Site;
+use support::ssh::{Listens, Ssh};
 use tempfile::TempDir;
 
 /// Where the hosts are: n1 on the first.
 const FIRST_ADDRESS: u8 = 11;
 
-/// How long an sshd may take to listen.
-const PATIENCE: Duration = Duration::from_secs(20);
-
 /// A controller with its site, and hosts that it reaches by ssh.
 pub(crate) struct Hosts {
     pub(crate) site: Site,
     folder: TempDir,
+    ssh: Ssh,
     running: Vec<Child>,
 }
 
@@ -41,9 +37,10 @@ impl Hosts {
         site.write_config();
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let mut hosts = Self { site, folder, running: Vec::new() };
+        let ssh = Ssh::prepare(folder.path());
+        let mut hosts = Self { site, folder, ssh, running: Vec::new() };
         hosts.slurm_conf("");
-        hosts.prepare_ssh();
+        hosts.prepare_path();
         for number in 1..=count {
             hosts.start(number);
         }
@@ -135,9 +132,7 @@ impl Hosts {
 
     /// A name that leads to a port of this machine, as ssh reads it.
     pub(crate) fn name(&self, host: &str, address: &str, port: u16) {
-        let mut text = fs::read_to_string(self.path("ssh_config")).unwrap();
-        text.insert_str(0, &format!("Host {host}\n  HostName {address}\n  Port {port}\n"));
-        fs::write(self.path("ssh_config"), text).unwrap();
+        self.ssh.name(host, address, port);
     }
 
     /// The process ids of the sshds.
@@ -157,50 +152,25 @@ impl Hosts {
         end(&mut self.running[number - 1]);
     }
 
-    fn prepare_ssh(&self) {
+    fn prepare_path(&self) {
         for folder in ["bin", "home", "empty"] {
             fs::create_dir(self.path(folder)).unwrap();
         }
-        for key in ["host_key", "user_key"] {
-            let made = Command::new("ssh-keygen")
-                .args(["-q", "-t", "ed25519", "-N", "", "-f"])
-                .arg(self.path(key))
-                .stdin(Stdio::null())
-                .status();
-            assert!(made.expect("ssh-keygen: install openssh-client").success());
-        }
-        let host_key = fs::read_to_string(self.path("host_key.pub")).unwrap();
-        fs::write(self.path("known_hosts"), format!("* {host_key}")).unwrap();
-        let text = format!(
-            "Host *\n  User root\n  IdentityFile {}\n  IdentitiesOnly yes\n  UserKnownHostsFile {}\n  \
-             GlobalKnownHostsFile /dev/null\n",
-            self.path("user_key").display(),
-            self.path("known_hosts").display()
-        );
-        fs::write(self.path("ssh_config"), text).unwrap();
         // All tools find ssh and scp in PATH, and have different ways to be told of a config.
         for tool in ["ssh", "scp"] {
             let script =
-                format!("#!/bin/sh\nexec /usr/bin/{tool} -F {} \"$@\"\n", self.path("ssh_config").display());
+                format!("#!/bin/sh\nexec /usr/bin/{tool} -F {} \"$@\"\n", self.ssh.config().display());
             write_program(&self.path(&format!("bin/{tool}")), &script);
         }
     }
 
     fn start(&mut self, number: u8) {
         let host = format!("n{number}");
-        let address = format!("127.0.0.{}", FIRST_ADDRESS + number - 1);
-        // The kernel's choice; between here and sshd's start it could become another's, who would be told below.
-        let port = TcpListener::bind((address.as_str(), 0)).unwrap().local_addr().unwrap().port();
+        let at = Listens::on(format!("127.0.0.{}", FIRST_ADDRESS + number - 1));
         for folder in ["", "/site", "/site/node", "/run", "/run/sshd"] {
             fs::create_dir(self.path(&format!("{host}{folder}"))).unwrap();
         }
-        let config = format!(
-            "ListenAddress {address}\nPort {port}\nHostKey {}\nAuthorizedKeysFile {}\nPermitRootLogin yes\n\
-             PasswordAuthentication no\nKbdInteractiveAuthentication no\nUsePAM no\nStrictModes no\nPidFile none\n\
-             Subsystem sftp internal-sftp\nMaxStartups 100\n",
-            self.path("host_key").display(),
-            self.path("user_key.pub").display(),
-        );
+        let config = at.config(&self.ssh.host_key(), &self.ssh.user_key());
         let config_path = self.path(&format!("{host}/sshd_config"));
         fs::write(&config_path, config).unwrap();
         // What the host sees: its own folder in the site's place, its own /run, and nothing of where they come from.
@@ -220,13 +190,7 @@ impl Hosts {
             .spawn()
             .expect("unshare: install util-linux");
         self.running.push(child);
-        let begun = Instant::now();
-        while TcpStream::connect((address.as_str(), port)).is_err() {
-            let log = || fs::read_to_string(self.path(&format!("{host}/log"))).unwrap();
-            assert!(begun.elapsed() < PATIENCE, "{host} does not listen (install openssh-server): {}", log());
-            sleep(Duration::from_millis(20));
-        }
-        self.name(&host, &address, port);
+        self.ssh.reach(&host, &at, &self.path(&format!("{host}/log")));
     }
 }
 
