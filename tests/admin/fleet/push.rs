@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::Value;
 
-use crate::hosts::{Hosts, mode_and_owner, names_in};
+use crate::hosts::{Hosts, mode_and_owner, names_in, write_program};
 
 /// Whom root can become to be somebody else.
 const SOMEBODY: u32 = 65_534;
@@ -132,4 +132,49 @@ fn a_node_that_is_not_enrolled_gets_nothing_and_the_others_get_theirs() {
     assert!(stderr.contains("n1: not enrolled"), "{stderr}");
     assert!(names_in(&hosts.path("n1/site")) == ["node"], "not even the CA bundle");
     assert!(hosts.secret_on("n2", "n2").is_some());
+}
+
+/// An admin gives n1 a new secret while a push is on its way with the one before.
+#[test]
+fn a_secret_that_somebody_made_in_the_meantime_goes_on_waiting() {
+    let mut hosts = Hosts::new(1);
+    let sent = hosts.waiting("n1").unwrap();
+    let anew = hosts.command(&["node", "token", "n1"]);
+    let script = format!(
+        "#!/bin/sh\nset -e\nif [ \"$1\" = copy ]; then exec scp -q -B \"$3\" \"$2:$4\"; fi\n\
+         case $3 in 'sh /run/'*) {} node token n1 >/dev/null 2>&1 ;; esac\nexec ssh -n \"$2\" \"$3\"\n",
+        anew.get_program().display()
+    );
+    write_program(&hosts.path("bin/tool"), &script);
+    hosts.set("run", vec!["tool", "run", "{host}", "{command}"]);
+    hosts.set("copy", vec!["tool", "copy", "{host}", "{from}", "{to}"]);
+    hosts.ok(&["node", "push", "n1"]);
+    let digest = |secret: &pki::token::NodeSecret| String::from(secret.token().digest());
+    assert_eq!(digest(&hosts.secret_on("n1", "n1").unwrap()), digest(&sent));
+    let waiting = hosts.waiting("n1").expect("the newer one");
+    assert_ne!(digest(&waiting), digest(&sent));
+}
+
+/// Sixty hosts, none of which is there.
+#[test]
+fn many_hosts_have_a_bar_on_a_terminal_and_one_line_for_all_that_failed_alike() {
+    let mut hosts = Hosts::new(1);
+    hosts.ok(&["node", "add", "n[2-60]"]);
+    write_program(&hosts.path("bin/tool"), "#!/bin/sh\nsleep 0.3\necho \"no route to $1\" >&2\nexit 255\n");
+    hosts.set("run", vec!["tool", "{host}", "{command}"]);
+    let push = hosts.command(&["node", "push", "n[1-60]"]);
+    let line = format!("{} node push 'n[1-60]'", push.get_program().display());
+    let mut terminal = std::process::Command::new("script");
+    terminal.args(["--quiet", "--return", "--command", &line, "/dev/null"]).env_clear();
+    terminal.envs(push.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("TERM", "xterm");
+    let output = terminal.stdin(std::process::Stdio::null()).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("hosts ") && said.contains("/60"), "{said}");
+    let (_, stderr) = hosts.fails(&["node", "push", "n[1-60]"]);
+    assert!(!stderr.contains("/60"), "a bar for nobody: {stderr}");
+    let told: Vec<_> = stderr.lines().filter(|line| line.contains("no route")).collect();
+    assert_eq!(told.len(), 1, "{stderr}");
+    assert!(told[0].contains("n[1-60]: no route to HOST (tool ended with exit status: 255)"), "{told:?}");
+    assert!(stderr.contains("node push failed on 60 of 60 hosts: n[1-60]"), "{stderr}");
 }

@@ -390,6 +390,29 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
     }
 
+    /// SlurmUser owns /etc/slurm in places: between `mktemp` and `cd` it could put a folder of its own there.
+    #[test]
+    fn nothing_is_written_in_a_folder_that_somebody_else_put_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().to_str().unwrap();
+        let put = |looks: &str| {
+            let script = format!(
+                "swept() {{ :; }}\nsay() {{ :; }}\nstat() {{ echo {looks}; }}\nTMPDIR=$(mktemp -d)\n{PUT}\n\
+                 put 0600 $(id -u):$(id -g) {place} name <<'END'\nc2VjcmV0\nEND\n"
+            );
+            let output = std::process::Command::new("/bin/sh").args(["-euc", &script]).output().unwrap();
+            (output.status.success(), String::from_utf8(output.stdout).unwrap())
+        };
+        for looks in ["65534 700", "$(id -u) 777", "$(id -u) 2750"] {
+            let (ended, said) = put(looks);
+            assert!(!ended && said.contains("somebody else changes it"), "{looks}: {said}");
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{looks}");
+        }
+        let looks = format!("'{} 700'", caller().uid);
+        assert!(put(&looks).0);
+        assert_eq!(fs::read(folder.path().join("name")).unwrap(), b"secret");
+    }
+
     #[test]
     fn a_file_system_is_shared_or_a_hosts_own_by_its_kind() {
         let is_own = |kind: &str| {
