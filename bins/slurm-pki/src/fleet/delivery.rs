@@ -1,7 +1,7 @@
 //! Files to a host: each arrives whole, in one rename, with its owner and mode, and its digest comes back.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use data_encoding::{BASE64, HEXLOWER};
@@ -65,6 +65,7 @@ pub(super) fn bring(fleet: &Fleet, delivery: &Delivery) -> Result<Vec<String>, S
     let own = tempfile::Builder::new()
         .prefix(PREFIX)
         .rand_bytes(16)
+        .permissions(fs::Permissions::from_mode(0o700))
         .tempdir_in(memory())
         .map_err(|e| e.to_string())?;
     let file = own.path().join("files");
@@ -136,6 +137,8 @@ fn memory() -> PathBuf {
 const PUT: &str = r#"
 left=
 trap 'rm -rf "$TMPDIR" ${left:+"$left"}' EXIT
+# A shell that a signal ends leaves without that; a connection that was cut is a signal at the next word to it.
+trap 'exit 1' HUP INT PIPE TERM
 step() {
     at=$(env pwd -P)
     cd -P "./$1"
@@ -280,7 +283,6 @@ pub(crate) fn digest(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
     use std::time::Duration;
 
     use super::*;
@@ -302,9 +304,14 @@ mod tests {
         fs::write(&cert, "old").unwrap();
         let bytes: Vec<u8> = (0..=255).cycle().take(9999).collect();
         let files = vec![placed(key.clone(), &bytes, 0o400), placed(cert.clone(), b"", 0o644)];
-        let then = format!("say there $(ls {})", quoted(folder.path().to_str().unwrap()));
+        let there = quoted(folder.path().to_str().unwrap());
+        let then = format!("say there $(ls {there})\nsay waits $(stat -c %a \"$TMPDIR\" \"$TMPDIR\"/files)");
         let said = bring(&here(), &Delivery { host: "localhost".into(), files, then }).unwrap();
-        assert_eq!(said, ["there a b cert"]);
+        assert_eq!(
+            said,
+            ["there a b cert", "waits 700 600"],
+            "whoever else is on this host sees nothing of it"
+        );
         assert_eq!(fs::read(&key).unwrap(), bytes);
         assert_eq!(fs::metadata(&key).unwrap().mode() & 0o7777, 0o400);
         for made in ["a b", "a b/c"] {
@@ -411,6 +418,25 @@ mod tests {
         let looks = format!("'{} 700'", caller().uid);
         assert!(put(&looks).0);
         assert_eq!(fs::read(folder.path().join("name")).unwrap(), b"secret");
+    }
+
+    #[test]
+    fn a_shell_that_is_ended_half_way_leaves_nothing_behind() {
+        for signal in ["HUP", "INT", "PIPE", "TERM"] {
+            let (folder, waiting) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            let (place, there) = (folder.path().display(), waiting.path().join("there"));
+            fs::create_dir(&there).unwrap();
+            let script = format!(
+                "swept() {{ :; }}\nsay() {{ :; }}\nchmod() {{ ls >&2; kill -{signal} $$; }}\nTMPDIR={}\n{PUT}\n\
+                 put 0600 $(id -u):$(id -g) {place} name <<'END'\nc2VjcmV0\nEND\n",
+                there.display()
+            );
+            let output = std::process::Command::new("/bin/sh").args(["-euc", &script]).output().unwrap();
+            assert_eq!(output.status.code(), Some(1), "{signal}");
+            assert!(String::from_utf8(output.stderr).unwrap().contains("file"), "the secret was there");
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{signal}");
+            assert!(!there.exists(), "{signal}");
+        }
     }
 
     #[test]
