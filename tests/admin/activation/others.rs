@@ -153,6 +153,28 @@ fn a_host_that_goes_away_in_any_phase_is_named_and_the_next_run_finds_its_work_d
     assert_eq!(sites.scene.serves("ctld"), Some(ctld), "nobody asked for that");
 }
 
+/// Ctrl-C in the middle of a restart: that one is brought to its end, or back, and no further one begins.
+#[test]
+fn an_interruption_leaves_no_daemon_half_way() {
+    let sites = Sites::new(DB, "");
+    sites.issue();
+    let (ctld, _) = sites.scene.stage("ctld");
+    sites.scene.mood("dbd", "takes_its_time");
+    let said = sites.scene.activate_interrupted().failed("since this command was interrupted: slurmctld");
+    assert!(said.stderr.contains(&format!("slurmdbd on {DB}: serves its new certificate")), "{said:?}");
+    assert_eq!((sites.serves(), sites.scene.restarts().len()), (sites.on_disk(), 1));
+    assert_eq!(sites.scene.serves("ctld"), Some(ctld));
+    sites.scene.mood("dbd", "");
+    sites.scene.activate(&[]).done("slurmctld: serves its new certificate");
+
+    let scene = Scene::with("", "wait = \"6s\"");
+    let (old, _) = scene.stage("ctld");
+    scene.mood("ctld", "takes_its_time_and_dies_with_a_new_one");
+    let said =
+        scene.activate_interrupted().failed("the former pair is back and it works with that one again");
+    assert_eq!((scene.serves("ctld"), scene.on_disk("ctld")), (Some(old.clone()), old), "{said:?}");
+}
+
 #[test]
 fn a_login_hosts_sackd_cannot_be_asked_and_is_restarted_once_for_each_certificate() {
     let scene = Scene::new();

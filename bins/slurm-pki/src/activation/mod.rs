@@ -38,7 +38,7 @@ use crate::fleet::{Fleet, in_parallel};
 use crate::global::Global;
 use crate::members::Members;
 use crate::probe::Address;
-use crate::{hooks, moment, report};
+use crate::{hooks, interrupt, moment, report};
 
 /// So many hosts are looked at at the same time.
 const LOOKS: usize = 32;
@@ -59,6 +59,8 @@ struct Scene<'a> {
     global: &'a Global,
     admin: &'a Admin,
     fleet: Fleet,
+    /// The same for a restart with all that belongs to it.
+    to_the_end: Fleet,
     members: Members,
     anchors: Result<Anchors, String>,
     marks: Marks,
@@ -94,10 +96,12 @@ struct Ready<'a> {
 /// When the gate is closed, or a daemon could not be looked at, or did not come to serve its pair; the others were tried.
 pub(crate) fn activate(global: &Global, admin: &Admin, targets: &[Target], wish: Wish) -> anyhow::Result<()> {
     let _lock = (!global.dry_run).then(|| lock(global, admin)).transpose()?;
+    let fleet = Fleet::of(admin)?;
     let scene = Scene {
         global,
         admin,
-        fleet: Fleet::of(admin)?,
+        to_the_end: fleet.to_the_end(),
+        fleet,
         members: Members::of(admin)?,
         anchors: Anchors::of(admin),
         marks: Marks::load(admin)?,
@@ -248,9 +252,13 @@ impl<'a> Scene<'a> {
         let bar = report::progress(self.global, ready.len(), "restarting");
         let mut went_wrong = false;
         for batch in batches {
-            if went_wrong {
-                let names = batch.iter().map(|ready| ready.target.to_string()).collect::<Vec<_>>();
-                self.say(&format!("not restarted, since one before went wrong: {}", names.join(", ")));
+            if went_wrong || interrupt::came() {
+                let names = batch.iter().map(|ready| ready.target.to_string()).collect::<Vec<_>>().join(", ");
+                if went_wrong {
+                    self.say(&format!("not restarted, since one before went wrong: {names}"));
+                } else {
+                    failures.push(interrupted(&names));
+                }
                 continue;
             }
             let results =
@@ -265,6 +273,11 @@ impl<'a> Scene<'a> {
         }
         bar.finish_and_clear();
     }
+}
+
+fn interrupted(names: &str) -> anyhow::Error {
+    let what = format!("not restarted, since this command was interrupted: {names}");
+    Advice::new(what, "run the same again: those that serve their certificates are left alone").into()
 }
 
 fn unusable(target: &Target, why: &str) -> anyhow::Error {

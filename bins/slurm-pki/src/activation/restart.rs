@@ -4,7 +4,8 @@
 use crate::cert::target::{Place, Target};
 use crate::fleet::{Fleet, Job, quoted, shown};
 use crate::global::Global;
-use crate::{slurm_command, timed};
+use crate::slurm_command;
+use crate::timed::{self, Bounds};
 
 /// As much of a failing command's output as is looked at.
 const ROOM: usize = 64 * 1024;
@@ -51,7 +52,9 @@ fn here(target: &Target, words: &[String]) -> Result<(), String> {
     let Some((program, arguments)) = words.split_first() else { return Err("command has no words".into()) };
     let mut command = slurm_command::new(program);
     let limit = target.config.wait;
-    let ended = timed::run(command.args(arguments), limit, ROOM)
+    // Killed half way it would leave nobody knows what: an interruption waits for its end.
+    let bounds = Bounds { time: limit, room: ROOM, memory: None, goes_on: true };
+    let ended = timed::run_within(command.args(arguments), &bounds)
         .map_err(|e| format!("{program} cannot be run: {e}"))?;
     if ended.succeeded() {
         return Ok(());

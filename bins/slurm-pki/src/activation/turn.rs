@@ -28,7 +28,7 @@ impl Scene<'_> {
             report::line(&format!("{target}: would run {words}, and look at what it serves"));
             return Ok(());
         }
-        let ran = restart::restart(self.global, &self.fleet, target, how);
+        let ran = restart::restart(self.global, &self.to_the_end, target, how);
         if ready.at.is_empty() {
             return match ran {
                 Ok(()) => self.unseen(ready),
@@ -76,7 +76,7 @@ impl Scene<'_> {
         let failed = format!("{target} did not come to serve its new certificate: {why}");
         // While the daemon was down, its port was anybody's.
         let stranger = listener::stranger(self.admin, target, &ready.at);
-        if let Err(e) = staged::put_back(self.global, &self.fleet, target) {
+        if let Err(e) = staged::put_back(self.global, &self.to_the_end, target) {
             return Advice::new(
                 format!("{failed}; and the pair before it cannot be put back: {e}"),
                 format!("it may be down: read its log ({}), and start it", self.log(ready)),
@@ -106,8 +106,8 @@ impl Scene<'_> {
     }
 
     fn as_before(&self, ready: &Ready<'_>) -> Result<(), String> {
-        let former = staged::chain(self.global, &self.fleet, ready.target)?;
-        let ran = restart::restart(self.global, &self.fleet, ready.target, How::Restart);
+        let former = staged::chain(self.global, &self.to_the_end, ready.target)?;
+        let ran = restart::restart(self.global, &self.to_the_end, ready.target, How::Restart);
         let (Some(leaf), false) = (former.first(), ready.at.is_empty()) else { return ran };
         // What counts is what it serves: a command that fails may have left the old process alone.
         match (proof::wait_for(&ready.at, leaf, patience(ready, &ran)), ran) {

@@ -288,7 +288,13 @@ mod tests {
     use super::*;
 
     fn here() -> Fleet {
-        Fleet { copy: Vec::new(), run: Vec::new(), parallel: 1, timeout: Duration::from_secs(20) }
+        Fleet {
+            copy: Vec::new(),
+            run: Vec::new(),
+            parallel: 1,
+            timeout: Duration::from_secs(20),
+            goes_on: false,
+        }
     }
 
     fn placed(path: PathBuf, contents: &[u8], mode: u32) -> Placed {

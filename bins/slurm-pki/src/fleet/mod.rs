@@ -56,6 +56,8 @@ pub(crate) struct Fleet {
     run: Vec<String>,
     parallel: usize,
     timeout: Duration,
+    /// Whether an interruption leaves its tools the rest of their time.
+    goes_on: bool,
 }
 
 impl Fleet {
@@ -66,7 +68,12 @@ impl Fleet {
     pub(crate) fn of(admin: &Admin) -> anyhow::Result<Self> {
         interrupt::watch();
         let FleetConfig { copy, run, parallel, timeout, .. } = FleetConfig::read(&admin.config).advise()?;
-        Ok(Self { copy, run, parallel, timeout })
+        Ok(Self { copy, run, parallel, timeout, goes_on: false })
+    }
+
+    /// The same tools for what must not be left half done: an interruption waits for them.
+    pub(crate) fn to_the_end(&self) -> Self {
+        Self { goes_on: true, ..self.clone() }
     }
 
     /// How many hosts are worked on at the same time.

@@ -84,7 +84,7 @@ impl Fleet {
     }
 
     fn bounds(&self) -> Bounds {
-        Bounds { time: self.timeout, room: ROOM, memory: Some(TOOL_MEMORY), goes_on: false }
+        Bounds { time: self.timeout, room: ROOM, memory: Some(TOOL_MEMORY), goes_on: self.goes_on }
     }
 
     fn child(&self, words: &[String], bounds: &Bounds) -> Result<String, String> {
@@ -150,6 +150,7 @@ mod tests {
             run: words(run),
             parallel: 2,
             timeout: Duration::from_secs(5),
+            goes_on: false,
         }
     }
 
