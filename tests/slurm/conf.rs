@@ -46,24 +46,27 @@ pub(crate) struct Conf {
 
 impl Default for Conf {
     fn default() -> Self {
-        Self {
-            backup: false,
-            crowd: CROWD,
-            single_use_tokens: false,
-            validate: "/slurm-pki/bin/validate_node_token",
-            sign_csr: "/slurm-pki/bin/sign_csr",
-            certgen_parameters: "keygen_script=/slurm-pki/bin/keygen,certgen_script=/slurm-pki/bin/certgen",
-            slurmctld_parameters: "",
-            message_timeout: 60,
-            mtls_flag: false,
-            tls: false,
-            resume: false,
-            certmgr: true,
-        }
+        Self::PLAIN
     }
 }
 
 impl Conf {
+    /// Certmgr and certgen, without TLS.
+    pub(crate) const PLAIN: Self = Self {
+        backup: false,
+        crowd: CROWD,
+        single_use_tokens: false,
+        validate: "/slurm-pki/bin/validate_node_token",
+        sign_csr: "/slurm-pki/bin/sign_csr",
+        certgen_parameters: "keygen_script=/slurm-pki/bin/keygen,certgen_script=/slurm-pki/bin/certgen",
+        slurmctld_parameters: "",
+        message_timeout: 60,
+        mtls_flag: false,
+        tls: false,
+        resume: false,
+        certmgr: true,
+    };
+
     /// Writes it, once for the cluster and once for whoever means ill: the same with other scripts on the node.
     pub(crate) fn write(&self, lab: &Lab) -> Result<()> {
         fs::write(lab.path("/etc/slurm/slurm.conf"), self.text(PROGRAMS))?;

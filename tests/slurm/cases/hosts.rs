@@ -245,6 +245,10 @@ fn files(lab: &Lab) -> Result<()> {
     fs::write(lab.path("/hosts/ctl1/slurm-pki.toml"), SLURM_PKI)?;
     let _ = fs::remove_dir_all(lab.path("/var/lib/slurm-pki"));
     let _ = fs::remove_dir_all(lab.path("/var/lib/mysql"));
+    // A slurmd would keep the pair that an earlier cluster's CA signed.
+    for node in ["n1", "n2"] {
+        let _ = fs::remove_dir_all(lab.path(&format!("/var/spool/slurmd-{node}")));
+    }
     Ok(())
 }
 

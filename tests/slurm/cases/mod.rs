@@ -86,8 +86,16 @@ fn some(table: &mut Table, lab: &Lab, only: &str) {
             admin::run(table, lab);
             with_tls::run(table, lab);
         }
+        "rollover" => {
+            group(table, lab, &Conf::default(), enrolment::CASES);
+            with_tls::rollover_alone(table, lab);
+        }
         "tls-on-hosts" => hosts::group(table, lab, tls_on_hosts::CASES),
-        _ => table.run("one of keys, resume, conf, reading, tls, tls-on-hosts", || bail!("{ONLY}={only}")),
+        _ => {
+            table.run("one of keys, resume, conf, reading, tls, rollover, tls-on-hosts", || {
+                bail!("{ONLY}={only}")
+            });
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use super::Case;
 use crate::cluster::Cluster;
 use crate::lab::{Lab, User};
+use crate::log::Log;
 use crate::shell::{outcome, said, wait_until};
 
 pub(super) const CASES: &[Case] = &[
@@ -111,16 +112,20 @@ impl Loop {
         let mut srun = cluster.lab.slurm("srun", User::Root);
         srun.args(["--nodes=2", "--ntasks=2", "true"]);
         let srun = cluster.slurmd("n1")?.beside(&srun);
+        let logs = ["slurmctld.ctl1", "slurmd.n1", "slurmd.n2"]
+            .map(|name| Log::of(cluster.lab.path(&format!("/var/log/slurm/{name}.log"))));
         let (stopped, failures) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
         let (until, failed) = (stopped.clone(), failures.clone());
         let worker = thread::spawn(move || {
             let mut taken = 0;
             while !until.load(Ordering::Relaxed) {
                 taken += 1;
+                let from_here = logs.each_ref().map(Log::later);
                 if let Err(failure) = step(&srun)
                     && let Ok(mut failed) = failed.lock()
                 {
-                    failed.push(format!("{failure:#}"));
+                    let meanwhile = from_here.map(|log| log.text()).join("\n");
+                    failed.push(format!("{failure:#}\nmeanwhile:\n{meanwhile}"));
                 }
             }
             taken

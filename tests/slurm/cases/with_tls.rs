@@ -50,6 +50,9 @@ const CASES: &[Case] = &[
     ("TLS: a signer that refuses during a reconfigure ends slurmd; a start afterwards enrols", reconfigure),
 ];
 
+/// Everything over TLS.
+const CONF: Conf = Conf { tls: true, message_timeout: 10, ..Conf::PLAIN };
+
 /// Where this Slurm has it; a line that says so where it has not.
 pub(super) fn run(table: &mut Table, lab: &Lab) {
     if !lab.has_plugin(PLUGIN) {
@@ -63,9 +66,14 @@ pub(super) fn run(table: &mut Table, lab: &Lab) {
         return;
     }
     table.run("TLS: a signer that can be told to refuse", || lab.script(SCRIPT, SIGN_OR_REFUSE));
-    let conf = Conf { tls: true, sign_csr: SCRIPT, message_timeout: 10, ..Conf::default() };
-    super::group(table, lab, &conf, &[CASES, rollover::CASES].concat());
+    super::group(table, lab, &Conf { sign_csr: SCRIPT, ..CONF }, &[CASES, rollover::CASES].concat());
     hosts::group(table, lab, tls_on_hosts::CASES);
+}
+
+/// A change of the CA on a cluster that has just begun.
+pub(super) fn rollover_alone(table: &mut Table, lab: &Lab) {
+    let begin: &[Case] = CASES.get(..1).unwrap_or_default();
+    super::group(table, lab, &CONF, &[begin, rollover::CASES].concat());
 }
 
 fn slurmds(cluster: &mut Cluster<'_>) -> Result<()> {
