@@ -354,6 +354,12 @@ mod tests {
         assert!(keys.contains(&"DebugFlags".to_owned()), "{keys:?}");
     }
 
+    /// What is not about TLS.
+    fn others(document: &Document) -> Vec<(String, String)> {
+        let is_other = |word: &Word| Subject::Tls.without(&word.key, "TLS") == Remains::All;
+        document.words().into_iter().filter(is_other).map(|word| (word.key, word.value)).collect()
+    }
+
     const ANY: &str = "(DebugFlags=|TLSType=|TLSParameters=|CertmgrParameters=|AuthAltTypes=|authaltparameters=|jwt_key=/k|AuthType=|CredType=|A=|\"|\\\\|#|\n|\r\n| |,|x|y|NodeName=){0,30}";
 
     proptest! {
@@ -385,6 +391,7 @@ mod tests {
             let done = wishes("CertmgrParameters=x=/y").iter().try_for_each(|wish| grant(&mut document, wish));
             let again = wishes("CertmgrParameters=x=/z").iter().try_for_each(|wish| grant(&mut document, wish));
             if done.is_ok() && again.is_ok() {
+                prop_assert_eq!(others(&document), others(&slurm(&text)));
                 prop_assert_eq!(undo(&mut document, Subject::Tls).unwrap(), Undone::All(Vec::new()));
                 prop_assert_eq!(document.bytes(), text.as_bytes());
             }
