@@ -167,6 +167,38 @@ fn a_pair_in_a_folder_that_this_user_may_not_look_into_is_not_missing() {
 }
 
 #[test]
+fn the_document_has_these_members_and_no_others() {
+    let keys = |value: &serde_json::Value| {
+        let mut keys: Vec<String> = value.as_object().unwrap().keys().cloned().collect();
+        keys.sort();
+        keys.join(" ")
+    };
+    let well = Healthy::new();
+    well.site.write("host/proc/mounts", "proc /proc proc rw 0 0\n", 0o644);
+    let look = well.look(&["--only", "host", "--skip", "hidepid"]);
+    assert_eq!(keys(&look.data), "critical findings host not_looked_at ok skipped state unknown warning");
+    assert_eq!(keys(&look.data["host"]), "controller node sackd");
+    for list in ["findings", "skipped"] {
+        assert_eq!(keys(&look.data[list][0]), "code fix group severity what");
+    }
+    assert_eq!((look.data["state"].as_str(), look.data["warning"].as_u64()), (Some("ok"), Some(0)));
+}
+
+#[test]
+fn a_static_pair_of_slurmds_that_this_user_may_not_see_is_not_missing() {
+    let well = Healthy::new();
+    well.folder("closed");
+    let ca = format!("ca_cert_file={}", well.site.text_path("ca_cert.pem"));
+    let pair = format!("{ca},slurmd_cert_file={}", well.site.text_path("closed/slurmd.pem"));
+    well.slurm_conf(&[("CertmgrType=certmgr/script\n", ""), (&ca, &pair)]);
+    let look = well.look(&["--only", "conf", "--node", "n1"]);
+    assert!(look.bad().iter().any(|(code, ..)| *code == "certmgr-type"), "{:?}", look.bad());
+    well.mode("closed", 0o700);
+    let Some(look) = well.as_nobody(&["--only", "conf", "--node", "n1"]) else { return };
+    assert!(!look.bad().iter().any(|(code, ..)| *code == "certmgr-type"), "{:?}", look.bad());
+}
+
+#[test]
 fn a_silent_scontrol_does_not_keep_the_rest_from_being_looked_at() {
     let well = Healthy::new();
     well.site.write("bin/scontrol", "#!/bin/sh\nexec sleep 600\n", 0o755);

@@ -131,6 +131,23 @@ mod tests {
     }
 
     #[test]
+    fn a_user_has_the_groups_that_the_host_gives_it() {
+        // bin or daemon: every Linux has uid 1, in group 1.
+        let user = Owner { uid: 1, gid: 12_345 };
+        assert!(is_member(user, 1) && !is_member(user, 12_345));
+        assert!(!is_member(Owner { uid: 4_000_000_000, gid: 1 }, 1), "nobody");
+    }
+
+    #[test]
+    fn only_folders_of_ours_get_a_new_owner() {
+        let folder = tempfile::tempdir().unwrap();
+        let ours = fs::canonicalize(folder.path()).unwrap();
+        let said = |way: &Path| way_through(way, folder.path(), "slurm");
+        assert!(said(&ours.join("ca")).starts_with("chown slurm "));
+        assert_eq!(said(ours.parent().unwrap()), format!("chmod o+x {}", ours.parent().unwrap().display()));
+    }
+
+    #[test]
     fn a_folder_above_can_be_in_the_way() {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
