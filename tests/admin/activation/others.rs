@@ -165,7 +165,9 @@ fn an_interruption_leaves_no_daemon_half_way() {
     assert_eq!((sites.serves(), sites.scene.restarts().len()), (sites.on_disk(), 1));
     assert_eq!(sites.scene.serves("ctld"), Some(ctld));
     sites.scene.mood("dbd", "");
-    sites.scene.activate(&[]).done("slurmctld: serves its new certificate");
+    sites.scene.mood("ctld", "takes_its_time");
+    fs::remove_file(sites.scene.site.path("restarts")).unwrap();
+    sites.scene.activate_interrupted().done("slurmctld: serves its new certificate");
 
     let scene = Scene::with("", "wait = \"6s\"");
     let (old, _) = scene.stage("ctld");
