@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind};
-use std::net::{TcpStream, ToSocketAddrs as _};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -46,6 +46,24 @@ impl Address {
         let port = port.parse().ok().filter(|port| *port != 0)?;
         (is_address && crate::members::is_host(host)).then(|| Self { host: host.to_owned(), port })
     }
+}
+
+impl Address {
+    /// Where the name leads, of that only where Slurm listens ([`listened_at`]).
+    ///
+    /// # Errors
+    /// When the name cannot be looked up.
+    pub(crate) fn places(&self) -> io::Result<Vec<SocketAddr>> {
+        Ok(listened_at((self.host.as_str(), self.port).to_socket_addrs()?))
+    }
+}
+
+/// A daemon listens on IPv4 unless Slurm's files say otherwise, and with both it listens on both. Of a name with addresses
+/// of both kinds those of IPv6 are left out: anybody on its host could have taken the port there (`::1` of localhost), and
+/// be asked in the daemon's place.
+fn listened_at(found: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
+    let (v4, v6): (Vec<_>, Vec<_>) = found.partition(SocketAddr::is_ipv4);
+    if v4.is_empty() { v6 } else { v4 }
 }
 
 impl fmt::Display for Address {
@@ -152,10 +170,10 @@ impl Probe<'_> {
     }
 }
 
-/// Every address of the name in turn.
+/// Every address in turn at which the daemon could answer.
 fn connect(address: &Address, deadline: Instant) -> Result<TcpStream, ProbeError> {
     let unreachable = |e: io::Error| ProbeError::Unreachable(format!("{address}: {e}"));
-    let found = (address.host.as_str(), address.port).to_socket_addrs().map_err(unreachable)?;
+    let found = address.places().map_err(unreachable)?;
     let mut last = io::Error::new(ErrorKind::NotFound, "the name has no address");
     for one in found {
         match TcpStream::connect_timeout(&one, left(deadline)) {
@@ -378,6 +396,13 @@ mod tests {
         let address = Address { host: "127.0.0.1".into(), port };
         let nobody = Probe { address: &address, tls12_only: false, client: None, wait: WAIT }.run();
         assert!(matches!(nobody.unwrap_err(), ProbeError::Unreachable(_)));
+    }
+
+    #[test]
+    fn of_a_name_with_addresses_of_both_kinds_only_those_are_asked_at_which_slurm_listens() {
+        let at = |places: &[&str]| listened_at(places.iter().map(|place| place.parse().unwrap()));
+        assert_eq!(at(&["[::1]:6817", "127.0.0.1:6817"]), at(&["127.0.0.1:6817"]));
+        assert_eq!(at(&["[fe80::1]:6817"]).len(), 1);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A daemon, or its command, that does not do what it should.
 
 use std::fs;
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
@@ -144,6 +144,32 @@ fn a_user_who_answers_in_its_place_does_not_have_a_daemon_started() {
     server.wait().unwrap();
     said.failed("who answers at its port is not the daemon, but a program of");
     assert_eq!((scene.restarts().len(), scene.on_disk("ctld")), (0, new));
+}
+
+/// Slurm listens on IPv4; localhost is the other kind too, where the port stays free for anybody.
+#[test]
+fn a_user_at_the_same_port_of_ipv6_changes_nothing() {
+    if caller() != 0 || TcpListener::bind("[::1]:0").is_err() {
+        return;
+    }
+    let scene = Scene::new();
+    let (_, new) = scene.stage("ctld");
+    let folder = intruder(&scene);
+    let at = scene.site.read("ctld.at").replace("127.0.0.1", "[::1]");
+    let mut server = Command::new("openssl")
+        .args(["s_server", "-www", "-quiet", "-cert", "third.pem", "-key", "third_key.pem", "-accept", &at])
+        .current_dir(folder.path())
+        .uid(STRANGER)
+        .spawn()
+        .unwrap();
+    while TcpStream::connect(&at).is_err() {
+        sleep(Duration::from_millis(50));
+    }
+    let said = scene.activate(&[]);
+    server.kill().unwrap();
+    server.wait().unwrap();
+    said.done("slurmctld: serves its new certificate");
+    assert_eq!((scene.restarts().len(), scene.serves("ctld")), (1, Some(new)));
 }
 
 /// He need not speak TLS to keep a daemon from its port.

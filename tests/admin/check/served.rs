@@ -1,6 +1,8 @@
 //! What daemons serve, seen on a TLS server that stands for slurmctld.
 
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
@@ -8,6 +10,9 @@ use std::time::Duration;
 use support::site::now;
 
 use crate::healthy::{DAY, Healthy, OldCa};
+
+/// A user who is nobody's.
+const STRANGER: u32 = 12345;
 
 /// `openssl s_server` with a pair, until it is dropped.
 struct Server(Child);
@@ -17,6 +22,10 @@ impl Server {
         let mut command = Command::new("openssl");
         command.args(["s_server", "-quiet", "-accept", &format!("127.0.0.1:{port}")]);
         command.args(["-cert", &well.site.text_path(cert), "-key", &well.site.text_path(key)]);
+        Self::of(command, port)
+    }
+
+    fn of(mut command: Command, port: u16) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let server = Self(command.spawn().unwrap());
         for _ in 0..200 {
@@ -74,6 +83,28 @@ fn a_daemon_that_still_serves_another_certificate_is_found_and_worse_near_its_en
     well.site.write("old.key", &crate::scratch::text(key.to_pem().expose()), 0o600);
     let _server = Server::start(&well, port, "old.pem", "old.key");
     well.finds("served", "critical");
+}
+
+#[test]
+fn a_user_who_answers_in_its_place_is_named_and_what_he_shows_says_nothing() {
+    if !rustix::process::getuid().is_root() {
+        return;
+    }
+    let (well, port) = at_a_port();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let (cert, key) = OldCa::new().issue("slurmctld", now().minus(DAY), 900 * DAY);
+    std::fs::write(folder.path().join("cert.pem"), cert).unwrap();
+    std::fs::write(folder.path().join("key.pem"), key.to_pem().expose()).unwrap();
+    for name in ["cert.pem", "key.pem"] {
+        chown(folder.path().join(name), Some(STRANGER), None).unwrap();
+    }
+    let mut command = Command::new("openssl");
+    command.args(["s_server", "-quiet", "-accept", &format!("127.0.0.1:{port}"), "-cert", "cert.pem"]);
+    command.args(["-key", "key.pem"]).current_dir(folder.path()).uid(STRANGER);
+    let _server = Server::of(command, port);
+    let look = well.finds("served", "critical");
+    assert!(look.bad()[0].2.contains("is not slurmctld, but a program of"), "{:?}", look.bad());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! is not to have it started that way.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::MetadataExt as _;
 
 use site::config::Daemon;
@@ -17,7 +17,7 @@ const LISTENS: &str = "0A";
 
 /// The name of a user who has nothing to do with the daemon and listens where it should; `None` where there is none, or where
 /// that cannot be told: on other hosts, and of slurmrestd, which runs as anybody.
-pub(super) fn stranger(admin: &Admin, target: &Target, at: &[Address]) -> Option<String> {
+pub(crate) fn stranger(admin: &Admin, target: &Target, at: &[Address]) -> Option<String> {
     if target.place != Place::Here || !matches!(target.daemon, Daemon::Ctld | Daemon::Dbd) {
         return None;
     }
@@ -29,8 +29,7 @@ pub(super) fn stranger(admin: &Admin, target: &Target, at: &[Address]) -> Option
 }
 
 fn users_at(at: &[Address]) -> BTreeSet<u32> {
-    let places = at.iter().filter_map(|one| (one.host.as_str(), one.port).to_socket_addrs().ok()).flatten();
-    let places: Vec<SocketAddr> = places.collect();
+    let places: Vec<SocketAddr> = at.iter().filter_map(|one| one.places().ok()).flatten().collect();
     let tables =
         ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| std::fs::read_to_string(path).unwrap_or_default());
     let listeners = tables.iter().flat_map(|table| table.lines()).filter_map(listener);

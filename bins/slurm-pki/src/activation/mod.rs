@@ -25,6 +25,7 @@ use site::clock;
 use site::config::Daemon;
 use site::file::{self, make_folder};
 
+pub(crate) use self::listener::stranger;
 use self::marks::Marks;
 pub(crate) use self::port::{Port, by_slurm, given};
 pub(crate) use self::proof::{Answer, look as look_at};
@@ -183,7 +184,7 @@ impl<'a> Scene<'a> {
         }
         let answer = proof::look(&ready.at, &ready.wanted);
         if matches!(answer, Answer::ServesAnother(_) | Answer::NotTls(_) | Answer::Unclear(_))
-            && let Some(user) = listener::stranger(self.admin, target, &ready.at)
+            && let Some(user) = stranger(self.admin, target, &ready.at)
         {
             return Err(answered_by(target, &user));
         }

@@ -8,7 +8,7 @@ use site::file;
 use super::super::expiry;
 use super::super::finding::{Findings, Severity};
 use super::super::scene::Scene;
-use crate::activation::{Answer, Port, look_at};
+use crate::activation::{Answer, Port, look_at, stranger};
 use crate::cert::target::{Place, Target};
 
 /// Asks every daemon of this host that has a pair and a port.
@@ -26,7 +26,12 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
             Ok(Port::At(addresses)) => {
                 if let Some(leaf) = on_disk(target) {
                     let at = addresses.first().map_or_else(String::new, ToString::to_string);
-                    judge(scene, target, &at, look_at(&addresses, &leaf), found);
+                    match (look_at(&addresses, &leaf), stranger(&scene.admin, target, &addresses)) {
+                        (answer @ (Answer::ServesIt(_) | Answer::Down(_)), _) | (answer, None) => {
+                            judge(scene, target, &at, answer, found);
+                        }
+                        (_, Some(user)) => taken(target, &at, &user, found),
+                    }
                 }
             }
             Ok(Port::Unknown) => found.not_looked_at(format!(
@@ -37,6 +42,15 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
             Err(e) => found.not_looked_at(format!("what {target} serves: {e}")),
         }
     }
+}
+
+/// What somebody else answers there says nothing of the daemon's certificate.
+fn taken(target: &Target, at: &str, user: &str, found: &mut Findings) {
+    found.critical(
+        "served",
+        format!("who answers at {at} is not {target}, but a program of {user}'s"),
+        format!("see whose it is (ss -ltnp) and end it; then systemctl restart {}", target.daemon),
+    );
 }
 
 fn on_disk(target: &Target) -> Option<X509> {
