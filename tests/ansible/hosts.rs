@@ -9,7 +9,8 @@ use support::programs::{program, workspace};
 use support::ssh::{Listens, Ssh};
 use tempfile::TempDir;
 
-/// What a host runs: a layer of its own above this machine, /run and /tmp of its own, and sshd.
+/// What a host runs: a layer of its own above this machine, /run, /tmp and root's home of its own (what a shell does first in
+/// this machine's may take long), and sshd.
 const HOST: &str = r#"
 set -e
 mount -n -t tmpfs -o mode=0755 tmpfs "$layer"
@@ -20,6 +21,7 @@ mount -n --rbind /proc proc
 mount -n --rbind /dev dev
 mount -n -t tmpfs -o mode=0755 tmpfs run
 mount -n -t tmpfs -o mode=1777 tmpfs tmp
+mount -n -t tmpfs -o mode=0700 tmpfs root
 mkdir -p run/sshd
 rm -rf etc/slurm var/lib/slurm-pki usr/libexec/slurm-pki etc/default/slurmd etc/default/sackd
 mkdir -p etc/slurm root/.ansible/tmp
