@@ -103,6 +103,31 @@ fn the_dead_are_left_out_and_forgotten_once_they_are_reached() {
     assert_eq!(cluster.status()["hosts_lacking"], serde_json::json!([]));
 }
 
+/// A renewal while the bundle is on its way, a second or more after the command began, loads the one before.
+#[test]
+fn a_login_host_that_renewed_before_the_bundle_arrived_has_not_loaded_it() {
+    let cluster = cluster();
+    for host in ["n1", "n2", "login1"] {
+        fs::create_dir_all(cluster.site.path(&format!("there/{host}"))).unwrap();
+    }
+    let config = cluster.site.read("slurm-pki.toml").replace("[fleet]\n", "[fleet]\nsackd = \"login1\"\n");
+    cluster.site.write("slurm-pki.toml", &config, 0o644);
+    let run = cluster.site.read("run.sh");
+    let renewal = format!(
+        "[ $1 = login1 ] && sleep 1 && SLURM_PKI_CONF={} {} cert issue sackd login1 --out {} --force >&2\n",
+        cluster.site.text_path("slurm-pki.toml"),
+        program("slurm-pki").display(),
+        cluster.site.text_path("pairs"),
+    );
+    cluster.site.write("run.sh", &(renewal + &run), 0o755);
+    cluster.rollover("begin");
+    assert!(cluster.site.issued().contains(&"login1".to_owned()));
+    cluster.site.write("run.sh", &run, 0o755);
+    cluster.rollover("switch");
+    let said = cluster.refused("finish --yes");
+    assert!(said.contains("login1: its last renewal was before the bundle came"), "{said}");
+}
+
 #[test]
 fn without_pushing_it_says_what_has_to_get_where() {
     let cluster = cluster();

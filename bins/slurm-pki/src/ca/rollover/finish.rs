@@ -234,7 +234,8 @@ impl All {
         match renewed {
             _ if !has(Role::Sackd) => None,
             None => Some(Lack::NoRenewal),
-            Some(time) => (time < given).then_some(Lack::BeforeBundle),
+            // Both are whole seconds: within one, nobody knows what came first.
+            Some(time) => (time <= given).then_some(Lack::BeforeBundle),
         }
     }
 

@@ -7,6 +7,7 @@ use clap::Args;
 use pki::secret::Secret;
 use pki::time::UnixTime;
 use serde::{Deserialize, Serialize};
+use site::clock;
 use site::file::{self, Keep, Owner};
 
 use super::bundle::Bundle;
@@ -72,7 +73,7 @@ impl Reach {
 struct Given {
     /// SHA-256 of ca_cert.
     bundle: String,
-    /// When.
+    /// When it was there: never before it arrived.
     time: UnixTime,
 }
 
@@ -112,9 +113,11 @@ pub(super) fn bring(files: &SiteFiles<'_>, reach: &Reach, missed: &str, now: Uni
     }
     let deliveries = lacking.into_iter().map(|host| delivery(admin, host, &bundle)).collect();
     let outcomes = Fleet::of(admin)?.deliver(global, "bringing ca_cert", deliveries);
+    // Who renewed while it was on its way may have loaded the one before.
+    let there = clock::now();
     let reached = outcomes.reached();
     for host in &reached {
-        known.insert(host.clone(), Given { bundle: wanted.clone(), time: now });
+        known.insert(host.clone(), Given { bundle: wanted.clone(), time: there });
     }
     files.put_hosts(&serde_json::to_vec_pretty(&known)?)?;
     skips.reached(global, &reached)?;
