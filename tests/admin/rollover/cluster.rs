@@ -68,12 +68,14 @@ impl Cluster {
     }
 
     /// The same as [`rollover`](Self::rollover), or refused, where slurmctld knows of these nodes: what stands between the
-    /// brackets of `scontrol show nodes --json`. None: nobody answers scontrol.
+    /// brackets of `scontrol --future show nodes --json`. None: nobody answers scontrol.
     #[track_caller]
     pub(crate) fn knowing(&self, nodes: Option<&str>, step: &str) -> (bool, String) {
         fs::create_dir_all(self.site.path("bin")).unwrap();
         let answer = match nodes {
-            Some(nodes) => format!("[ \"$*\" = 'show nodes --json' ] && echo '{{\"nodes\":[{nodes}]}}'"),
+            Some(nodes) => {
+                format!("[ \"$*\" = '--future show nodes --json' ] && echo '{{\"nodes\":[{nodes}]}}'")
+            }
             None => "echo 'Unable to contact slurm controller' >&2; exit 1".to_owned(),
         };
         self.site.write("bin/scontrol", &format!("#!/bin/sh\n{answer}\n"), 0o755);

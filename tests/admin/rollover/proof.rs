@@ -225,7 +225,10 @@ fn a_cloud_node_that_does_not_answer_counts_as_away_only_where_slurmctld_says_so
     let node = |state: &str| format!(r#"{{"name":"n2","state":[{state}],"address":"127.0.0.1","port":1}}"#);
     let up = node(r#""IDLE","CLOUD""#);
     let lost = node(r#""DOWN","CLOUD","NOT_RESPONDING""#);
-    for known in [Some(up.as_str()), Some(&lost), None] {
+    let coming = node(r#""IDLE","CLOUD","POWERING_UP""#);
+    let going = node(r#""IDLE","CLOUD","POWERING_DOWN""#);
+    let unknown = r#"{"name":"n3","state":["IDLE","CLOUD","POWERED_DOWN"]}"#;
+    for known in [Some(up.as_str()), Some(&lost), Some(&coming), Some(&going), Some(unknown), None] {
         let (done, said) = site.cluster.knowing(known, "finish --yes");
         assert!(!done && said.contains("n2: nobody answers there, and slurmctld does not say"), "{said}");
         assert_eq!(said.contains("does not tell who is powered down"), known.is_none(), "{said}");
@@ -235,6 +238,14 @@ fn a_cloud_node_that_does_not_answer_counts_as_away_only_where_slurmctld_says_so
     let (done, said) = site.cluster.knowing(Some(&off), "finish --yes");
     assert!(done, "{said}");
     assert_eq!(site.cluster.phase(), "none");
+}
+
+#[test]
+fn a_future_node_is_away() {
+    let site = Switched::with("NodeHostname=localhost State=FUTURE");
+    let _n1 = site.n1();
+    let (done, said) = site.cluster.knowing(Some(r#"{"name":"n2","state":["FUTURE"]}"#), "finish --yes");
+    assert!(done, "{said}");
 }
 
 /// Nodes that came by `slurmd -Z` are in no file, and trust the old root like all others.

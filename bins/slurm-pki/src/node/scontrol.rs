@@ -62,9 +62,21 @@ fn at_most(source: impl Read) -> std::io::Result<Vec<u8>> {
 /// # Errors
 /// When scontrol cannot be run, fails, or has not ended after [`PATIENCE`].
 pub(crate) fn shown_nodes() -> anyhow::Result<Vec<u8>> {
+    shown_by(&["show", "nodes", "--json"])
+}
+
+/// The same with those in state FUTURE, which scontrol leaves out else.
+///
+/// # Errors
+/// As [`shown_nodes`].
+pub(crate) fn shown_nodes_and_future() -> anyhow::Result<Vec<u8>> {
+    shown_by(&["--future", "show", "nodes", "--json"])
+}
+
+fn shown_by(arguments: &[&str]) -> anyhow::Result<Vec<u8>> {
     // timeout(1) ends what waits for a slurmctld without end.
     let mut command = slurm_command::new("timeout");
-    command.args(["-k", "1", PATIENCE, "scontrol", "show", "nodes", "--json"]);
+    command.args(["-k", "1", PATIENCE, "scontrol"]).args(arguments);
     let output = command.stdin(Stdio::null()).output().map_err(|e| not_run(&e))?;
     if output.status.success() {
         return Ok(output.stdout);
@@ -73,7 +85,7 @@ pub(crate) fn shown_nodes() -> anyhow::Result<Vec<u8>> {
         Some(TIME_OVER) => format!("no answer in {PATIENCE} s"),
         _ => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
     };
-    Err(Advice::new(format!("scontrol show nodes --json failed: {why}"), "try it by hand on this host")
+    Err(Advice::new(format!("scontrol {} failed: {why}", arguments.join(" ")), "try it by hand on this host")
         .into())
 }
 

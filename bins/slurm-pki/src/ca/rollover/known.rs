@@ -6,8 +6,9 @@ use serde::Deserialize;
 
 use crate::node::scontrol;
 
-/// States of a node that nobody is behind: it loads its image's bundle when it comes (scontrol(1)).
-const OFF: [&str; 4] = ["FUTURE", "POWERED_DOWN", "POWERING_DOWN", "POWERING_UP"];
+/// States of a node that nobody is behind: it loads its image's bundle when it comes (scontrol(1)). While it is powered up or
+/// down, its slurmd may run.
+const OFF: [&str; 2] = ["FUTURE", "POWERED_DOWN"];
 
 /// What matters here of one node.
 #[derive(Clone, Debug, Deserialize)]
@@ -36,13 +37,13 @@ impl KnownNodes {
         struct Answer {
             nodes: Vec<Known>,
         }
-        let answer: Answer = serde_json::from_slice(&scontrol::shown_nodes()?)?;
+        let answer: Answer = serde_json::from_slice(&scontrol::shown_nodes_and_future()?)?;
         Ok(Self(answer.nodes.into_iter().map(|node| (node.name.clone(), node)).collect()))
     }
 
-    /// Whether slurmctld itself says that nobody is there.
+    /// Whether slurmctld itself says that nobody is there; of a node that it does not know it says nothing.
     pub(super) fn is_off(&self, name: &str) -> bool {
-        self.0.get(name).is_none_or(Known::is_off)
+        self.0.get(name).is_some_and(Known::is_off)
     }
 
     /// By their names.
