@@ -10,15 +10,13 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufRead as _, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pki::certificate::Certificate;
 use pki::name::NodeName;
 use pki::policy::Plan;
 use pki::record::RecordId;
 use pki::time::UnixTime;
-use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use crate::config::ControllerConfig;
@@ -27,6 +25,7 @@ use crate::file::{self, NewFile, Owner};
 use crate::folder::Folder;
 use crate::host;
 use crate::ledger_files;
+use crate::lock;
 use crate::syslog;
 
 pub use crate::ledger_files::Extent;
@@ -154,20 +153,8 @@ impl Ledger {
     fn lock(&self) -> Result<File, Error> {
         let path = self.folder.join(format!("issued.{}.lock", self.host));
         let lock = file::open_to_append(&path, FILE_MODE)?;
-        let begun = Instant::now();
-        let mut pause = Duration::from_micros(100);
-        loop {
-            match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(lock),
-                Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {}
-                Err(e) => return Err(Error::write(&path)(e.into())),
-            }
-            if begun.elapsed() >= MAX_WAIT {
-                return Err(Error::Busy { path });
-            }
-            sleep(pause);
-            pause = (pause * 2).min(Duration::from_millis(5));
-        }
+        lock::wait_for(&lock, &path, MAX_WAIT)?;
+        Ok(lock)
     }
 
     /// `last/<node>.json`: status without a scan. Renamed into place, not synced; rebuilt when lost.

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod file;
 pub mod folder;
 pub mod host;
+pub mod lock;
 mod process;
 pub mod random;
 pub mod syslog;

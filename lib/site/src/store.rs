@@ -12,13 +12,13 @@ use pki::secret::Secret;
 use pki::standing::{Held, Mark, Standing};
 use pki::time::UnixTime;
 use pki::token::NodeSecret;
-use rustix::fs::{FlockOperation, flock};
 
 use crate::batch::{self, Batch};
 use crate::clock;
 use crate::config::{ControllerConfig, Place};
 use crate::error::Error;
 use crate::file::{self, Keep, NewFile, Owner};
+use crate::lock;
 use crate::remote::{self, Answer, Question, Remote, Time};
 use crate::token_list;
 
@@ -223,11 +223,11 @@ impl Store {
     /// Waits for the right to change records: `<folder>/.lock`.
     ///
     /// # Errors
-    /// When the folder or the lock cannot be opened.
+    /// When the folder or the lock cannot be opened, or somebody keeps it.
     pub fn lock(&self) -> Result<Locked, Error> {
         let path = self.folder.join(".lock");
         let lock = file::open_to_append(&path, FILE_MODE)?;
-        flock(&lock, FlockOperation::LockExclusive).map_err(|e| Error::write(&path)(e.into()))?;
+        lock::wait_for(&lock, &path, lock::AMONG_COMMANDS)?;
         Ok(Locked { _lock: lock })
     }
 

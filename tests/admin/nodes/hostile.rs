@@ -103,6 +103,20 @@ fn root_goes_through_no_link_of_slurm_users() {
     assert!(elsewhere.join("n1.json").exists());
 }
 
+/// The file is SlurmUser's, and so is the lock as long as he likes.
+#[test]
+fn a_lock_that_somebody_keeps_for_ever_is_an_error_that_names_it() {
+    let cluster = Cluster::new();
+    cluster.ok(&["node", "add", "n1"]);
+    let path = cluster.site.path("state/tokens/.lock");
+    let lock = File::open(&path).unwrap();
+    flock(&lock, FlockOperation::LockExclusive).unwrap();
+    cluster.fails(&["node", "add", "n2"], &format!("waited too long for the lock {}", path.display()));
+    assert!(!cluster.site.path("state/tokens/n2.json").exists());
+    drop(lock);
+    cluster.ok(&["node", "add", "n2"]);
+}
+
 /// Runs a command, and has SlurmUser exchange a folder for a link to `to` after the command has judged the way there: once
 /// it has begun to wait for the store's lock, which is held until then.
 fn run_while_exchanged(cluster: &Cluster, args: &[&str], folder: &Path, to: &Path) -> Output {

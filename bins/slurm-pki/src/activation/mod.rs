@@ -17,13 +17,14 @@ mod window;
 
 use std::fs::File;
 use std::path::Path;
+use std::time::Duration;
 
 use pki::time::UnixTime;
 use pki::x509::X509;
-use rustix::fs::{FlockOperation, flock};
 use site::clock;
 use site::config::Daemon;
 use site::file::{self, make_folder};
+use site::lock::wait_for;
 
 pub(crate) use self::listener::stranger;
 use self::marks::Marks;
@@ -43,6 +44,9 @@ use crate::{hooks, interrupt, moment, report};
 
 /// So many hosts are looked at at the same time.
 const LOOKS: usize = 32;
+
+/// Longer than an activation of all daemons takes, each with its wait and one that is taken back.
+const MAX_WAIT: Duration = Duration::from_secs(600);
 
 /// How far an activation may go.
 #[derive(Clone, Copy, Debug)]
@@ -121,18 +125,22 @@ pub(crate) fn activate(global: &Global, admin: &Admin, targets: &[Target], wish:
     verdict(failures)
 }
 
-/// One activation at a time: a second one waits, and then finds its work done.
+/// One activation at a time: a second one waits, not for ever, and then finds its work done.
 fn lock(global: &Global, admin: &Admin) -> anyhow::Result<File> {
     let folder = admin.controller.ca_cert.parent().unwrap_or(Path::new("/etc/slurm")).join(".slurm-pki");
     refuse_links_of_others(&folder)?;
     make_folder(&folder, 0o755, None).advise()?;
     let path = folder.join(".activation.lock");
     let lock = file::open_to_append(&path, 0o600).advise()?;
-    if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
-        report::done(global, "another activation is at work: waiting for it");
-        let locked = flock(&lock, FlockOperation::LockExclusive);
-        locked.map_err(|e| site::Error::write(&path)(e.into())).advise()?;
+    if let Err(site::Error::Busy { .. }) = wait_for(&lock, &path, Duration::ZERO) {
+        let minutes = MAX_WAIT.as_secs() / 60;
+        let who = format!("it has the lock {}", path.display());
+        report::done(
+            global,
+            &format!("another activation is at work: waiting for it, at most {minutes} min ({who})"),
+        );
     }
+    wait_for(&lock, &path, MAX_WAIT).advise()?;
     Ok(lock)
 }
 

@@ -21,12 +21,12 @@ use pki::key::MAX_KEY_PEM;
 use pki::loads_in_s2n::{self, MAX_CHAIN_PEM};
 use pki::secret::Secret;
 use pki::time::UnixTime;
-use rustix::fs::{FlockOperation, flock};
 use site::Error;
 use site::batch;
 use site::config::{Daemon, DaemonConfig};
 use site::file::{self, NewFile, Owner, make_folder};
 use site::folder::Folder;
+use site::lock;
 
 use crate::admin::refuse_links_of_others;
 use crate::advice::{Advice, Advise as _};
@@ -332,7 +332,7 @@ impl DaemonFiles {
         refuse_links_of_others(&self.folder)?;
         make_folder(&self.folder, FOLDER_MODE, None).advise()?;
         let (path, lock) = self.open_lock()?;
-        flock(&lock, FlockOperation::LockExclusive).map_err(|e| Error::write(&path)(e.into())).advise()?;
+        lock::wait_for(&lock, &path, lock::AMONG_COMMANDS).advise()?;
         Ok(lock)
     }
 

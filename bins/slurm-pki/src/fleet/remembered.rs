@@ -2,15 +2,13 @@
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use site::Error;
 use site::file::{self, Keep, NewFile, Owner};
+use site::lock;
 
 use crate::admin::{Admin, make_below, refuse_links_of_others};
 use crate::advice::{Advice, Advise as _};
@@ -75,17 +73,8 @@ impl Remembered {
         self.prepare_folder()?;
         let path = self.path.with_extension("lock");
         let lock = file::open_to_append(&path, 0o600).advise()?;
-        let begun = Instant::now();
-        loop {
-            match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(lock),
-                Err(Errno::WOULDBLOCK | Errno::INTR) if begun.elapsed() < MAX_WAIT => {
-                    sleep(Duration::from_millis(5));
-                }
-                Err(Errno::WOULDBLOCK | Errno::INTR) => return Err(Error::Busy { path }).advise(),
-                Err(e) => return Err(Error::write(&path)(e.into())).advise(),
-            }
-        }
+        lock::wait_for(&lock, &path, MAX_WAIT).advise()?;
+        Ok(lock)
     }
 
     fn prepare_folder(&self) -> anyhow::Result<()> {
