@@ -99,11 +99,19 @@ fn send(fleet: &Fleet, host: &str, file: &Path, there: &str) -> Result<Vec<Strin
 }
 
 /// `swept PREFIX`: removes what killed runs left in the folder where the shell is. Root's alone, and old: no command
-/// takes as long.
+/// takes as long. In memory alone, where root makes every name.
+///
+/// `swept_beside`: the same where others may change the folder around: what has such a name may be a folder of root's that
+/// one of them gave it. So the one file that a run makes is removed, and then the folder if it is empty; nothing below it.
 fn sweeping() -> String {
     format!(
         "swept() {{\nfind . -maxdepth 1 -name \"$1????????????????\" -user \"$(id -u)\" -mmin +{LEFT_MINUTES} \
-         -exec rm -rf {{}} + < /dev/null || :\n}}\n"
+         -exec rm -rf {{}} + < /dev/null || :\n}}\n\
+         swept_beside() {{\nfind . -maxdepth 1 -type d -name '.slurm-pki-new.????????????????' \
+         ! -name '*[!A-Za-z0-9.-]*' -user \"$(id -u)\" \\( -perm 700 -o -perm 2700 \\) -mmin +{LEFT_MINUTES} \
+         < /dev/null | while read -r old; do\n\
+         ( step \"${{old#./}}\"; rm -f file ) > /dev/null 2>&1 || :\n\
+         rmdir \"$old\" 2> /dev/null || :\ndone\n}}\n"
     )
 }
 
@@ -136,7 +144,18 @@ fn memory() -> PathBuf {
 /// held open, whatever stands at its path by then; `env pwd` asks the kernel where it is, and not the shell.
 const PUT: &str = r#"
 left=
-trap 'rm -rf "$TMPDIR" ${left:+"$left"}' EXIT
+inside=
+# By a path it would go wherever the folder's owner lets that path lead by now. The shell is in the new folder or around it.
+cleared() {
+    rm -rf "$TMPDIR"
+    [ -n "$left" ] || return 0
+    if [ -n "$inside" ]; then
+        rm -f file
+        cd -P ..
+    fi
+    rmdir "$left" 2> /dev/null || :
+}
+trap cleared EXIT
 # A shell that a signal ends leaves without that; a connection that was cut is a signal at the next word to it.
 trap 'exit 1' HUP INT PIPE TERM
 step() {
@@ -174,16 +193,17 @@ reach() {
 put() {
     umask 022
     reach "$3"
-    swept .slurm-pki-new.
+    swept_beside
     umask 077
     new=$(mktemp -d ./.slurm-pki-new.XXXXXXXXXXXXXXXX)
-    left="$3/$new"
+    left=$new
     step "${new#./}"
     # A folder with the set-group bit hands it down.
     case $(stat -c '%u %a' .) in
         "$(id -u) 700"|"$(id -u) 2700") ;;
-        *) echo "$3 is not safe to write in: somebody else changes it"; exit 1
+        *) cd -P ..; echo "$3 is not safe to write in: somebody else changes it"; exit 1
     esac
+    inside=yes
     set -C
     base64 -d > file
     set +C
@@ -191,6 +211,7 @@ put() {
     chmod "$1" file
     sync file
     mv -fT file "../$4"
+    inside=
     cd -P ..
     rmdir "$new"
     left=
@@ -364,6 +385,54 @@ mod tests {
         }
     }
 
+    /// SlurmUser may rename what root has in a folder of his.
+    #[test]
+    fn what_killed_runs_left_goes_and_nothing_below_a_folder_that_was_given_such_a_name() {
+        let at = tempfile::tempdir().unwrap();
+        let [left, others, open] = ["aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb", "cccccccccccccccc"]
+            .map(|name| at.path().join(format!(".slurm-pki-new.{name}")));
+        for (folder, mode) in [(&left, 0o700), (&others, 0o700), (&open, 0o755)] {
+            fs::create_dir(folder).unwrap();
+            fs::write(folder.join("file"), "half a secr").unwrap();
+            fs::set_permissions(folder, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        fs::create_dir(others.join("below")).unwrap();
+        for name in ["key", "below/file"] {
+            fs::write(others.join(name), "root's").unwrap();
+        }
+        let link = at.path().join(".slurm-pki-new.dddddddddddddddd");
+        std::os::unix::fs::symlink(&open, &link).unwrap();
+        let old = ["-h", "-d", "5 hours ago"];
+        let made_old =
+            std::process::Command::new("touch").args(old).args([&left, &others, &open, &link]).status();
+        assert!(made_old.unwrap().success());
+        let output = put_with("", &at.path().join("key"));
+        assert!(output.status.success(), "{output:?}");
+        assert!(!left.exists(), "what a run that was killed left is gone");
+        for name in ["key", "below/file"] {
+            assert_eq!(fs::read(others.join(name)).unwrap(), b"root's", "{name}");
+        }
+        assert!(open.join("file").exists() && link.is_symlink(), "no run makes such a folder, nor a link");
+    }
+
+    /// After the new folder was made, another one stands at its name when the shell is ended.
+    #[test]
+    fn a_shell_that_is_ended_removes_nothing_of_a_folder_that_came_in_the_place_of_its_own() {
+        let at = tempfile::tempdir().unwrap();
+        let roots = at.path().join("roots");
+        fs::create_dir(&roots).unwrap();
+        fs::write(roots.join("file"), "root's").unwrap();
+        let function = "chmod() { its=$(env pwd -P); mv \"$its\" \"${its%/*}/moved\"; \
+                        mv \"${its%/*}/roots\" \"$its\"; kill -TERM $$; }";
+        let output = put_with(function, &at.path().join("key"));
+        assert!(!output.status.success(), "{output:?}");
+        let mut names: Vec<_> = fs::read_dir(at.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        names.sort();
+        let [its, moved] = names.as_slice() else { panic!("{names:?}") };
+        assert_eq!(fs::read(its.join("file")).unwrap(), b"root's");
+        assert_eq!(fs::read_dir(moved).unwrap().count(), 0, "nothing of the secret is left");
+    }
+
     #[test]
     fn files_go_through_links_of_roots_and_of_nobody_else() {
         let at = tempfile::tempdir().unwrap();
@@ -410,7 +479,7 @@ mod tests {
         let place = folder.path().to_str().unwrap();
         let put = |looks: &str| {
             let script = format!(
-                "swept() {{ :; }}\nsay() {{ :; }}\nstat() {{ echo {looks}; }}\nTMPDIR=$(mktemp -d)\n{PUT}\n\
+                "swept_beside() {{ :; }}\nsay() {{ :; }}\nstat() {{ echo {looks}; }}\nTMPDIR=$(mktemp -d)\n{PUT}\n\
                  put 0600 $(id -u):$(id -g) {place} name <<'END'\nc2VjcmV0\nEND\n"
             );
             let output = std::process::Command::new("/bin/sh").args(["-euc", &script]).output().unwrap();
@@ -433,7 +502,7 @@ mod tests {
             let (place, there) = (folder.path().display(), waiting.path().join("there"));
             fs::create_dir(&there).unwrap();
             let script = format!(
-                "swept() {{ :; }}\nsay() {{ :; }}\nchmod() {{ ls >&2; kill -{signal} $$; }}\nTMPDIR={}\n{PUT}\n\
+                "swept_beside() {{ :; }}\nsay() {{ :; }}\nchmod() {{ ls >&2; kill -{signal} $$; }}\nTMPDIR={}\n{PUT}\n\
                  put 0600 $(id -u):$(id -g) {place} name <<'END'\nc2VjcmV0\nEND\n",
                 there.display()
             );
