@@ -100,3 +100,27 @@ fn slurmctld_is_reconfigured_only_for_who_asks_and_says_yes() {
     scene.activate(&["ctld", "--reconfigure", "--yes"]).done("serves its new certificate");
     assert_eq!(scene.serves("ctld"), Some(new));
 }
+
+/// Over mTLS any node may renew in another's name: slurmctld notes it, and what was signed stands in the ledger.
+#[test]
+fn a_renewal_that_another_made_in_a_nodes_name_does_not_open_the_gate() {
+    let scene = Scene::with(CERTMGR, "");
+    let (old, new) = scene.stage("ctld");
+    scene.scontrol(&nodes(60, r#""IDLE""#));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let issued = |seconds_ago: u64| {
+        let entry = serde_json::json!({
+            "v": 1, "time": now - seconds_ago, "node": "n2", "serial": "01", "spki_sha256": "00",
+            "not_before": now - seconds_ago, "not_after": now + 100_000, "issuer": "CN=CA",
+            "record": "0123456789abcdef",
+        });
+        fs::create_dir_all(scene.site.path("state/ledger/last")).unwrap();
+        scene.site.write("state/ledger/last/n2.json", &format!("{entry}\n"), 0o644);
+    };
+    issued(5000);
+    scene.activate(&[]).failed("have not renewed within the period: n2");
+    assert_eq!((scene.serves("ctld"), scene.restarts().len()), (Some(old), 0));
+    issued(100);
+    scene.activate(&[]).done("serves its new certificate");
+    assert_eq!(scene.serves("ctld"), Some(new));
+}

@@ -6,7 +6,7 @@
 use pki::name::NodeName;
 use pki::time::UnixTime;
 
-use super::renewals::Shown;
+use super::renewals;
 use crate::admin::Admin;
 use crate::advice::Advice;
 use crate::global::Global;
@@ -44,7 +44,7 @@ pub(crate) fn pass_without(
     } else {
         rehearse::of_controller(admin)?;
     }
-    match nodes_renew(slurm.get("CertmgrParameters"), now, not_these) {
+    match nodes_renew(admin, slurm.get("CertmgrParameters"), now, not_these) {
         Err(Refusal::NotAsked(why)) if useless => {
             report::warning(&format!("slurmctld is out of reach, so nobody can tell whether nodes renew: {why}"));
             Ok(())
@@ -74,6 +74,7 @@ enum Refusal {
 }
 
 fn nodes_renew(
+    admin: &Admin,
     certmgr_parameters: Option<&str>,
     now: UnixTime,
     not_these: &[NodeName],
@@ -83,11 +84,11 @@ fn nodes_renew(
     let meaningless = || format!("certificate_renewal_period={text} is not a number of minutes above 0");
     let period = period.length().ok_or_else(|| Refusal::NotAsked(meaningless()))?;
     let json = scontrol::shown_nodes().map_err(|e| Refusal::NotAsked(e.to_string()))?;
-    let shown = Shown::parse(&json).map_err(|e| Refusal::NotAsked(format!("scontrol's JSON: {e}")))?;
-    let mut late = shown.late(period, now);
-    late.retain(|late| !not_these.iter().any(|name| name.as_str() == *late));
+    let late = renewals::late(admin, &json, period, now);
+    let mut late = late.map_err(|e| Refusal::NotAsked(e.to_string()))?;
+    late.retain(|late| !not_these.iter().any(|name| name.as_str() == late));
     match late.as_slice() {
         [] => Ok(()),
-        late => Err(Refusal::Late(hostlist::fold_texts(late.iter().copied()))),
+        late => Err(Refusal::Late(hostlist::fold_texts(late.iter().map(String::as_str)))),
     }
 }

@@ -30,7 +30,7 @@ pub(crate) use self::listener::stranger;
 use self::marks::Marks;
 pub(crate) use self::port::{Port, by_slurm, given};
 pub(crate) use self::proof::{Answer, look as look_at};
-pub(crate) use self::renewals::Shown;
+pub(crate) use self::renewals::late;
 pub(crate) use self::restart::How;
 use self::staged::Anchors;
 use crate::admin::{Admin, refuse_links_of_others};
@@ -255,7 +255,7 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// Batch after batch; none after one that went wrong.
+    /// Batch after batch; none after one that [`order::ends_it`].
     fn restart_all(&self, ready: &[Ready<'a>], failures: &mut Vec<anyhow::Error>) {
         let batches = order::batches(ready, |ready| ready.target);
         let bar = report::progress(self.global, ready.len(), "restarting");
@@ -272,11 +272,13 @@ impl<'a> Scene<'a> {
             }
             let results =
                 in_parallel(batch.len(), &bar, batch.iter().collect(), |ready| (ready, self.turn(ready)));
+            let wrong = results.iter().filter(|(_, result)| result.is_err()).count();
+            let targets: Vec<&Target> = batch.iter().map(|ready| ready.target).collect();
+            went_wrong = order::ends_it(&targets, wrong);
             for (ready, result) in results {
                 let event = if result.is_ok() { "activated" } else { "failed" };
                 let ends = ready.wanted.facts().not_after;
                 failures.extend(hooks::tell(self.global, self.admin, event, ready.target, Some(ends)).err());
-                went_wrong |= result.is_err();
                 failures.extend(result.err());
             }
         }

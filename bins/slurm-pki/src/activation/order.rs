@@ -50,6 +50,16 @@ pub(super) fn batches<T>(ordered: &[T], target: impl Fn(&T) -> &Target) -> Vec<&
         .collect()
 }
 
+/// Whether nobody is restarted any more after a batch in which so many went wrong. A node or login host may fail alone, and
+/// one that lies about what it serves is not to hold up all others; where most of them fail it is not theirs.
+pub(super) fn ends_it(batch: &[&Target], went_wrong: usize) -> bool {
+    if batch.first().is_some_and(|one| is_many(one.daemon)) {
+        went_wrong > 1 && went_wrong * 2 > batch.len()
+    } else {
+        went_wrong > 0
+    }
+}
+
 fn is_many(daemon: Daemon) -> bool {
     matches!(daemon, Daemon::Slurmd | Daemon::Sackd)
 }
@@ -68,6 +78,17 @@ mod tests {
         let controller = ControllerConfig::read(&config).unwrap();
         let config = DaemonConfig::read(&config, &controller, daemon).unwrap();
         Target { daemon, place: Place::On(host.to_owned()), config, nodes: Vec::new() }
+    }
+
+    #[test]
+    fn one_node_holds_up_no_other_and_one_controller_all() {
+        let nodes: Vec<Target> = (0..3).map(|n| target(Daemon::Slurmd, &format!("n{n}"))).collect();
+        let nodes: Vec<&Target> = nodes.iter().collect();
+        assert_eq!([0, 1, 2, 3].map(|wrong| ends_it(&nodes, wrong)), [false, false, true, true]);
+        assert!(!ends_it(nodes.get(..1).unwrap(), 1));
+        for daemon in [Daemon::Ctld, Daemon::Dbd, Daemon::Restd] {
+            assert!(ends_it(&[&target(daemon, "h1")], 1));
+        }
     }
 
     #[test]

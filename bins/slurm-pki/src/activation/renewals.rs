@@ -1,10 +1,22 @@
-//! Whether nodes renew their certificates as they should, by what slurmctld remembers of each.
+//! Whether nodes renew their certificates as they should: those that answer by slurmctld's word, when they did by the
+//! ledger's.
+//!
+//! slurmctld notes a renewal under the name that the request gives, and over mTLS any node may give another's
+//! (slurm-contract.md 1.5). The ledger has the name that was signed: what slurmctld remembers counts only of nodes whose last
+//! certificate, bound to their own secret, the ledger does not know.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use pki::name::NodeName;
 use pki::time::UnixTime;
 use serde::Deserialize;
+use site::config::{Daemon, DaemonConfig};
+use site::ledger::{Entry, Ledger};
 
+use crate::admin::Admin;
+use crate::advice::Advise as _;
+use crate::node::view::last_certificates;
 use crate::slurm_number::SlurmNumber;
 
 /// States in which nobody can expect a node to renew anything (scontrol(1)).
@@ -13,7 +25,7 @@ const AWAY: [&str; 7] =
 
 /// The part of `scontrol show nodes --json` that matters here.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Shown {
+struct Shown {
     nodes: Vec<Node>,
 }
 
@@ -40,24 +52,64 @@ impl Default for State {
     }
 }
 
+/// What the ledger says of nodes.
+#[derive(Default)]
+struct Issued {
+    last: BTreeMap<NodeName, Entry>,
+    /// Whether some nodes have static pairs, which the ledger tells apart from unbound certificates by nothing.
+    static_pairs: bool,
+}
+
+/// The nodes that answer and have not renewed for longer than the period (and a twentieth: a renewal that failed is tried
+/// again after MessageTimeout), by `scontrol show nodes --json`. Those that never renewed have static pairs, or slurmctld
+/// forgot them.
+///
+/// # Errors
+/// When the JSON is something else, or the ledger cannot be read.
+pub(crate) fn late(
+    admin: &Admin,
+    json: &[u8],
+    period: Duration,
+    now: UnixTime,
+) -> anyhow::Result<Vec<String>> {
+    let shown = Shown::parse(json).map_err(|e| anyhow::anyhow!("scontrol's JSON: {e}"))?;
+    let last = last_certificates(&Ledger::of(&admin.controller), &shown.answering())?;
+    let slurmd = DaemonConfig::read(&admin.config, &admin.controller, Daemon::Slurmd).advise()?;
+    let issued = Issued { last, static_pairs: slurmd.configured };
+    Ok(shown.late(&issued, period, now).into_iter().map(str::to_owned).collect())
+}
+
 impl Shown {
-    /// Reads it.
-    ///
-    /// # Errors
-    /// When it is something else.
-    pub(crate) fn parse(json: &[u8]) -> Result<Self, String> {
+    fn parse(json: &[u8]) -> Result<Self, String> {
         serde_json::from_slice(json).map_err(|e| e.to_string())
     }
 
-    /// The nodes that answer and have not renewed for longer than the period (and a twentieth: a renewal that failed is
-    /// tried again after MessageTimeout). Those that never renewed have static pairs, or slurmctld forgot them.
-    pub(crate) fn late(&self, period: Duration, now: UnixTime) -> Vec<&str> {
+    fn answering(&self) -> Vec<NodeName> {
+        let answering = self.nodes.iter().filter(|node| !node.state.is_away());
+        answering.filter_map(|node| NodeName::parse(node.name.as_bytes()).ok()).collect()
+    }
+
+    fn late(&self, issued: &Issued, period: Duration, now: UnixTime) -> Vec<&str> {
         let oldest = now.minus(period + period / 20);
         let is_late = |node: &&Node| {
-            let renewed = node.tls_cert_last_renewal.positive().map(UnixTime);
+            let renewed =
+                issued.renewed(&node.name, node.tls_cert_last_renewal.positive().map(UnixTime), now);
             !node.state.is_away() && renewed.is_some_and(|renewed| renewed < oldest)
         };
         self.nodes.iter().filter(is_late).map(|node| node.name.as_str()).collect()
+    }
+}
+
+impl Issued {
+    /// When a node renewed last, as far as it is to be judged by that. `remembered`: what slurmctld says.
+    fn renewed(&self, node: &str, remembered: Option<UnixTime>, now: UnixTime) -> Option<UnixTime> {
+        let name = NodeName::parse(node.as_bytes()).ok();
+        match name.and_then(|name| self.last.get(&name)) {
+            // What has ended is not what it answers with.
+            Some(last) if last.record.is_some() && last.not_after > now => Some(last.time),
+            Some(last) if last.record.is_none() && self.static_pairs => None,
+            _ => remembered,
+        }
     }
 }
 
@@ -87,9 +139,50 @@ mod tests {
     }
 
     fn late(nodes: &[String]) -> Vec<String> {
+        late_by(&Issued::default(), nodes)
+    }
+
+    fn late_by(issued: &Issued, nodes: &[String]) -> Vec<String> {
         let json = format!(r#"{{"nodes":[{}],"last_update":{{}}, "meta":{{}}}}"#, nodes.join(","));
         let shown = Shown::parse(json.as_bytes()).unwrap();
-        shown.late(DAY, NOW).into_iter().map(str::to_owned).collect()
+        shown.late(issued, DAY, NOW).into_iter().map(str::to_owned).collect()
+    }
+
+    /// What the ledger has of a node: issued so long ago, bound to its secret or not, good for so long from now on.
+    fn issued(node: &str, seconds_ago: u64, bound: bool, ends_in: i64) -> (NodeName, Entry) {
+        let time = NOW.minus(Duration::from_secs(seconds_ago));
+        let entry = Entry {
+            v: 1,
+            time,
+            node: node.to_owned(),
+            serial: String::new(),
+            spki_sha256: String::new(),
+            not_before: time,
+            not_after: UnixTime(NOW.0 + ends_in),
+            issuer: String::new(),
+            record: bound.then(|| pki::record::RecordId::new([7; 8])),
+        };
+        (NodeName::parse(node.as_bytes()).unwrap(), entry)
+    }
+
+    #[test]
+    fn what_was_signed_for_a_node_counts_and_not_the_name_that_another_gave_to_slurmctld() {
+        let fresh = renewed(60);
+        let nodes = ["n1", "n2", "n3", "n4"].map(|name| node(name, r#"["IDLE"]"#, &fresh));
+        let last = [
+            issued("n1", 80_000, true, 600_000),
+            issued("n2", 100_000, true, 500_000),
+            // No word of ours on what it has.
+            issued("n3", 700_000, true, -1),
+            issued("n4", 100_000, false, 500_000),
+        ];
+        let mut by = Issued { last: last.into(), static_pairs: false };
+        assert_eq!(late_by(&by, &nodes), ["n2"]);
+        let old = nodes.map(|node| node.replace(&fresh, &renewed(100_000)));
+        assert_eq!(late_by(&by, &old), ["n2", "n3", "n4"]);
+        // A static pair is never renewed, whatever slurmctld was told of its node.
+        by.static_pairs = true;
+        assert_eq!(late_by(&by, &old), ["n2", "n3"]);
     }
 
     fn renewed(seconds_ago: i64) -> String {

@@ -1,4 +1,4 @@
-//! Whether nodes renew, as slurmctld remembers it: asked on a controller.
+//! Whether nodes that answer renew, by the ledger and slurmctld: asked on a controller.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::super::conf::period_in_minutes;
 use super::super::finding::Findings;
 use super::super::running::Running;
 use super::super::scene::Scene;
-use crate::activation::Shown;
+use crate::activation::late;
 use crate::hostlist;
 use crate::node::scontrol;
 
@@ -16,17 +16,18 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
     if !matches!(scene.running, Running::Values(_)) {
         return found.not_looked_at("whether nodes renew: slurmctld was not asked, or did not answer");
     }
-    let shown = scontrol::shown_nodes().map_err(|e| e.to_string());
-    let shown = match shown.and_then(|json| Shown::parse(&json)) {
-        Ok(shown) => shown,
+    let period = Duration::from_secs(minutes * 60);
+    let late = scontrol::shown_nodes().and_then(|json| late(&scene.admin, &json, period, scene.now));
+    let late = match late {
+        Ok(late) => late,
         Err(why) => return found.not_looked_at(format!("whether nodes renew: {why}")),
     };
-    match shown.late(Duration::from_secs(minutes * 60), scene.now).as_slice() {
+    match late.as_slice() {
         [] => {
             found.ok("nodes-late", format!("no node that answers is late with its renewal ({minutes} min)"));
         }
         late => {
-            let names = hostlist::fold_texts(late.iter().copied());
+            let names = hostlist::fold_texts(late.iter().map(String::as_str));
             found.warning(
                 "nodes-late",
                 format!("{} nodes answer and have not renewed for over {minutes} min: {names}", late.len()),
