@@ -271,8 +271,13 @@ fn dynamic_nodes_are_asked_where_slurmctld_knows_them() {
     assert!(!done && said.contains("n2: the new root is not loaded there"), "{said}");
     drop(with_old_root);
     let _n2 = Server::start(n2, cert, key, &site.both);
+    // Whoever has the key of auth/slurm can register these; they do not keep the old root.
+    let invented = r#"{"name":"d1","state":["IDLE","DYNAMIC_NORM"],"address":"127.0.0.1","port":1},
+           {"name":"n1.d2","state":["IDLE","DYNAMIC_NORM"],"address":"127.0.0.1","port":1}"#;
+    let known = format!("{known},{invented}");
     let (done, said) = site.cluster.knowing(Some(&known), "finish --yes");
     assert!(done && said.contains("shown    by 3 of 3 daemons"), "{said}");
+    assert!(said.contains("without a certificate in the ledger here are not asked: d1,n1.d2"), "{said}");
 }
 
 /// What is shown to daemons is in the ledger, as every certificate is.

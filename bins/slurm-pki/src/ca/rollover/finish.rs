@@ -172,7 +172,7 @@ impl All {
             .into());
         }
         let members = Members::of(admin)?;
-        let targets = proof::targets(admin, &members)?;
+        let targets = proof::targets(admin, &members, now)?;
         Ok(Self { members, targets, holders: alive::holders(admin, &state.old.subject, now)? })
     }
 

@@ -15,6 +15,7 @@ use pki::x509::X509;
 use site::config::{Daemon, DaemonConfig, FleetConfig};
 use site::ledger::{Entry, Ledger};
 
+use super::alive::Alive;
 use super::known::KnownNodes;
 use super::site_files::SiteFiles;
 use super::state::State;
@@ -23,6 +24,7 @@ use crate::admin::Admin;
 use crate::advice::{Advice, Advise as _};
 use crate::fleet::in_parallel;
 use crate::handshake::Pair;
+use crate::hostlist;
 use crate::members::{Member, Members, Role};
 use crate::probe::{Address, Probe, ProbeError};
 use crate::report;
@@ -155,7 +157,7 @@ impl fmt::Display for Lack {
 ///
 /// # Errors
 /// When the site's files cannot be read.
-pub(super) fn targets(admin: &Admin, members: &Members) -> anyhow::Result<Vec<Target>> {
+pub(super) fn targets(admin: &Admin, members: &Members, now: UnixTime) -> anyhow::Result<Vec<Target>> {
     let nodes = members.all().iter().flat_map(|member| &member.nodes).map(|node| Target {
         name: node.name.to_string(),
         certificate: node.name.to_string(),
@@ -163,7 +165,7 @@ pub(super) fn targets(admin: &Admin, members: &Members) -> anyhow::Result<Vec<Ta
         comes_and_goes: node.comes_and_goes,
     });
     let mut all: Vec<_> = nodes.collect();
-    all.extend(dynamic_nodes(admin, members)?);
+    all.extend(dynamic_nodes(admin, members, now)?);
     for (daemon, role) in [(Daemon::Ctld, Role::Ctld), (Daemon::Dbd, Role::Dbd), (Daemon::Restd, Role::Restd)]
     {
         all.extend(of_daemon(admin, daemon, &members.with(role).collect::<Vec<_>>())?);
@@ -171,8 +173,9 @@ pub(super) fn targets(admin: &Admin, members: &Members) -> anyhow::Result<Vec<Ta
     Ok(all)
 }
 
-/// Nodes that are in slurmctld's memory alone; there are none without MaxNodeCount (slurm.conf(5)).
-fn dynamic_nodes(admin: &Admin, members: &Members) -> anyhow::Result<Vec<Target>> {
+/// Nodes that are in slurmctld's memory alone; there are none without MaxNodeCount (slurm.conf(5)). Root of one host can
+/// register any number of them: they count where the ledger has a certificate of theirs.
+fn dynamic_nodes(admin: &Admin, members: &Members, now: UnixTime) -> anyhow::Result<Vec<Target>> {
     if admin.slurm.as_ref().and_then(|slurm| slurm.get("MaxNodeCount")).is_none() {
         return Ok(Vec::new());
     }
@@ -184,8 +187,18 @@ fn dynamic_nodes(admin: &Admin, members: &Members) -> anyhow::Result<Vec<Target>
     })?;
     let in_files =
         |name: &str| NodeName::parse(name.as_bytes()).is_ok_and(|name| members.node(&name).is_some());
+    let alive = Alive::of(admin, now)?;
     let dynamic = known.all().filter(|(name, _)| !in_files(name));
-    Ok(dynamic
+    let (counting, others): (Vec<_>, Vec<_>) = dynamic.partition(|(name, _)| alive.has(name));
+    if !others.is_empty() {
+        let names = hostlist::fold_texts(others.iter().map(|(name, _)| name.as_str()));
+        report::warning(&format!(
+            "dynamic nodes without a certificate in the ledger here are not asked: {names}; if they are yours, see that they \
+             have the new root"
+        ));
+    }
+    Ok(counting
+        .into_iter()
         .map(|(name, node)| Target {
             name: name.clone(),
             certificate: name.clone(),
@@ -324,7 +337,7 @@ mod tests {
         let config = ConfigFile::parse(&folder.path().join("c.toml"), config.as_bytes()).unwrap();
         let controller = ControllerConfig::read(&config).unwrap();
         let admin = Admin { config, controller, slurm: SlurmConf::load_from(&path).unwrap() };
-        let targets = targets(&admin, &Members::of(&admin)?)?;
+        let targets = targets(&admin, &Members::of(&admin)?, UnixTime(0))?;
         let shown = |target: &Target| format!("{} {}", target.name, target.address);
         Ok(targets.iter().map(shown).collect::<Vec<_>>().join(", "))
     }
