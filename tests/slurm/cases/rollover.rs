@@ -147,6 +147,6 @@ fn step(srun: &Command) -> Result<()> {
     again.arg("60").arg(srun.get_program()).args(srun.get_args()).env_clear().current_dir("/");
     again.envs(srun.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let output = outcome(&mut again)?;
-    ensure!(output.status.success(), "{}", said(&output));
+    ensure!(output.status.success(), "{}: {}", output.status, said(&output));
     Ok(())
 }
