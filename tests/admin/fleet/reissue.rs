@@ -1,4 +1,5 @@
-//! `node reissue`, with a slurmd that is a script: it writes `certmgr_state` when it starts without one.
+//! `node reissue`, with a slurmd that is a script: it writes `certmgr_state` when it starts without one, and another
+//! controller's ledger has its certificate.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -25,6 +26,11 @@ fn running(count: u8) -> Hosts {
     let program = site.path("slurmd.sh");
     let command = vec![program.to_str().unwrap().to_owned(), "%n".to_owned()];
     site.set("daemons.slurmd", "command", command);
+    // Where the hosts' scripts see it too.
+    let ledger = hosts.path("ledger");
+    fs::create_dir(&ledger).unwrap();
+    fs::set_permissions(&ledger, fs::Permissions::from_mode(0o700)).unwrap();
+    hosts.site.set("controller", "ledger", ledger.to_str().unwrap());
     hosts.site.write_config();
     let spool = hosts.site.path("spool/%n");
     hosts.slurm_conf(&format!("CertmgrType=certmgr/script\nSlurmdSpoolDir={}\n", spool.display()));
@@ -34,8 +40,13 @@ fn running(count: u8) -> Hosts {
         let host = format!("n{number}");
         let script = format!(
             "#!/bin/sh\ncd {}\necho x >> starts\nif [ -e broken ]; then exit 0; fi\n\
-             [ -e spool/$1/certmgr_state ] || echo new > spool/$1/certmgr_state\n",
-            hosts.site.path("").display()
+             [ ! -e spool/$1/certmgr_state ] || exit 0\necho new > spool/$1/certmgr_state\n\
+             if [ -e lies ]; then exit 0; fi\nnow=$(date +%s)\numask 077\n\
+             echo '{{\"v\":1,\"time\":'$now',\"node\":\"'$1'\",\"serial\":\"40\",\"spki_sha256\":\"00\",\
+             \"not_before\":'$now',\"not_after\":'$((now + 60))',\"issuer\":\"CN=ca\",\"record\":null}}' \
+             >> {}/issued.other.jsonl\n",
+            hosts.site.path("").display(),
+            ledger.display()
         );
         write_program(&hosts.on(&host, &program), &script);
         fs::create_dir_all(hosts.on(&host, &hosts.site.path(&format!("spool/{host}")))).unwrap();
@@ -84,6 +95,19 @@ fn the_first_host_that_gets_nothing_is_the_last_and_has_its_former_certificate_a
         ("old\n", 2)
     );
     assert_eq!((starts(&hosts, "n2"), starts(&hosts, "n3")), (0, 0));
+}
+
+#[test]
+fn a_host_that_says_that_it_has_a_certificate_which_nobody_issued_is_a_failure_with_its_name() {
+    let hosts = running(3);
+    fs::write(hosts.on("n2", &hosts.site.path("lies")), "").unwrap();
+    let output = hosts.run(&["node", "reissue", "n[1-3]", "--yes", "--json"]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("the ledger has none for n2"), "{stderr}");
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["data"]["reissued"], serde_json::json!(["n1", "n3"]));
+    assert_eq!(document["data"]["failed"][0]["node"], "n2");
 }
 
 #[test]

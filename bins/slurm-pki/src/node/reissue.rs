@@ -3,15 +3,21 @@
 //!
 //! A refusal at the start is the end of slurmd: so only a node whose token enrols is touched, after the gate of every
 //! restart ([`crate::activation::gate`]), one host before all others; and what slurmd had is put back where it gets nothing new.
+//!
+//! A host is not believed that it has a new certificate: the ledger must have it too.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use pki::name::NodeName;
 use pki::standing::Standing;
+use pki::time::UnixTime;
 use serde::Serialize;
+use site::clock;
 use site::config::{Daemon, DaemonConfig};
+use site::ledger::{Entry, Ledger};
 
 use super::add::count;
 use super::contents::Contents;
@@ -31,14 +37,17 @@ use crate::report;
 /// Slurm's default for SlurmdSpoolDir (slurm.conf(5)).
 const SPOOL: &str = "/var/spool/slurmd";
 
+/// So much may the clocks of two controllers differ, in seconds: the other one may be the one that signs.
+const CLOCKS_DIFFER: i64 = 60;
+
 /// How slurmd is restarted where [daemons.slurmd] says nothing.
 const RESTART: [&str; 3] = ["systemctl", "restart", "slurmd"];
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
 On each host certmgr_state in SlurmdSpoolDir is put aside and slurmd restarted, by [daemons.slurmd] command (%n in \
-it is the node's name), else systemctl restart slurmd. Done means that slurmd wrote a new certmgr_state; where it \
-did not, the former one is put back and slurmd restarted once more. Jobs go on: a restart of slurmd leaves their \
+it is the node's name), else systemctl restart slurmd. Done means that slurmd wrote a new certmgr_state and that the \
+ledger has the new certificate; where slurmd wrote none, the former one is put back and slurmd restarted once more. Jobs go on: a restart of slurmd leaves their \
 steps alone.
 
 Before that slurmctld's part is rehearsed here, scontrol must show no other node that answers and is late with its \
@@ -102,7 +111,8 @@ impl Reissue {
         let question = format!("Restart slurmd of {} (jobs go on): {}?", count(able.len()), fold(&able));
         report::confirm(global, &question)?;
         gate::pass_without(global, &admin, false, enrolment.now, &able)?;
-        let outcomes = one_then_all(global, &fleet, &targets, &restart);
+        let ledger = Ledger::of(&admin.controller);
+        let outcomes = one_then_all(global, &fleet, &targets, &restart, &ledger);
         skips.reached(global, &outcomes.reached())?;
         conclude(global, &targets, outcomes, refused, names.len())
     }
@@ -239,9 +249,19 @@ ask_anew() {
 "#;
 
 /// One host shows that it works; then groups, until one fails.
-fn one_then_all(global: &Global, fleet: &Fleet, targets: &[Target], restart: &Restart) -> Outcomes {
+fn one_then_all(
+    global: &Global,
+    fleet: &Fleet,
+    targets: &[Target],
+    restart: &Restart,
+    ledger: &Ledger,
+) -> Outcomes {
     let job = |target: &Target| Job { host: target.host.clone(), script: restart.script(target) };
-    let run = |targets: &[Target]| fleet.run(global, "hosts", targets.iter().map(job).collect());
+    let run = |targets: &[Target]| {
+        let begun = clock::now();
+        let said = fleet.run(global, "hosts", targets.iter().map(job).collect());
+        believed(said, targets, ledger, begun)
+    };
     let (first, others) = targets.split_at(targets.len().min(1));
     let mut outcomes = run(first);
     for group in others.chunks(fleet.parallel()) {
@@ -253,6 +273,43 @@ fn one_then_all(global: &Global, fleet: &Fleet, targets: &[Target], restart: &Re
         outcomes = outcomes.and(run(group));
     }
     outcomes
+}
+
+/// Who says that it has a new certificate has one only where the ledger has it as well: sign_csr records before it answers.
+fn believed(said: Outcomes, targets: &[Target], ledger: &Ledger, begun: UnixTime) -> Outcomes {
+    let without = without_entry(targets, ledger, begun);
+    said.judge(|host, _| {
+        let without = without.as_ref().map_err(|e| format!("the ledger cannot be read: {e}"))?;
+        let its = targets.iter().filter(|target| target.host == host).flat_map(|target| &target.nodes);
+        let its: Vec<_> = its.filter(|node| without.contains(node.as_str())).cloned().collect();
+        if its.is_empty() {
+            return Ok(());
+        }
+        Err(format!(
+            "{host} says that slurmd has a new certificate, and the ledger has none for {}: see slurm-pki ledger list \
+             --since 1h on the controller that signs; where no ledger has it, do not trust that host",
+            fold(&its)
+        ))
+    })
+}
+
+/// The nodes that were issued nothing since. The ledger is read whole only where `last/` does not have it.
+fn without_entry(
+    targets: &[Target],
+    ledger: &Ledger,
+    begun: UnixTime,
+) -> Result<BTreeSet<String>, site::Error> {
+    let since = UnixTime(begun.0.saturating_sub(CLOCKS_DIFFER));
+    let is_new = |entry: &Entry| entry.time >= since;
+    let names = targets.iter().flat_map(|target| &target.nodes).map(|node| node.as_str().to_owned());
+    let mut without: BTreeSet<String> =
+        names.filter(|name| !ledger.last_known(name).is_some_and(|entry| is_new(&entry))).collect();
+    if !without.is_empty() {
+        for entry in ledger.entries(|entry| is_new(entry) && without.contains(&entry.node))? {
+            without.remove(&entry.node);
+        }
+    }
+    Ok(without)
 }
 
 fn conclude(
