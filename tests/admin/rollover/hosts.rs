@@ -188,9 +188,36 @@ fn another_controller_has_to_sign_with_the_new_ca_too() {
     assert_eq!(cluster.phase(), "none");
 }
 
+/// A forwarded port: the first controller answers for the second, whose own pair is another.
+#[test]
+fn a_controller_does_not_show_it_with_the_pair_of_another() {
+    let (cluster, _servers) = two_controllers("begin");
+    let (here, there) = (cluster.site.text_path("."), cluster.site.text_path("there"));
+    let pair = format!("{}/ctld_cert", here.trim_end_matches("/."));
+    let lead = format!("set -- \"$1\" \"${{2/%| sh/| sed s,{pair},{there}/$1/ctld_cert,g | sh}}\"\n");
+    let run = cluster.site.read("run.sh");
+    cluster.site.write("run.sh", &(lead + &run), 0o755);
+    let reason = "c2: the certificate of the same daemon on another host is served";
+    let said = cluster.refused("finish --yes");
+    assert!(said.contains(reason), "no pair there: {said}");
+    cluster.site.write("there/c2/ctld_cert_key.pem", "not read", 0o600);
+    cluster.site.write("there/c2/ctld_cert.pem", &cluster.site.read("ctld_cert.pem"), 0o644);
+    let said = cluster.refused("finish --yes");
+    assert!(!said.contains(reason), "the same pair: {said}");
+    cluster.site.done(&["cert", "issue", "ctld", "--force"]);
+    let other = cluster.site.read("ctld_cert.pem");
+    cluster.site.write("there/c2/ctld_cert.pem", &other, 0o644);
+    let said = cluster.refused("finish --yes");
+    assert!(!said.contains(reason), "the same new pair, not loaded yet: {said}");
+    cluster.site.done(&["cert", "issue", "ctld", "--force"]);
+    let said = cluster.refused("finish --yes");
+    assert!(said.contains("shown    by 0 of 2 daemons"), "two pairs, and a third is served: {said}");
+}
+
 #[test]
 fn where_nothing_is_run_elsewhere_the_other_controllers_are_named() {
     let (cluster, _servers) = two_controllers("begin --no-push");
     let said = cluster.rollover("finish --no-push --yes");
     assert!(said.contains("c2 signs too, as a controller, and was not asked"), "{said}");
+    assert!(said.contains("show one certificate, and were not asked"), "{said}");
 }

@@ -33,6 +33,7 @@ pub(crate) use self::proof::{Answer, look as look_at};
 pub(crate) use self::renewals::late;
 pub(crate) use self::restart::How;
 use self::staged::Anchors;
+pub(crate) use self::staged::chain as chain_on_disk;
 use crate::admin::{Admin, refuse_links_of_others};
 use crate::advice::{Advice, Advise as _};
 use crate::cert::target::{Place, Target};

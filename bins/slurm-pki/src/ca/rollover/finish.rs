@@ -15,6 +15,7 @@ use super::bundle::Bundle;
 use super::controllers;
 use super::hosts::{self, Reach};
 use super::proof::{self, Lack, Target, are_one};
+use super::same_leaf;
 use super::site_files::SiteFiles;
 use super::state::{Phase, State};
 use crate::admin::Admin;
@@ -102,7 +103,8 @@ impl Finish {
             return Ok(());
         }
         let mut lacks = Lacks::default();
-        let answers = proof::ask(files, state, new, targets, now)?;
+        let mut answers = proof::ask(files, state, new, targets, now)?;
+        same_leaf::take_back(files, &mut answers, self.reach.brings_nothing())?;
         for (target, answer) in &answers {
             if let Err(lack) = answer {
                 lacks.add(*lack, &target.name);

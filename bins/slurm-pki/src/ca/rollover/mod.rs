@@ -19,6 +19,7 @@ mod in_vault;
 mod issuing;
 mod known;
 mod proof;
+mod same_leaf;
 mod site_files;
 mod state;
 mod status;

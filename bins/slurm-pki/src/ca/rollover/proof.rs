@@ -51,6 +51,9 @@ pub(super) struct Target {
     comes_and_goes: bool,
 }
 
+/// Who was asked, and the certificate (SHA-256) that it showed; none where nobody has to.
+pub(super) type Answer = (Target, Result<Option<String>, Lack>);
+
 impl Target {
     /// Whether a certificate is for this one: nodes of one host may share a certificate, which names them all; and
     /// a node whose host has a longer or shorter name may ask under that (generate_csr).
@@ -87,6 +90,8 @@ pub(super) enum Lack {
     OldCertificate,
     /// It shows the certificate of somebody else: whoever answers there proves nothing for this one.
     AnotherName,
+    /// It shows the certificate of the same daemon on another host, and has a pair of its own.
+    PairOfAnother,
     /// Nothing to ask: its bundle was not brought.
     NoBundle,
     /// It has a port, and nothing says which.
@@ -124,6 +129,10 @@ impl fmt::Display for Lack {
             Self::AnotherName => {
                 "somebody else's certificate is served; see that NodeAddr and the port are its own, and who answers \
                  there"
+            }
+            Self::PairOfAnother => {
+                "the certificate of the same daemon on another host is served, and this one's own pair is another or cannot \
+                 be read; see who answers at its address"
             }
             Self::NoBundle => {
                 "its programs cannot be asked, and the bundle was not brought there; do that, or leave it out with \
@@ -258,7 +267,7 @@ pub(super) fn ask(
     new: &X509,
     targets: Vec<Target>,
     now: UnixTime,
-) -> anyhow::Result<Vec<(Target, Result<(), Lack>)>> {
+) -> anyhow::Result<Vec<Answer>> {
     if targets.is_empty() {
         return Ok(Vec::new());
     }
@@ -275,7 +284,7 @@ pub(super) fn ask(
 
 /// A node that may be away and does not answer has shown it only where slurmctld says that it is: it gets its pair and the
 /// bundle of its image when it comes. One that runs behind a broken network does not.
-fn without_those_away(mut answers: Vec<(Target, Result<(), Lack>)>) -> Vec<(Target, Result<(), Lack>)> {
+fn without_those_away(mut answers: Vec<Answer>) -> Vec<Answer> {
     if !answers.iter().any(|(_, answer)| *answer == Err(Lack::MayRun)) {
         return answers;
     }
@@ -283,7 +292,7 @@ fn without_those_away(mut answers: Vec<(Target, Result<(), Lack>)>) -> Vec<(Targ
         Ok(known) => {
             for (target, answer) in &mut answers {
                 if *answer == Err(Lack::MayRun) && known.is_off(&target.name) {
-                    *answer = Ok(());
+                    *answer = Ok(None);
                 }
             }
         }
@@ -292,13 +301,13 @@ fn without_those_away(mut answers: Vec<(Target, Result<(), Lack>)>) -> Vec<(Targ
     answers
 }
 
-fn judged(target: &Target, pair: &Pair, new: &X509) -> Result<(), Lack> {
+fn judged(target: &Target, pair: &Pair, new: &X509) -> Result<Option<String>, Lack> {
     let probe = Probe { address: &target.address, tls12_only: true, client: Some(pair), wait: WAIT };
     match probe.run() {
         Ok(served) if !served.asked => Err(Lack::NotAsked),
         Ok(served) => match served.leaf() {
             Some(leaf) if !leaf.is_issued_by(new) => Err(Lack::OldCertificate),
-            Some(leaf) if target.is_named_by(leaf) => Ok(()),
+            Some(leaf) if target.is_named_by(leaf) => Ok(Some(leaf.fingerprint())),
             _ => Err(Lack::AnotherName),
         },
         Err(ProbeError::Unreachable(_)) if target.comes_and_goes => Err(Lack::MayRun),
