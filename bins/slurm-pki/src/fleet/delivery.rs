@@ -506,7 +506,9 @@ mod tests {
                  put 0600 $(id -u):$(id -g) {place} name <<'END'\nc2VjcmV0\nEND\n",
                 there.display()
             );
-            let output = std::process::Command::new("/bin/sh").args(["-euc", &script]).output().unwrap();
+            // Under nohup a shell would not hear of HUP.
+            let shell = ["--default-signal", "/bin/sh", "-euc", &script];
+            let output = std::process::Command::new("env").args(shell).output().unwrap();
             assert_eq!(output.status.code(), Some(1), "{signal}");
             assert!(String::from_utf8(output.stderr).unwrap().contains("file"), "the secret was there");
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{signal}");
