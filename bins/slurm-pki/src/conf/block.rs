@@ -51,7 +51,7 @@ enum Note {
 /// When our place is damaged, or the value cannot be written.
 pub(super) fn add(document: &mut Document, key: &str, value: &str) -> anyhow::Result<()> {
     let line = document.line(key, value)?;
-    let notes = find_or_make(document)?.notes;
+    let notes = find_or_make(document, document.line_end())?.notes;
     let is_behind = |text: &str| text.starts_with(WAS) || text.starts_with(END);
     let place = notes.iter().find(|(range, _)| document.text(range).is_some_and(is_behind));
     let place = place.map_or(document.bytes().len(), |(range, _)| range.start);
@@ -68,15 +68,17 @@ pub(super) fn change(document: &mut Document, word: &Word, value: &str) -> anyho
         return document.set(word, value);
     }
     let was = document.raw(word)?.to_owned();
+    // The only line end of its kind may go with the value.
+    let line_end = document.line_end();
     document.set(word, value)?;
     let word = document.words().into_iter().find(|is| is.at == word.at).unwrap_or_else(|| word.clone());
     let now = document.raw(&word)?.to_owned();
-    note(document, Was { key: word.key, now, was })
+    note(document, Was { key: word.key, now, was }, line_end)
 }
 
 /// A value that enable has changed before keeps the note of its first change.
-fn note(document: &mut Document, mut new: Was) -> anyhow::Result<()> {
-    let block = find_or_make(document)?;
+fn note(document: &mut Document, mut new: Was, line_end: &str) -> anyhow::Result<()> {
+    let block = find_or_make(document, line_end)?;
     for (range, is) in block.notes {
         if let Note::Was(old) = is
             && old.key.eq_ignore_ascii_case(&new.key)
@@ -245,11 +247,10 @@ impl Block {
     }
 }
 
-fn find_or_make(document: &mut Document) -> anyhow::Result<Block> {
+fn find_or_make(document: &mut Document, line_end: &str) -> anyhow::Result<Block> {
     if let Some(block) = Block::find(document)? {
         return Ok(block);
     }
-    let line_end = document.line_end();
     let whole = document.bytes().last().is_none_or(|byte| *byte == b'\n');
     let (before, note) = if whole {
         (String::new(), String::new())
@@ -311,6 +312,16 @@ mod tests {
         assert_eq!(undo(&mut edited, Subject::Tls).unwrap(), Undone::All(Vec::new()));
         assert_eq!(edited.bytes(), b"DebugFlags=Gres # why\r\nA=2\r\nC=4\r\nB=3\r\n");
         assert_eq!(undo(&mut edited, Subject::Tls).unwrap(), Undone::Nothing);
+    }
+
+    #[test]
+    fn lines_of_ours_end_as_the_file_had_it_where_that_end_goes_with_a_value() {
+        let text = "TLSType=a\\\r\nb";
+        let mut document = enabled(text);
+        let written = String::from_utf8(document.bytes().to_vec()).unwrap();
+        assert!(written.starts_with("TLSType=tls/s2n\r\n# BEGIN slurm-pki"), "{written}");
+        undo(&mut document, Subject::Tls).unwrap();
+        assert_eq!(document.bytes(), text.as_bytes());
     }
 
     #[test]
