@@ -32,6 +32,10 @@ run = [\"sh\", \"-c\", \"eval \\\"$1\\\"\", \"{host}\", \"{command}\"]
 /// These are in slurm.conf and nowhere else.
 const DEAD: &str = "n[3-9]";
 
+/// A step whose creation meets slurmctld in the moment of its restart is not lost, but srun asks again only after some two
+/// minutes.
+const ONE_STEP: &str = "400";
+
 /// The period of renewals is a minute.
 const THREE_PERIODS: Duration = Duration::from_secs(200);
 
@@ -144,7 +148,7 @@ impl Loop {
 /// The command once more: one that was started cannot be started again from another thread.
 fn step(srun: &Command) -> Result<()> {
     let mut again = Command::new("timeout");
-    again.arg("60").arg(srun.get_program()).args(srun.get_args()).env_clear().current_dir("/");
+    again.arg(ONE_STEP).arg(srun.get_program()).args(srun.get_args()).env_clear().current_dir("/");
     again.envs(srun.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let output = outcome(&mut again)?;
     ensure!(output.status.success(), "{}: {}", output.status, said(&output));
