@@ -164,7 +164,8 @@ impl Scene {
         while self.restarts().is_empty() {
             sleep(Duration::from_millis(20));
         }
-        assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+        // As Ctrl-C, which what a shell runs in the background does not hear of.
+        assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
         Said::of(&child.wait_with_output().unwrap())
     }
 

@@ -115,7 +115,7 @@ fn an_interrupted_push_ends_its_tools_and_keeps_the_secrets_of_those_that_were_n
     let _held = silent.accept().unwrap();
     let begun = Instant::now();
     assert!(!of_this(&hosts).is_empty());
-    let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let interrupt = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert!(interrupt.success());
     let output = child.wait_with_output().unwrap();
     assert!(begun.elapsed() < Duration::from_secs(20));
@@ -148,7 +148,7 @@ fn an_interrupted_push_leaves_no_secret_waiting_on_a_host() {
     let waits = names_in(&hosts.path("n1/run"));
     let folder = waits.iter().find(|name| name.starts_with("slurm-pki.")).expect("a folder in /run");
     assert_eq!(names_in(&hosts.path("n1/run").join(folder)), ["files"]);
-    assert!(Command::new("kill").args(["-INT", &push.id().to_string()]).status().unwrap().success());
+    assert!(Command::new("kill").args(["-TERM", &push.id().to_string()]).status().unwrap().success());
     let output = push.wait_with_output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{stderr}");

@@ -177,8 +177,10 @@ mod tests {
     #[test]
     fn only_a_tool_has_its_memory_bounded() {
         let tool = fleet(&["sh", "-c", "eval \"$2\"", "sh", "{host}", "{command}"]);
-        let bounded = |host: &str| tool.run_on(host, "say $(ulimit -d)").unwrap();
-        assert_eq!(bounded("elsewhere"), [(TOOL_MEMORY / 1024).to_string()]);
-        assert_ne!(bounded("localhost"), bounded("elsewhere"));
+        // It is set from outside, when the tool has begun.
+        let own = (TOOL_MEMORY / 1024).to_string();
+        let waits = format!("until [ \"$(ulimit -d)\" = {own} ]; do sleep 0.01; done; say bounded");
+        assert_eq!(tool.run_on("elsewhere", &waits).unwrap(), ["bounded"]);
+        assert_ne!(tool.run_on("localhost", "sleep 1; say $(ulimit -d)").unwrap(), [own]);
     }
 }
