@@ -17,9 +17,14 @@ const TABLE: [(&str, &[&str]); 7] = [
             MEM,
             CONFIG,
             "node/n1_token.txt",
-            // New: its mode is set on a handle.
+            // A new folder is made in one that is held open; mode and owner it gets through a handle, while it is empty.
+            "node",
+            "node/keys",
+            "node/keys",
             "node/keys",
             PARENT,
+            // Held open while the key is written and gets its name.
+            "node/keys",
             "node/keys",
             "node/keys/.n1.*.key.*.*.tmp",
             "node/keys",
@@ -43,13 +48,23 @@ const TABLE: [(&str, &[&str]); 7] = [
             "ca_cert.pem",
             "state/ca/chain.pem",
             "state/ca/ca_key.pem",
-            "state/ledger/issued.HOST.lock",
-            "state/ledger/issued.HOST.jsonl",
+            // Each folder is held open before a name in it is opened, so that its owner leads nobody elsewhere.
             "state/ledger",
-            // New, like the ledger.
+            "state/ledger/issued.HOST.lock",
+            "state/ledger",
+            "state/ledger/issued.HOST.jsonl",
+            // New, like the ledger: made durable.
+            "state/ledger",
+            // The folder of last certificates, new too.
+            "state/ledger",
+            "state/ledger",
+            "state/ledger/last",
+            "state/ledger/last",
+            "state/ledger/last",
             "state/ledger/last",
             "state/ledger/last/.n1.json.*.*.tmp",
             MARK,
+            "state/tokens",
             "state/tokens/.n1.*.used.*.*.tmp",
             "state/tokens",
         ],
