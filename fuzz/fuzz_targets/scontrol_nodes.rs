@@ -29,7 +29,7 @@ fuzz_target!(|json: &[u8]| {
     let names = scontrol::node_names(&path).unwrap_or_default();
     if let Ok(shown) = renewals::Shown::parse(json) {
         let period = std::str::from_utf8(json).ok().and_then(|text| renewal_period::RenewalPeriod::of(Some(text)).length());
-        let late = shown.late(period.unwrap_or_default(), UnixTime(1_800_000_000));
+        let late = shown.late(&renewals::Issued::default(), period.unwrap_or_default(), UnixTime(1_800_000_000));
         assert!(late.iter().all(|late| names.iter().any(|name| name == late)));
     }
     for name in names {

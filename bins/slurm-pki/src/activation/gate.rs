@@ -6,7 +6,7 @@
 use pki::name::NodeName;
 use pki::time::UnixTime;
 
-use super::renewals;
+use super::late::late;
 use crate::admin::Admin;
 use crate::advice::Advice;
 use crate::global::Global;
@@ -84,7 +84,7 @@ fn nodes_renew(
     let meaningless = || format!("certificate_renewal_period={text} is not a number of minutes above 0");
     let period = period.length().ok_or_else(|| Refusal::NotAsked(meaningless()))?;
     let json = scontrol::shown_nodes().map_err(|e| Refusal::NotAsked(e.to_string()))?;
-    let late = renewals::late(admin, &json, period, now);
+    let late = late(admin, &json, period, now);
     let mut late = late.map_err(|e| Refusal::NotAsked(e.to_string()))?;
     late.retain(|late| !not_these.iter().any(|name| name.as_str() == late));
     match late.as_slice() {

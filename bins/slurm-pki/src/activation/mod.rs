@@ -4,6 +4,7 @@
 //! look again. A daemon that does not serve the new certificate gets the former pair back and one more restart.
 
 pub(crate) mod gate;
+mod late;
 mod listener;
 mod marks;
 mod order;
@@ -26,11 +27,11 @@ use site::config::Daemon;
 use site::file::{self, make_folder};
 use site::lock::wait_for;
 
+pub(crate) use self::late::late;
 pub(crate) use self::listener::stranger;
 use self::marks::Marks;
 pub(crate) use self::port::{Port, by_slurm, given};
 pub(crate) use self::proof::{Answer, look as look_at};
-pub(crate) use self::renewals::late;
 pub(crate) use self::restart::How;
 use self::staged::Anchors;
 pub(crate) use self::staged::chain as chain_on_disk;

@@ -11,12 +11,8 @@ use std::time::Duration;
 use pki::name::NodeName;
 use pki::time::UnixTime;
 use serde::Deserialize;
-use site::config::{Daemon, DaemonConfig};
-use site::ledger::{Entry, Ledger};
+use site::ledger::Entry;
 
-use crate::admin::Admin;
-use crate::advice::Advise as _;
-use crate::node::view::last_certificates;
 use crate::slurm_number::SlurmNumber;
 
 /// States in which nobody can expect a node to renew anything (scontrol(1)).
@@ -25,7 +21,7 @@ const AWAY: [&str; 7] =
 
 /// The part of `scontrol show nodes --json` that matters here.
 #[derive(Debug, Deserialize)]
-struct Shown {
+pub(crate) struct Shown {
     nodes: Vec<Node>,
 }
 
@@ -54,42 +50,31 @@ impl Default for State {
 
 /// What the ledger says of nodes.
 #[derive(Default)]
-struct Issued {
-    last: BTreeMap<NodeName, Entry>,
+pub(crate) struct Issued {
+    /// The last certificate of each.
+    pub(crate) last: BTreeMap<NodeName, Entry>,
     /// Whether some nodes have static pairs, which the ledger tells apart from unbound certificates by nothing.
-    static_pairs: bool,
-}
-
-/// The nodes that answer and have not renewed for longer than the period (and a twentieth: a renewal that failed is tried
-/// again after MessageTimeout), by `scontrol show nodes --json`. Those that never renewed have static pairs, or slurmctld
-/// forgot them.
-///
-/// # Errors
-/// When the JSON is something else, or the ledger cannot be read.
-pub(crate) fn late(
-    admin: &Admin,
-    json: &[u8],
-    period: Duration,
-    now: UnixTime,
-) -> anyhow::Result<Vec<String>> {
-    let shown = Shown::parse(json).map_err(|e| anyhow::anyhow!("scontrol's JSON: {e}"))?;
-    let last = last_certificates(&Ledger::of(&admin.controller), &shown.answering())?;
-    let slurmd = DaemonConfig::read(&admin.config, &admin.controller, Daemon::Slurmd).advise()?;
-    let issued = Issued { last, static_pairs: slurmd.configured };
-    Ok(shown.late(&issued, period, now).into_iter().map(str::to_owned).collect())
+    pub(crate) static_pairs: bool,
 }
 
 impl Shown {
-    fn parse(json: &[u8]) -> Result<Self, String> {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub(crate) fn parse(json: &[u8]) -> Result<Self, String> {
         serde_json::from_slice(json).map_err(|e| e.to_string())
     }
 
-    fn answering(&self) -> Vec<NodeName> {
+    /// The nodes that are there.
+    pub(crate) fn answering(&self) -> Vec<NodeName> {
         let answering = self.nodes.iter().filter(|node| !node.state.is_away());
         answering.filter_map(|node| NodeName::parse(node.name.as_bytes()).ok()).collect()
     }
 
-    fn late(&self, issued: &Issued, period: Duration, now: UnixTime) -> Vec<&str> {
+    /// The nodes that answer and have not renewed for longer than the period (and a twentieth: a renewal that failed is tried
+    /// again after MessageTimeout). Those that never renewed have static pairs, or slurmctld forgot them.
+    pub(crate) fn late(&self, issued: &Issued, period: Duration, now: UnixTime) -> Vec<&str> {
         let oldest = now.minus(period + period / 20);
         let is_late = |node: &&Node| {
             let renewed =
