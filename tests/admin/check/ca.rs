@@ -126,6 +126,24 @@ fn a_key_that_does_not_sign_here_is_found() {
 }
 
 #[test]
+fn what_is_over_cannot_be_rolled_over_and_is_told_so() {
+    let well = Healthy::new();
+    let fixes = || {
+        let look = well.look(&["--only", "ca"]);
+        assert_eq!(look.exit, 2);
+        let findings = look.data["findings"].as_array().unwrap().clone();
+        let of_the_end = findings.iter().filter(|finding| finding["code"] == "ca-expiry");
+        of_the_end.map(|finding| finding["fix"].to_string()).collect::<String>()
+    };
+    let old = new_ca("Old", now().minus(80 * DAY), now().minus(DAY)).0;
+    let own = well.site.read("ca_cert.pem");
+    well.site.write("ca_cert.pem", &(own + &old), 0o644);
+    assert!(fixes().contains("take it out of the file"));
+    well.site.write("ca_cert.pem", &old, 0o644);
+    assert!(fixes().contains("make or import a new CA"));
+}
+
+#[test]
 fn an_end_that_comes_near_is_told_in_time_by_the_config_or_the_command_line() {
     let well = Healthy::new();
     // The CA lives ten years: both are below a tenth of that.

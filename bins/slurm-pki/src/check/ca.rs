@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use pki::ca::LocalCa;
 use pki::loads_in_s2n::{self, MAX_BUNDLE_PEM};
+use pki::time::UnixTime;
 use pki::x509::X509;
 use site::config::Place;
 use site::file;
@@ -38,6 +39,21 @@ const MAX_SYSTEM: usize = 8 * 1024 * 1024;
 const LONG_ROLLOVER: Duration = Duration::from_secs(30 * 24 * 3600);
 
 const RENEW_CA: &str = "slurm-pki ca rollover begin makes a new CA beside this one, without an outage";
+const LEFT_OVER: &str =
+    "others beside it live: slurm-pki ca rollover status, and if none is under way, take it out of the file";
+/// A rollover needs an old CA that still signs.
+const NEW_CA: &str =
+    "it signs nothing any more: make or import a new CA, as docs/operations.md has it under \"CA expired\"";
+
+/// What is to be done about the end of one of these.
+fn renewal(all: &[X509], one: &X509, now: UnixTime) -> &'static str {
+    let lives = |ca: &X509| now < ca.facts().not_after;
+    match (lives(one), all.iter().any(lives)) {
+        (true, _) => RENEW_CA,
+        (false, true) => LEFT_OVER,
+        (false, false) => NEW_CA,
+    }
+}
 
 /// Looks at the bundle, and on a controller at the CA.
 pub(super) fn look(scene: &Scene, found: &mut Findings) {
@@ -49,7 +65,15 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
     if let Some(anchors) = &anchors {
         for anchor in anchors {
             let what = format!("the CA {}", anchor.facts().subject);
-            expiry::look(found, "ca-expiry", &what, anchor, &scene.thresholds, scene.now, RENEW_CA);
+            expiry::look(
+                found,
+                "ca-expiry",
+                &what,
+                anchor,
+                &scene.thresholds,
+                scene.now,
+                renewal(anchors, anchor, scene.now),
+            );
         }
         in_system_store(scene, anchors, found);
         no_cas(&path, anchors, found);
@@ -180,7 +204,15 @@ fn signing(scene: &Scene, found: &mut Findings) {
     };
     for one in &certificates.chain {
         let what = format!("the CA {} in {}", one.facts().subject, files.ca_chain.display());
-        expiry::look(found, "ca-expiry", &what, one, &scene.thresholds, scene.now, RENEW_CA);
+        expiry::look(
+            found,
+            "ca-expiry",
+            &what,
+            one,
+            &scene.thresholds,
+            scene.now,
+            renewal(&certificates.chain, one, scene.now),
+        );
     }
     let key = match signer::ca_key(&files.ca_key) {
         Ok(key) => key,
