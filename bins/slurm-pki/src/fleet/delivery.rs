@@ -140,7 +140,8 @@ fn memory() -> PathBuf {
 /// root can enter, so whoever owns the folder around it can neither see it before it has its owner and mode nor put a
 /// link in its place. `mv` and `mktemp` know GNU's options; mktemp's names end in 16 signs as those in /run do.
 ///
-/// `reach FOLDER`: goes there part by part, through no link but root's own, and makes what is missing. A shell's folder is
+/// `reach FOLDER`: goes there part by part, through no link but root's own in folders that nobody else can change (else the
+/// link could be another one between two looks at it), and makes what is missing. A shell's folder is
 /// held open, whatever stands at its path by then; `env pwd` asks the kernel where it is, and not the shell.
 const PUT: &str = r#"
 left=
@@ -179,6 +180,8 @@ reach() {
                 0|"$(id -u)") ;;
                 *) echo "$part on the way to $1 is a link that is not root's"; exit 1
             esac
+            [ -n "$(find . -maxdepth 0 \( -user 0 -o -user "$(id -u)" \) ! -perm /022)" ] ||
+                { echo "$part on the way to $1 is a link in a folder that others can change"; exit 1; }
             links=$((links + 1))
             [ $links -le 40 ] || { echo "$1: links without end"; exit 1; }
             to=$(readlink "./$part")
@@ -457,6 +460,22 @@ mod tests {
                 Folder::open(at.path()).unwrap().remove_all(name).unwrap();
             });
         }
+    }
+
+    /// Between two looks at it the link could be another one.
+    #[test]
+    fn a_link_in_a_folder_that_others_can_change_leads_nowhere() {
+        let at = tempfile::tempdir().unwrap();
+        let shared = at.path().join("shared");
+        fs::create_dir(&shared).unwrap();
+        fs::create_dir(shared.join("folder")).unwrap();
+        std::os::unix::fs::symlink("folder", shared.join("link")).unwrap();
+        fs::set_permissions(&shared, fs::Permissions::from_mode(0o775)).unwrap();
+        let output = put_with("", &shared.join("link/key"));
+        assert!(!output.status.success());
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(said.contains("a link in a folder that others can change"), "{said}");
+        assert_eq!(fs::read_dir(shared.join("folder")).unwrap().count(), 0);
     }
 
     #[test]
