@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::advice::Advice;
+use crate::rehearse::same_file;
 
 /// Prints a node's token.
 pub(crate) const GET_NODE_TOKEN: &str = "get_node_token";
@@ -50,4 +51,13 @@ impl Programs {
     pub(crate) fn path(&self, program: &str) -> PathBuf {
         self.0.join(program)
     }
+}
+
+/// Whether a path of slurm.conf's is a program of ours: the file beside this command, or one of its name that only other
+/// hosts have.
+pub(crate) fn is_ours(path: &str, program: &str) -> bool {
+    let path = Path::new(path);
+    let beside = std::env::current_exe().ok().map(|own| own.with_file_name(program));
+    let is_beside = beside.is_some_and(|own| same_file(path, &own));
+    is_beside || path.file_name().is_some_and(|name| name == program)
 }

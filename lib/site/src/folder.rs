@@ -114,14 +114,21 @@ impl Folder {
     pub fn make(&self, name: &OsStr, mode: u32, owner: Option<Owner>) -> io::Result<Self> {
         rustix::fs::mkdirat(&*self.handle, name, Mode::from_raw_mode(mode))?;
         let made = self.within(name)?;
-        made.settle(mode, owner)?;
+        made.settle(mode, owner, self.is_ours_alone()?)?;
         Ok(made)
     }
 
-    /// Mode and owner of a new folder. Whoever owns the one around it may have put another of root's there since.
-    fn settle(&self, mode: u32, owner: Option<Owner>) -> io::Result<()> {
+    /// Whether nobody else can give names in it.
+    fn is_ours_alone(&self) -> io::Result<bool> {
+        let is = rustix::fs::fstat(&*self.handle)?;
+        Ok(is.st_uid == rustix::process::geteuid().as_raw() && is.st_mode & 0o022 == 0)
+    }
+
+    /// Mode and owner of a new folder. `safe`: nobody else can change the one around it, who may have put another of root's
+    /// there since; then a file in it is of another program of ours, which found the new folder.
+    fn settle(&self, mode: u32, owner: Option<Owner>, safe: bool) -> io::Result<()> {
         let folder = self.to_read()?;
-        if !self.names()?.is_empty() || (owner.is_some() && !is_own(&folder)?) {
+        if !safe && (!self.names()?.is_empty() || (owner.is_some() && !is_own(&folder)?)) {
             return Err(io::Error::other("something else took its place"));
         }
         // The umask may have taken bits away.
@@ -471,10 +478,10 @@ mod tests {
         let other = Owner { uid: SOMEBODY, gid: SOMEBODY };
         let new = Folder::open(&at.join("new")).unwrap();
         fs::write(at.join("new/roots"), "").unwrap();
-        assert!(new.settle(0o755, Some(other)).is_err());
+        assert!(new.settle(0o755, Some(other), false).is_err());
         assert!(!new.give(other).unwrap());
         fs::remove_file(at.join("new/roots")).unwrap();
-        new.settle(0o711, None).unwrap();
+        new.settle(0o711, None, false).unwrap();
         assert_eq!(fs::metadata(at.join("new")).unwrap().permissions().mode() & 0o7777, 0o711);
     }
 

@@ -1,5 +1,6 @@
 //! Which nodes are late with their renewals: slurmctld's word and the ledger's, brought together.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use pki::time::UnixTime;
@@ -10,8 +11,12 @@ use super::renewals::{Issued, Shown};
 use crate::admin::Admin;
 use crate::advice::Advise as _;
 use crate::node::view::last_certificates;
+use crate::parameters::Parameters;
+use crate::programs::{SIGN_CSR, is_ours};
 
 /// The names of those that are, by `scontrol show nodes --json` ([`Shown::late`]).
+///
+/// The files of last certificates are not synced: what they say against a node is looked up in the ledger itself.
 ///
 /// # Errors
 /// When the JSON is something else, or the ledger cannot be read.
@@ -22,8 +27,19 @@ pub(crate) fn late(
     now: UnixTime,
 ) -> anyhow::Result<Vec<String>> {
     let shown = Shown::parse(json).map_err(|e| anyhow::anyhow!("scontrol's JSON: {e}"))?;
-    let last = last_certificates(&Ledger::of(&admin.controller), &shown.answering())?;
+    let ledger = Ledger::of(&admin.controller);
     let slurmd = DaemonConfig::read(&admin.config, &admin.controller, Daemon::Slurmd).advise()?;
-    let issued = Issued { last, static_pairs: slurmd.configured };
+    let last = if signs(admin) { last_certificates(&ledger, &shown.answering())? } else { BTreeMap::new() };
+    let mut issued = Issued { last, static_pairs: slurmd.configured };
+    let doubted: BTreeSet<String> = shown.late(&issued, period, now).into_iter().map(str::to_owned).collect();
+    if !doubted.is_empty() && !issued.last.is_empty() {
+        issued.learn(ledger.entries(|entry| doubted.contains(&entry.node)).advise()?);
+    }
     Ok(shown.late(&issued, period, now).into_iter().map(str::to_owned).collect())
+}
+
+/// Whether what slurmctld runs to sign is ours, as far as slurm.conf tells: another's work stands in no ledger.
+fn signs(admin: &Admin) -> bool {
+    let parameters = admin.slurm.as_ref().and_then(|slurm| slurm.get("CertmgrParameters"));
+    Parameters::of(parameters).get("sign_csr_script").is_none_or(|script| is_ours(script, SIGN_CSR))
 }

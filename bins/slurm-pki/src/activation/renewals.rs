@@ -86,6 +86,16 @@ impl Shown {
 }
 
 impl Issued {
+    /// Takes what is newer.
+    pub(crate) fn learn(&mut self, entries: Vec<Entry>) {
+        for entry in entries {
+            let Ok(name) = NodeName::parse(entry.node.as_bytes()) else { continue };
+            if self.last.get(&name).is_none_or(|known| known.time < entry.time) {
+                self.last.insert(name, entry);
+            }
+        }
+    }
+
     /// When a node renewed last, as far as it is to be judged by that. `remembered`: what slurmctld says.
     fn renewed(&self, node: &str, remembered: Option<UnixTime>, now: UnixTime) -> Option<UnixTime> {
         let name = NodeName::parse(node.as_bytes()).ok();

@@ -3,10 +3,9 @@
 use super::super::finding::Findings;
 use super::super::scene::Scene;
 use super::SHOW;
-use super::programs::is_ours;
 use crate::moment;
 use crate::parameters::Parameters;
-use crate::programs::SIGN_CSR;
+use crate::programs::{SIGN_CSR, is_ours};
 use crate::renewal_period::{PER_LIFE, RenewalPeriod};
 
 /// The period that nodes renew at, in minutes; `None` where they do not, or Slurm refuses it.

@@ -1,6 +1,5 @@
 //! Programs of ours beside programs of others, and windows that have to fit Slurm's.
 
-use std::path::Path;
 use std::time::Duration;
 
 use pki::policy::Bind;
@@ -11,8 +10,7 @@ use super::super::scene::Scene;
 use super::SHOW;
 use crate::moment;
 use crate::parameters::Parameters;
-use crate::programs::{GENERATE_CSR, GET_CERT_KEY, SIGN_CSR};
-use crate::rehearse::same_file;
+use crate::programs::{GENERATE_CSR, GET_CERT_KEY, SIGN_CSR, is_ours};
 
 /// Slurm's default (slurm.conf(5)).
 const MESSAGE_TIMEOUT: u64 = 10;
@@ -93,14 +91,6 @@ fn same_key(scene: &Scene, found: &mut Findings) {
         ),
         format!("take both from slurm-pki; or renew_key = false in [node], with {foreign}'s key file as key_file"),
     );
-}
-
-/// The file beside this command, or one of its name that only other hosts have.
-pub(super) fn is_ours(path: &str, program: &str) -> bool {
-    let path = Path::new(path);
-    let beside = std::env::current_exe().ok().map(|own| own.with_file_name(program));
-    let is_beside = beside.is_some_and(|own| same_file(path, &own));
-    is_beside || path.file_name().is_some_and(|name| name == program)
 }
 
 fn replays(scene: &Scene, found: &mut Findings) {
