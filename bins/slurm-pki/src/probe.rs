@@ -22,6 +22,8 @@ use rustls::{
 };
 
 use crate::handshake::{self, Pair};
+use crate::parameters::Parameters;
+use crate::slurm_conf::SlurmConf;
 
 /// Both versions that Slurm's TLS speaks.
 const ALL: &[&SupportedProtocolVersion] = &[&version::TLS13, &version::TLS12];
@@ -34,6 +36,8 @@ pub(crate) struct Address {
     pub(crate) host: String,
     /// TCP port.
     pub(crate) port: u16,
+    /// Whether Slurm's files turn IPv4 off: then a name's addresses of IPv6 are the daemon's.
+    pub(crate) only_ipv6: bool,
 }
 
 impl Address {
@@ -44,7 +48,11 @@ impl Address {
         let host = bare.unwrap_or(host);
         let is_address = host.contains(':') == bare.is_some();
         let port = port.parse().ok().filter(|port| *port != 0)?;
-        (is_address && crate::members::is_host(host)).then(|| Self { host: host.to_owned(), port })
+        (is_address && crate::members::is_host(host)).then(|| Self {
+            host: host.to_owned(),
+            port,
+            only_ipv6: false,
+        })
     }
 }
 
@@ -54,21 +62,29 @@ impl Address {
     /// # Errors
     /// When the name cannot be looked up.
     pub(crate) fn places(&self) -> io::Result<Vec<SocketAddr>> {
-        Ok(listened_at((self.host.as_str(), self.port).to_socket_addrs()?))
+        let found = (self.host.as_str(), self.port).to_socket_addrs()?;
+        Ok(listened_at(found, self.only_ipv6))
+    }
+
+    /// The same where the daemon listens as its file of Slurm's says (CommunicationParameters in slurm.conf(5) and
+    /// slurmdbd.conf(5)).
+    pub(crate) fn by(self, conf: Option<&SlurmConf>) -> Self {
+        let words = Parameters::of(conf.and_then(|conf| conf.get("CommunicationParameters")));
+        Self { only_ipv6: words.has("DisableIPv4"), ..self }
     }
 }
 
-/// A daemon listens on IPv4 unless Slurm's files say otherwise, and with both it listens on both. Of a name with addresses
+/// A daemon listens on IPv4 unless Slurm's files turn that off (`only_ipv6`), and with both it listens on both. Of a name with addresses
 /// of both kinds those of IPv6 are left out: anybody on its host could have taken the port there (`::1` of localhost), and
 /// be asked in the daemon's place.
-fn listened_at(found: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
+fn listened_at(found: impl Iterator<Item = SocketAddr>, only_ipv6: bool) -> Vec<SocketAddr> {
     let (v4, v6): (Vec<_>, Vec<_>) = found.partition(SocketAddr::is_ipv4);
-    if v4.is_empty() { v6 } else { v4 }
+    if v4.is_empty() || only_ipv6 { v6 } else { v4 }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { host, port } = self;
+        let Self { host, port, .. } = self;
         if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
     }
 }
@@ -329,7 +345,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let server = thread::spawn(move || serve(listener.accept().unwrap().0));
-        let address = Address { host: "127.0.0.1".into(), port };
+        let address = Address { host: "127.0.0.1".into(), port, only_ipv6: false };
         let seen = Probe { address: &address, tls12_only, client, wait }.run();
         server.join().unwrap();
         seen
@@ -393,16 +409,20 @@ mod tests {
         };
         assert_eq!(probe(silent, false, None, Duration::from_millis(200)).unwrap_err(), ProbeError::Silent);
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let address = Address { host: "127.0.0.1".into(), port };
+        let address = Address { host: "127.0.0.1".into(), port, only_ipv6: false };
         let nobody = Probe { address: &address, tls12_only: false, client: None, wait: WAIT }.run();
         assert!(matches!(nobody.unwrap_err(), ProbeError::Unreachable(_)));
     }
 
     #[test]
     fn of_a_name_with_addresses_of_both_kinds_only_those_are_asked_at_which_slurm_listens() {
-        let at = |places: &[&str]| listened_at(places.iter().map(|place| place.parse().unwrap()));
-        assert_eq!(at(&["[::1]:6817", "127.0.0.1:6817"]), at(&["127.0.0.1:6817"]));
-        assert_eq!(at(&["[fe80::1]:6817"]).len(), 1);
+        let at = |places: &[&str], only_ipv6| {
+            listened_at(places.iter().map(|place| place.parse().unwrap()), only_ipv6)
+        };
+        let both = ["[::1]:6817", "127.0.0.1:6817"];
+        assert_eq!(at(&both, false), at(&["127.0.0.1:6817"], false));
+        assert_eq!(at(&both, true), at(&["[::1]:6817"], true));
+        assert_eq!(at(&["[fe80::1]:6817"], false).len(), 1);
     }
 
     #[test]

@@ -81,7 +81,8 @@ mod tests {
             [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("127.0.0.1", "127.0.0.2")]
         {
             let socket = TcpListener::bind((bound, 0)).unwrap();
-            let at = Address { host: asked.into(), port: socket.local_addr().unwrap().port() };
+            let at =
+                Address { host: asked.into(), port: socket.local_addr().unwrap().port(), only_ipv6: false };
             let wanted = if asked == "127.0.0.2" { BTreeSet::new() } else { BTreeSet::from([caller().uid]) };
             assert_eq!(users_at(std::slice::from_ref(&at)), wanted, "{bound} {asked}");
             drop(socket);

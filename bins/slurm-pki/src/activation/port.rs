@@ -27,6 +27,18 @@ impl Port {
     /// # Errors
     /// When a file cannot be read, is missing, or names no port.
     pub(crate) fn of(admin: &Admin, members: &Members, target: &Target) -> anyhow::Result<Self> {
+        let port = Self::named(admin, members, target)?;
+        let Self::At(addresses) = port else { return Ok(port) };
+        let slurm = admin.slurm.as_ref();
+        let dbd = match slurm.filter(|_| target.daemon == Daemon::Dbd) {
+            Some(slurm) => SlurmConf::load_from(&slurm.path().with_file_name("slurmdbd.conf"))?,
+            None => None,
+        };
+        let conf = dbd.as_ref().or(slurm);
+        Ok(Self::At(addresses.into_iter().map(|address| address.by(conf)).collect()))
+    }
+
+    fn named(admin: &Admin, members: &Members, target: &Target) -> anyhow::Result<Self> {
         let given = target.config.probe.as_deref().map(|probe| given(target.daemon, probe)).transpose()?;
         // slurmrestd speaks TLS whenever it is told to listen on https (slurm-contract.md 3.5).
         if target.daemon == Daemon::Restd
@@ -75,7 +87,7 @@ fn same_host(named: &str, place: &Place) -> bool {
 fn of_nodes(members: &Members, nodes: &[NodeName], host: &str) -> anyhow::Result<Port> {
     let lines = nodes.iter().filter_map(|name| members.node(name));
     let addresses: Vec<Address> =
-        lines.map(|node| Address { host: node.address.clone(), port: node.port }).collect();
+        lines.map(|node| Address { host: node.address.clone(), port: node.port, only_ipv6: false }).collect();
     if addresses.is_empty() {
         return Err(Advice::new(
             format!("slurm.conf names no node on {host}, so nobody knows where its slurmd answers"),
@@ -104,7 +116,7 @@ pub(crate) fn given(daemon: Daemon, probe: &str) -> anyhow::Result<Address> {
 fn at_target(target: &Target, given: Address) -> Address {
     match &target.place {
         Place::Here => given,
-        Place::On(host) => Address { host: host.clone(), port: given.port },
+        Place::On(host) => Address { host: host.clone(), ..given },
     }
 }
 
@@ -123,7 +135,9 @@ fn address_of(target: &Target, address: Option<&str>, port: &str) -> anyhow::Res
 /// When that is no address.
 pub(crate) fn by_slurm(daemon: Daemon, host: &str, port: &str) -> anyhow::Result<Address> {
     match port.parse() {
-        Ok(port) if port != 0 && crate::members::is_host(host) => Ok(Address { host: host.to_owned(), port }),
+        Ok(port) if port != 0 && crate::members::is_host(host) => {
+            Ok(Address { host: host.to_owned(), port, only_ipv6: false })
+        }
         _ => Err(Advice::new(
             format!("{host}:{port} is no address that {daemon} could answer at"),
             format!("mend it in Slurm's files, or set probe in [daemons.{}]", daemon.short()),
@@ -204,6 +218,19 @@ mod tests {
         assert_eq!(at(port("", None, config, Daemon::Restd, on("r2"))), "r2:6820");
         assert_eq!(at(port(TLS, None, config, Daemon::Ctld, Place::Here)), "[::1]:5");
         assert!(port(TLS, None, "[daemons.ctld]\nprobe = \"h1\"\n", Daemon::Ctld, Place::Here).is_err());
+    }
+
+    #[test]
+    fn where_slurm_turns_ipv4_off_the_others_are_asked() {
+        let only_ipv6 = |slurm: &str, dbd: Option<&str>, daemon| match port(slurm, dbd, "", daemon, on("h2"))
+        {
+            Ok(Port::At(addresses)) => addresses.iter().all(|address| address.only_ipv6),
+            other => panic!("{other:?}"),
+        };
+        let off = format!("{TLS}CommunicationParameters=EnableIPv6,DisableIPv4\n");
+        assert!(only_ipv6(&off, None, Daemon::Ctld) && !only_ipv6(TLS, None, Daemon::Ctld));
+        // slurmdbd goes by its own file where that is here.
+        assert!(!only_ipv6(&off, Some("TLSType=tls/s2n\n"), Daemon::Dbd));
     }
 
     #[test]

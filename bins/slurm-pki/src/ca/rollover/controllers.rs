@@ -5,12 +5,13 @@ use data_encoding::BASE64;
 use serde::Deserialize;
 
 use super::site_files::SiteFiles;
-use crate::fleet::{Fleet, Job};
+use crate::fleet::{Fleet, Job, quoted};
 use crate::hostlist;
 use crate::report;
 
-/// What a controller says of the CA that it signs with.
-const ASK: &str = r#"shown=$(slurm-pki ca show --json)
+/// What a controller says of the CA that it signs with, by the config at the same place where it has one there.
+const ASK: &str = r#"if [ -e "$config" ]; then export SLURM_PKI_CONF="$config"; fi
+shown=$(slurm-pki ca show --json)
 say "$(printf %s "$shown" | base64 -w 0)""#;
 
 /// The part of `slurm-pki ca show --json` that matters here.
@@ -39,7 +40,8 @@ pub(super) fn signing_otherwise(
     hosts: Vec<String>,
     new: &[String],
 ) -> anyhow::Result<Vec<String>> {
-    let job = |host| Job { host, script: ASK.to_owned() };
+    let config = quoted(&files.admin.config.path().to_string_lossy());
+    let job = |host| Job { host, script: format!("config={config}\n{ASK}") };
     let jobs = hosts.into_iter().map(job).collect();
     let outcomes = Fleet::of(files.admin)?.run(files.global, "asking controllers", jobs);
     let outcomes = outcomes.judge(|_, said| signs_with(said, new));

@@ -170,7 +170,8 @@ pub(super) fn targets(admin: &Admin, members: &Members, now: UnixTime) -> anyhow
     let nodes = members.all().iter().flat_map(|member| &member.nodes).map(|node| Target {
         name: node.name.to_string(),
         certificate: node.name.to_string(),
-        address: Address { host: node.address.clone(), port: node.port },
+        address: Address { host: node.address.clone(), port: node.port, only_ipv6: false }
+            .by(admin.slurm.as_ref()),
         comes_and_goes: node.comes_and_goes,
     });
     let mut all: Vec<_> = nodes.collect();
@@ -211,7 +212,8 @@ fn dynamic_nodes(admin: &Admin, members: &Members, now: UnixTime) -> anyhow::Res
         .map(|(name, node)| Target {
             name: name.clone(),
             certificate: name.clone(),
-            address: Address { host: node.address.clone(), port: node.port },
+            address: Address { host: node.address.clone(), port: node.port, only_ipv6: false }
+                .by(admin.slurm.as_ref()),
             comes_and_goes: true,
         })
         .collect())
@@ -234,7 +236,7 @@ fn of_daemon(admin: &Admin, daemon: Daemon, hosts: &[&Member]) -> anyhow::Result
     }
     let mut all = Vec::new();
     for member in hosts {
-        let there = |given: &Address| Address { host: member.host.clone(), port: given.port };
+        let there = |given: &Address| Address { host: member.host.clone(), ..given.clone() };
         let address = usual_address(admin, daemon, member)?.or_else(|| given.as_ref().map(there));
         all.extend(address.map(|address| target(&member.host, address)));
     }
@@ -247,11 +249,12 @@ fn usual_address(admin: &Admin, daemon: Daemon, member: &Member) -> anyhow::Resu
     Ok(match daemon {
         Daemon::Ctld => {
             let host = slurm.controller_address(&member.host).unwrap_or(&member.host);
-            Some(activation::by_slurm(daemon, host, slurm.slurmctld_port())?)
+            Some(activation::by_slurm(daemon, host, slurm.slurmctld_port())?.by(Some(slurm)))
         }
         Daemon::Dbd => {
             let own = SlurmConf::load_from(&slurm.path().with_file_name("slurmdbd.conf"))?;
-            Some(activation::by_slurm(daemon, &member.host, slurm.slurmdbd_port(own.as_ref()))?)
+            let address = activation::by_slurm(daemon, &member.host, slurm.slurmdbd_port(own.as_ref()))?;
+            Some(address.by(own.as_ref().or(Some(slurm))))
         }
         _ => None,
     })
