@@ -223,6 +223,23 @@ fn a_record_that_the_programs_refuse_is_found_by_its_name() {
         assert!(look.bad()[0].2.contains(path), "{:?}", look.bad());
         well.mode(path, 0o600);
     }
+    // A folder that is not SlurmUser's alone is not given away.
+    let chain = well.site.path("ca_chain.pem");
+    fs::copy(well.site.path("state/ca/chain.pem"), &chain)
+        .or_else(|_| fs::copy(well.site.path("ca_cert.pem"), &chain))
+        .unwrap();
+    let config = well.site.read("slurm-pki.toml");
+    let elsewhere =
+        config.replacen("[controller]", &format!("[controller]\nca_chain = \"{}\"", chain.display()), 1);
+    assert_ne!(config, elsewhere);
+    well.site.write("slurm-pki.toml", &elsewhere, 0o644);
+    well.mode("ca_chain.pem", 0o666);
+    let look = well.look(&[]);
+    let finding =
+        look.data["findings"].as_array().unwrap().iter().find(|is| is["code"] == "state-files").unwrap();
+    let fix = finding["fix"].as_str().unwrap();
+    assert!(fix.ends_with(&format!("chmod go-w {}", chain.display())) && !fix.contains("-R"), "{finding}");
+    well.site.write("slurm-pki.toml", &config, 0o644);
     if caller() == 0 {
         // As a restore by root leaves them.
         for path in ["state/tokens/n2.json", "state/rehearsal/slurm-pki-rehearsal_token.txt"] {

@@ -89,6 +89,9 @@ fn a_unit_that_is_not_started_again_is_found() {
         well.folder(&format!("host/etc/systemd/system/{name}.service.d"));
         let drop_in = format!("host/etc/systemd/system/{name}.service.d/restart.conf");
         well.site.write(&drop_in, "[Service]\nRestart=on-failure\n", 0o644);
+        // systemd's way to switch one off.
+        let masked = well.site.path(&format!("host/etc/systemd/system/{name}.service.d/other.conf"));
+        let _ = std::os::unix::fs::symlink("/dev/null", masked);
         well.is_well();
     }
 }

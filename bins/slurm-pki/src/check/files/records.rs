@@ -68,11 +68,16 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
             "{name} cannot read {}{more}, or others can change that: its programs refuse what needs it",
             shown.join(", ")
         ),
-        format!(
-            "chown -hR {name} {0} && chmod -R go-w {0}",
-            first.parent().unwrap_or(Path::new("/")).display()
-        ),
+        fix(&name, first, [&files.tokens, &rehearsal]),
     );
+}
+
+/// A folder that is all SlurmUser's is given to him whole; of any other one file alone.
+fn fix(name: &str, first: &Path, his: [&Path; 2]) -> String {
+    match first.parent().filter(|folder| his.contains(folder)) {
+        Some(folder) => format!("chown -hR {name} {0} && chmod -R go-w {0}", folder.display()),
+        None => format!("chown -h {name} {0} && chmod go-w {0}", first.display()),
+    }
 }
 
 impl Wrong {

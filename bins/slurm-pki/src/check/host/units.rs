@@ -193,8 +193,11 @@ fn read(host: &HostRoot, name: &str) -> Unit {
 }
 
 impl Unit {
-    /// What is not there says nothing; what cannot be read is noted.
+    /// What is not there says nothing, nor what is masked by a link to /dev/null; what cannot be read is noted.
     fn text(&mut self, path: &Path) -> String {
+        if fs::canonicalize(path).is_ok_and(|path| path == Path::new("/dev/null")) {
+            return String::new();
+        }
         match site::file::read_with_metadata(path, MAX_UNIT) {
             Ok((bytes, _)) => String::from_utf8_lossy(bytes.expose()).into_owned(),
             Err(e) => {
