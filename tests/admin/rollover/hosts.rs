@@ -3,6 +3,7 @@
 use std::fs;
 use std::process::Command;
 
+use serde_json::Value;
 use support::programs::program;
 
 use crate::cluster::{Cluster, accepted, count};
@@ -126,6 +127,39 @@ fn a_login_host_that_renewed_before_the_bundle_arrived_has_not_loaded_it() {
     cluster.rollover("switch");
     let said = cluster.refused("finish --yes");
     assert!(said.contains("login1: its last renewal was before the bundle came"), "{said}");
+}
+
+/// Later the time has come that the fast clock showed. What the ledger had when the bundle came is still from before.
+#[test]
+fn what_a_fast_clock_dated_before_the_bundle_came_is_never_a_proof() {
+    let cluster = cluster();
+    let ctld = cluster.ports[0];
+    cluster.site.slurm_conf(&format!("SlurmctldHost=localhost(127.0.0.1)\nSlurmctldPort={ctld}\n"));
+    let config = cluster.site.read("slurm-pki.toml").replace("[fleet]\n", "[fleet]\nsackd = \"login1\"\n");
+    cluster.site.write("slurm-pki.toml", &config, 0o644);
+    fs::create_dir_all(cluster.site.path("there/login1")).unwrap();
+    let out = cluster.site.text_path("pairs");
+    cluster.site.done(&["cert", "issue", "sackd", "login1", "--out", &out]);
+    cluster.date_later("login1", 3600);
+    cluster.rollover("begin");
+    cluster.rollover("switch");
+
+    // So long that its certificate has ended: then all that was before is so much earlier.
+    let later = 9 * 365 * 86_400;
+    cluster.date_later("login1", -later);
+    let file = "state/ca/rollover/hosts.json";
+    let mut hosts: Value = serde_json::from_str(&cluster.site.read(file)).unwrap();
+    hosts["login1"]["time"] = (hosts["login1"]["time"].as_i64().unwrap() - later).into();
+    cluster.site.write(file, &hosts.to_string(), 0o644);
+    let read = |name: &str| cluster.site.read(name);
+    let (cert, key) = (read("ctld_cert.pem"), read("ctld_cert_key.pem"));
+    let _slurmctld = Server::start(ctld, &cert, &key, &read("ca_cert.pem"));
+    let said = cluster.refused("finish --yes");
+    assert!(said.contains("login1: its last renewal is dated by a clock that was fast"), "{said}");
+    assert!(!said.contains("the last certificate of this name"), "{said}");
+    cluster.site.done(&["cert", "issue", "sackd", "login1", "--out", &out, "--force"]);
+    cluster.rollover("finish --yes");
+    assert_eq!(cluster.phase(), "none");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The proof before the old root goes: what a daemon has loaded, and what it serves.
 
+use serde_json::Value;
 use support::openssl;
 
 use crate::cluster::Cluster;
@@ -192,6 +193,62 @@ fn hosts_without_a_port_need_the_bundle_before_their_last_renewal() {
     // sackd asks under the host's full name where it has one.
     cluster.site.done(&["cert", "issue", "sackd", "login2.example.org", "--out", &out]);
     cluster.rollover("finish --no-push --yes");
+}
+
+/// A clock that was fast when sackd renewed, and was set right before the bundle came.
+#[test]
+fn a_renewal_that_the_ledger_dates_after_now_shows_nothing() {
+    let cluster = Cluster::new();
+    let config = cluster.site.read("slurm-pki.toml") + "\n[fleet]\nsackd = \"login1\"\n";
+    cluster.site.write("slurm-pki.toml", &config, 0o644);
+    cluster.rollover("begin --no-push");
+    cluster.rollover("switch");
+    let out = cluster.site.text_path("pairs");
+    let renew = || cluster.site.done(&["cert", "issue", "sackd", "login1", "--out", &out, "--force"]);
+    renew();
+    cluster.date_later("login1", 3600);
+    let digest = openssl::read(&["dgst", "-sha256", "-r"], cluster.site.read("ca_cert.pem").as_bytes());
+    let digest = digest.split(' ').next().unwrap();
+    let hosts = format!("{{\"login1\":{{\"bundle\":\"{digest}\",\"time\":1}}}}");
+    cluster.site.write("state/ca/rollover/hosts.json", &hosts, 0o644);
+    let read = |name: &str| cluster.site.read(name);
+    let (cert, key) = (read("ctld_cert.pem"), read("ctld_cert_key.pem"));
+    let _slurmctld = Server::start(cluster.ports[0], &cert, &key, &read("ca_cert.pem"));
+    let said = cluster.refused("finish --no-push --yes");
+    assert!(said.contains("login1: its last renewal is dated by a clock that was fast"), "{said}");
+    assert!(said.contains("the old root stays: not shown by login1\n"), "{said}");
+    assert_eq!(cluster.phase(), "switched");
+    // One by a clock that is right counts, though the ledger has it before that other.
+    renew();
+    cluster.rollover("finish --no-push --yes");
+    assert_eq!(cluster.phase(), "none");
+}
+
+/// On this host the bundle lies since the first step, and sackd knows it when it has renewed since.
+#[test]
+fn a_sackd_of_this_host_has_to_renew_after_the_new_ca_issues() {
+    let cluster = Cluster::new();
+    let config = cluster.site.read("slurm-pki.toml") + "\n[fleet]\nsackd = \"localhost\"\n";
+    cluster.site.write("slurm-pki.toml", &config, 0o644);
+    let out = cluster.site.text_path("pairs");
+    let host = rustix::system::uname().nodename().to_string_lossy().to_lowercase();
+    let renew = || cluster.site.done(&["cert", "issue", "sackd", &host, "--out", &out, "--force"]);
+    renew();
+    cluster.date_later(&host, -3600);
+    cluster.rollover("begin --no-push");
+    cluster.rollover("switch");
+    let read = |name: &str| cluster.site.read(name);
+    let (cert, key) = (read("ctld_cert.pem"), read("ctld_cert_key.pem"));
+    let _slurmctld = Server::start(cluster.ports[0], &cert, &key, &read("ca_cert.pem"));
+    let said = cluster.refused("finish --no-push --yes");
+    assert!(said.contains("its last renewal was before the bundle came"), "{said}");
+    // The switch was a minute ago.
+    let mut state: Value = serde_json::from_str(&read("state/ca/rollover.json")).unwrap();
+    state["since"] = (state["since"].as_i64().unwrap() - 60).into();
+    cluster.site.write("state/ca/rollover.json", &state.to_string(), 0o644);
+    renew();
+    cluster.rollover("finish --no-push --yes");
+    assert_eq!(cluster.phase(), "none");
 }
 
 #[test]

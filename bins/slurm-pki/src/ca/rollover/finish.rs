@@ -13,7 +13,7 @@ use site::signer;
 use super::alive::{self, Holder};
 use super::bundle::Bundle;
 use super::controllers;
-use super::hosts::{self, Reach};
+use super::hosts::{self, Given, Reach};
 use super::proof::{self, Lack, Target, are_one};
 use super::same_leaf;
 use super::site_files::SiteFiles;
@@ -158,6 +158,8 @@ impl Finish {
 /// Whoever might still need the old root.
 struct All {
     members: Members,
+    /// Since when certificates come from the new CA; this host had the bundle before.
+    since: UnixTime,
     /// Daemons with a port.
     targets: Vec<Target>,
     /// Names with a certificate of the old CA that has not ended.
@@ -175,7 +177,8 @@ impl All {
         }
         let members = Members::of(admin)?;
         let targets = proof::targets(admin, &members, now)?;
-        Ok(Self { members, targets, holders: alive::holders(admin, &state.old.subject, now)? })
+        let holders = alive::holders(admin, &state.old.subject, now)?;
+        Ok(Self { members, since: state.since, targets, holders })
     }
 
     /// What `--skip` may name.
@@ -192,38 +195,47 @@ impl All {
         counts: &BTreeSet<String>,
         lacks: &mut Lacks,
     ) -> anyhow::Result<()> {
-        let given = hosts::given_times(admin)?;
-        let renewed = self.renewals_of_login_hosts(admin)?;
+        let given = hosts::given(admin)?;
+        let renewals = self.renewals_of_login_hosts(admin)?;
+        // What was renewed while the others were asked counts.
+        let now = clock::now();
         for member in self.members.all().iter().filter(|member| counts.contains(&member.host)) {
-            let here = is_this_host(&member.host).then_some(UnixTime(i64::MIN));
-            let given = given.get(&member.host).copied().or(here);
-            if let Some(lack) = self.lack_of(member, given, renewed.get(&member.host).copied()) {
+            let here = is_this_host(&member.host).then(|| Given::here(self.since));
+            let given = given.get(&member.host).cloned().or(here);
+            let renewals = renewals.get(&member.host).map_or(&[][..], Vec::as_slice);
+            if let Some(lack) = self.lack_of(member, given.as_ref(), renewals, now) {
                 lacks.add(lack, &member.host);
             }
         }
         Ok(())
     }
 
-    /// When each login host got its last certificate: sackd asks under its host's name, with the domain or without.
-    fn renewals_of_login_hosts(&self, admin: &Admin) -> anyhow::Result<BTreeMap<String, UnixTime>> {
+    /// What each login host was issued, oldest first: sackd asks under its host's name, with the domain or without.
+    fn renewals_of_login_hosts(&self, admin: &Admin) -> anyhow::Result<BTreeMap<String, Vec<Entry>>> {
         let hosts: Vec<&String> = self.members.with(Role::Sackd).map(|member| &member.host).collect();
         let is_one = |host: &str, entry: &Entry| are_one(host.as_bytes(), entry.node.as_bytes());
-        let mut last = BTreeMap::new();
+        let mut all: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
         if hosts.is_empty() {
-            return Ok(last);
+            return Ok(all);
         }
         let entries =
             Ledger::of(&admin.controller).entries(|entry| hosts.iter().any(|host| is_one(host, entry)));
         for entry in entries.advise()? {
             for host in hosts.iter().filter(|host| is_one(host, &entry)) {
-                last.insert((*host).clone(), entry.time);
+                all.entry((*host).clone()).or_default().push(entry.clone());
             }
         }
-        Ok(last)
+        Ok(all)
     }
 
     /// Slurm's commands load the bundle each time, sackd at each renewal, and slurmrestd when it starts.
-    fn lack_of(&self, member: &Member, given: Option<UnixTime>, renewed: Option<UnixTime>) -> Option<Lack> {
+    fn lack_of(
+        &self,
+        member: &Member,
+        given: Option<&Given>,
+        renewals: &[Entry],
+        now: UnixTime,
+    ) -> Option<Lack> {
         let has = |role| member.roles.contains(&role);
         let restd = has(Role::Restd) && !self.asks_restd_of(&member.host);
         if !restd && !has(Role::Sackd) && !has(Role::Also) {
@@ -233,17 +245,18 @@ impl All {
         if restd {
             return Some(Lack::NoPort);
         }
-        match renewed {
-            _ if !has(Role::Sackd) => None,
-            None => Some(Lack::NoRenewal),
-            // Both are whole seconds: within one, nobody knows what came first.
-            Some(time) => (time <= given).then_some(Lack::BeforeBundle),
+        if !has(Role::Sackd) || renewals.iter().any(|renewal| given.came_before(renewal, now)) {
+            return None;
         }
+        Some(match renewals.last() {
+            None => Lack::NoRenewal,
+            Some(last) if given.is_dated_wrongly(last, now) => Lack::DatedWrongly,
+            Some(_) => Lack::BeforeBundle,
+        })
     }
 
     fn asks_restd_of(&self, host: &str) -> bool {
-        let restd = Daemon::Restd.program();
-        self.targets.iter().any(|target| target.name == host && target.certificate == restd)
+        self.targets.iter().any(|target| target.name == host && target.daemon == Some(Daemon::Restd))
     }
 
     /// Names that nobody could be asked about. (What a slurmd showed is more than what the ledger says of it.)

@@ -9,8 +9,10 @@ use pki::time::UnixTime;
 use serde::{Deserialize, Serialize};
 use site::clock;
 use site::file::{self, Keep, Owner};
+use site::ledger::{Entry, Ledger};
 
 use super::bundle::Bundle;
+use super::proof::are_one;
 use super::site_files::SiteFiles;
 use crate::admin::Admin;
 use crate::advice::{Advice, Advise as _};
@@ -70,11 +72,32 @@ impl Reach {
 
 /// What a host was given last.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Given {
+pub(super) struct Given {
     /// SHA-256 of ca_cert.
     bundle: String,
     /// When it was there: never before it arrived.
     time: UnixTime,
+    /// Serial numbers of its certificates that the ledger had by then and dates later: a clock was fast.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    dated_later: Vec<String>,
+}
+
+impl Given {
+    /// This host's own.
+    pub(super) fn here(time: UnixTime) -> Self {
+        Self { bundle: String::new(), time, dated_later: Vec::new() }
+    }
+
+    /// Whether the host was issued a certificate after it had the bundle, as far as that can be told now. Times are whole
+    /// seconds: within one, nobody knows what came first.
+    pub(super) fn came_before(&self, renewal: &Entry, now: UnixTime) -> bool {
+        renewal.time > self.time && !self.is_dated_wrongly(renewal, now)
+    }
+
+    /// Whether a clock was fast when the ledger got this line. No tolerance: who is named for a second asks again.
+    pub(super) fn is_dated_wrongly(&self, renewal: &Entry, now: UnixTime) -> bool {
+        renewal.time > now || self.dated_later.contains(&renewal.serial)
+    }
 }
 
 /// Hosts that have, and have not, what lies here.
@@ -116,8 +139,11 @@ pub(super) fn bring(files: &SiteFiles<'_>, reach: &Reach, missed: &str, now: Uni
     // Who renewed while it was on its way may have loaded the one before.
     let there = clock::now();
     let reached = outcomes.reached();
+    let later = Ledger::of(&admin.controller).entries(|entry| entry.time > there).advise()?;
     for host in &reached {
-        known.insert(host.clone(), Given { bundle: wanted.clone(), time: there });
+        let its = later.iter().filter(|entry| are_one(host.as_bytes(), entry.node.as_bytes()));
+        let dated_later = its.map(|entry| entry.serial.clone()).collect();
+        known.insert(host.clone(), Given { bundle: wanted.clone(), time: there, dated_later });
     }
     files.put_hosts(&serde_json::to_vec_pretty(&known)?)?;
     skips.reached(global, &reached)?;
@@ -165,14 +191,13 @@ pub(super) fn standing(admin: &Admin) -> anyhow::Result<Standing> {
     Ok(Standing { lacking, given: given.len() })
 }
 
-/// When a host was given the bundle of this host.
+/// The hosts that were given the bundle of this host, and when.
 ///
 /// # Errors
 /// When what is known of them cannot be read.
-pub(super) fn given_times(admin: &Admin) -> anyhow::Result<BTreeMap<String, UnixTime>> {
+pub(super) fn given(admin: &Admin) -> anyhow::Result<BTreeMap<String, Given>> {
     let wanted = digest(&Bundle::of(admin)?.text);
-    let known = load(admin)?.into_iter().filter(|(_, given)| given.bundle == wanted);
-    Ok(known.map(|(host, given)| (host, given.time)).collect())
+    Ok(load(admin)?.into_iter().filter(|(_, given)| given.bundle == wanted).collect())
 }
 
 /// Every host but this one.

@@ -46,6 +46,8 @@ pub(super) struct Target {
     pub(super) name: String,
     /// The name in its certificate: the node's, or slurmctld, slurmdbd, slurmrestd.
     pub(super) certificate: String,
+    /// What it is; none: a node's slurmd.
+    pub(super) daemon: Option<Daemon>,
     address: Address,
     /// Whether it need not be there now.
     comes_and_goes: bool,
@@ -98,6 +100,8 @@ pub(super) enum Lack {
     NoPort,
     /// Nothing to ask: its last renewal, when it loaded the bundle, was before the bundle came.
     BeforeBundle,
+    /// Nothing to ask, and its last renewal is dated by a clock that was fast.
+    DatedWrongly,
     /// Nothing to ask, and the ledger knows nothing of it.
     NoRenewal,
     /// A controller that would sign with another CA.
@@ -118,7 +122,7 @@ impl fmt::Display for Lack {
             }
             Self::NotTls => "the daemon's port does not speak TLS; see TLSType in its slurm.conf",
             Self::NotLoaded => {
-                "the new root is not loaded there; bring the bundle (slurm-pki ca rollover begin), then restart the \
+                "the new root is not loaded there; bring the bundle (slurm-pki node push NODE --ca-only), then restart the \
                  daemon, or wait for a slurmd's next renewal; see that its clock is right too"
             }
             Self::NotAsked => "what answers there asks for no certificate, as Slurm's daemons do; see the port",
@@ -135,8 +139,8 @@ impl fmt::Display for Lack {
                  be read; see who answers at its address"
             }
             Self::NoBundle => {
-                "its programs cannot be asked, and the bundle was not brought there; do that, or leave it out with \
-                 --skip once it has the bundle"
+                "its programs cannot be asked, and begin did not bring the bundle there; bring it (slurm-pki node push HOST \
+                 --ca-only), restart its sackd, and leave it out with --skip then"
             }
             Self::NoPort => {
                 "nothing says where this daemon listens; set probe = \"host:port\" in its [daemons] section, or leave it \
@@ -145,6 +149,11 @@ impl fmt::Display for Lack {
             Self::BeforeBundle => {
                 "its last renewal was before the bundle came, and it has the old one loaded; wait for the next, or \
                  restart sackd; one with a static pair leave out with --skip after its restart"
+            }
+            Self::DatedWrongly => {
+                "its last renewal is dated by a clock that was fast, so nobody can tell whether it came before the bundle; \
+                 see to the clocks (chronyc tracking), then restart sackd; one with a static pair leave out with --skip \
+                 after its restart"
             }
             Self::NoRenewal => {
                 "the ledger knows no certificate of this name, so nobody can tell what its sackd has loaded; restart \
@@ -170,6 +179,7 @@ pub(super) fn targets(admin: &Admin, members: &Members, now: UnixTime) -> anyhow
     let nodes = members.all().iter().flat_map(|member| &member.nodes).map(|node| Target {
         name: node.name.to_string(),
         certificate: node.name.to_string(),
+        daemon: None,
         address: Address { host: node.address.clone(), port: node.port, only_ipv6: false }
             .by(admin.slurm.as_ref()),
         comes_and_goes: node.comes_and_goes,
@@ -212,6 +222,7 @@ fn dynamic_nodes(admin: &Admin, members: &Members, now: UnixTime) -> anyhow::Res
         .map(|(name, node)| Target {
             name: name.clone(),
             certificate: name.clone(),
+            daemon: None,
             address: Address { host: node.address.clone(), port: node.port, only_ipv6: false }
                 .by(admin.slurm.as_ref()),
             comes_and_goes: true,
@@ -226,6 +237,7 @@ fn of_daemon(admin: &Admin, daemon: Daemon, hosts: &[&Member]) -> anyhow::Result
     let target = |name: &str, address| Target {
         name: name.to_owned(),
         certificate: daemon.program().to_owned(),
+        daemon: Some(daemon),
         address,
         comes_and_goes: false,
     };

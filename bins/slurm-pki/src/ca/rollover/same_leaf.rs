@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use site::config::{Daemon, DaemonConfig};
+use site::config::DaemonConfig;
 
 use super::proof::{Answer, Lack, Target};
 use super::site_files::SiteFiles;
@@ -46,7 +46,7 @@ pub(super) fn take_back(
 fn of_several_hosts(answers: &[Answer]) -> BTreeMap<String, Vec<usize>> {
     let mut all: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (place, (target, answer)) in answers.iter().enumerate() {
-        if let (Some(_), Ok(Some(leaf))) = (daemon_of(target), answer) {
+        if let (Some(_), Ok(Some(leaf))) = (target.daemon, answer) {
             all.entry(leaf.clone()).or_default().push(place);
         }
     }
@@ -64,15 +64,9 @@ fn not_their_own(leaf: &str, places: &[usize], on_disk: &[Option<String>]) -> Ve
     pairs.filter(|(_, own)| own.as_deref() != Some(leaf)).map(|(place, _)| *place).collect()
 }
 
-fn daemon_of(target: &Target) -> Option<Daemon> {
-    [Daemon::Ctld, Daemon::Dbd, Daemon::Restd]
-        .into_iter()
-        .find(|daemon| daemon.program() == target.certificate)
-}
-
 /// The certificate (SHA-256) that a daemon's host has for it; none where it cannot be read.
 fn leaf_on_disk(files: &SiteFiles<'_>, target: &Target) -> anyhow::Result<Option<String>> {
-    let Some(daemon) = daemon_of(target) else { return Ok(None) };
+    let Some(daemon) = target.daemon else { return Ok(None) };
     let config = DaemonConfig::read(&files.admin.config, &files.admin.controller, daemon).advise()?;
     let place = if is_this_host(&target.name) { Place::Here } else { Place::On(target.name.clone()) };
     let pair = Pair { daemon, place, config, nodes: Vec::new() };
