@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use super::Case;
 use crate::cluster::Cluster;
 use crate::lab::{Lab, User};
-use crate::log::Log;
+use crate::log::{Log, lines_with};
 use crate::shell::{outcome, said, wait_until};
 
 pub(super) const CASES: &[Case] = &[
@@ -51,6 +51,7 @@ fn renewed(cluster: &mut Cluster<'_>) -> Result<()> {
 
 fn rolled_over(cluster: &mut Cluster<'_>) -> Result<()> {
     prepare(cluster)?;
+    let logs = logs(cluster).map(|log| log.later());
     let steps = Loop::start(cluster)?;
     cluster.slurm_pki(&["ca", "rollover", "begin", "--skip", DEAD])?;
     restart(cluster)?;
@@ -65,7 +66,16 @@ fn rolled_over(cluster: &mut Cluster<'_>) -> Result<()> {
     let (taken, failures) = steps.stop()?;
     ensure!(failures.is_empty(), "{} of {taken} steps failed: {}", failures.len(), failures.join("\n"));
     ensure!(taken > 10, "only {taken} steps in all that time");
+    // Whatever else an ended connection leaves in a log: nobody's certificate was refused.
+    let refused = logs.map(|log| lines_with(&log.text(), "S2N_ERR_CERT"));
+    ensure!(refused == [0; 3], "certificates were refused, in the logs of slurmctld, n1 and n2: {refused:?}");
     Ok(())
+}
+
+/// slurmctld's, and those of both slurmd.
+fn logs(cluster: &Cluster<'_>) -> [Log; 3] {
+    ["slurmctld.ctl1", "slurmd.n1", "slurmd.n2"]
+        .map(|name| Log::of(cluster.lab.path(&format!("/var/log/slurm/{name}.log"))))
 }
 
 /// What earlier cases have issued, under names that nobody has any more, is put aside with its ledger.
@@ -116,8 +126,7 @@ impl Loop {
         let mut srun = cluster.lab.slurm("srun", User::Root);
         srun.args(["--nodes=2", "--ntasks=2", "true"]);
         let srun = cluster.slurmd("n1")?.beside(&srun);
-        let logs = ["slurmctld.ctl1", "slurmd.n1", "slurmd.n2"]
-            .map(|name| Log::of(cluster.lab.path(&format!("/var/log/slurm/{name}.log"))));
+        let logs = logs(cluster);
         let (stopped, failures) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
         let (until, failed) = (stopped.clone(), failures.clone());
         let worker = thread::spawn(move || {
