@@ -4,7 +4,7 @@ use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,9 @@ use tempfile::TempDir;
 
 use crate::scene::Scene;
 use crate::scratch::caller;
+
+/// How long a server may take to answer.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A user who is not SlurmUser.
 const STRANGER: u32 = 65_533;
@@ -119,6 +122,23 @@ fn intruder(scene: &Scene) -> TempDir {
     folder
 }
 
+/// Waits until somebody's server answers, as long as it is there.
+#[track_caller]
+fn wait_for(server: &mut Child, answers: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !answers() {
+        if let Some(status) = server.try_wait().unwrap() {
+            panic!("a server ended with {status}");
+        }
+        if begun.elapsed() > PATIENCE {
+            let _ = server.kill();
+            let _ = server.wait();
+            panic!("a server does not answer");
+        }
+        sleep(Duration::from_millis(50));
+    }
+}
+
 /// Slurm's ports are anybody's while the daemon is down.
 #[test]
 fn a_user_who_answers_in_its_place_does_not_have_a_daemon_started() {
@@ -136,9 +156,7 @@ fn a_user_who_answers_in_its_place_does_not_have_a_daemon_started() {
         .uid(STRANGER)
         .spawn()
         .unwrap();
-    while scene.serves("ctld").is_none() {
-        sleep(Duration::from_millis(50));
-    }
+    wait_for(&mut server, || scene.serves("ctld").is_some());
     let said = scene.activate(&[]);
     server.kill().unwrap();
     server.wait().unwrap();
@@ -162,9 +180,7 @@ fn a_user_at_the_same_port_of_ipv6_changes_nothing() {
         .uid(STRANGER)
         .spawn()
         .unwrap();
-    while TcpStream::connect(&at).is_err() {
-        sleep(Duration::from_millis(50));
-    }
+    wait_for(&mut server, || TcpStream::connect(&at).is_ok());
     let said = scene.activate(&[]);
     server.kill().unwrap();
     server.wait().unwrap();
@@ -190,9 +206,8 @@ fn a_user_who_answers_in_its_place_in_other_words_is_named_too() {
         .uid(STRANGER)
         .spawn()
         .unwrap();
-    while TcpStream::connect(scene.site.read("ctld.at")).is_err() {
-        sleep(Duration::from_millis(50));
-    }
+    let at = scene.site.read("ctld.at");
+    wait_for(&mut server, || TcpStream::connect(&at).is_ok());
     let said = scene.activate(&["ctld"]);
     server.kill().unwrap();
     server.wait().unwrap();
@@ -212,7 +227,8 @@ fn a_user_who_takes_the_port_while_the_daemon_restarts_is_named() {
     let script = format!(
         "#!/bin/sh\nat=$(cat \"$1.at\")\n(cd {}; exec setpriv --reuid={STRANGER} --clear-groups {serve} -accept \"$at\" \
          </dev/null >/dev/null 2>&1) &\necho $! > intruder.pid\n\
-         until openssl s_client -connect \"$at\" </dev/null >/dev/null 2>&1; do sleep 0.05; done\n",
+         tries=0\nuntil openssl s_client -connect \"$at\" </dev/null >/dev/null 2>&1; do\n\
+         tries=$((tries + 1))\n[ $tries -lt 400 ] && kill -0 \"$(cat intruder.pid)\" || exit 1\nsleep 0.05\ndone\n",
         folder.path().display()
     );
     scene.site.write("intrude", &script, 0o755);

@@ -11,6 +11,9 @@ use support::programs::program;
 
 use crate::scratch::{Scratch, text};
 
+/// How long a daemon may take to come or to go.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// The command of every section: `restart DAEMON`. It ends what runs and starts it anew with the files as they are, as
 /// systemctl does; what stands in `<daemon>.mood` changes that.
 const RESTART: &str = r#"#!/bin/sh
@@ -22,6 +25,7 @@ case $mood in
 hangs) sleep 1000 ;;
 takes_its_time*) sleep 2 ;;
 fails) echo 'Failed to restart: Unit is masked.' >&2; exit 5 ;;
+kills_its_caller*) kill -KILL "$PPID"; [ "$mood" != kills_its_caller_alone ] || exit 0 ;;
 esac
 if [ -f "$daemon.pid" ]; then
     pid=$(cat "$daemon.pid")
@@ -87,7 +91,7 @@ impl Scene {
     #[track_caller]
     pub(crate) fn restart(&self, daemon: &str) {
         assert!(Command::new(self.site.path("restart")).arg(daemon).status().unwrap().success());
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + PATIENCE;
         while self.serves(daemon).is_none() {
             assert!(Instant::now() < deadline, "{daemon} does not start");
             sleep(Duration::from_millis(50));
@@ -160,8 +164,13 @@ impl Scene {
     /// Interrupted once the first restart has begun.
     pub(crate) fn activate_interrupted(&self) -> Said {
         let mut command = self.command(&[]);
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let deadline = Instant::now() + PATIENCE;
         while self.restarts().is_empty() {
+            if child.try_wait().unwrap().is_some() || Instant::now() > deadline {
+                let _ = child.kill();
+                panic!("no restart begins: {:?}", Said::of(&child.wait_with_output().unwrap()));
+            }
             sleep(Duration::from_millis(20));
         }
         // As Ctrl-C, which what a shell runs in the background does not hear of.
@@ -179,7 +188,9 @@ impl Scene {
     pub(crate) fn stop(&self, daemon: &str) {
         let pid = self.site.read(&format!("{daemon}.pid"));
         assert!(Command::new("kill").arg(pid.trim()).status().unwrap().success());
+        let deadline = Instant::now() + PATIENCE;
         while self.serves(daemon).is_some() {
+            assert!(Instant::now() < deadline, "{daemon} does not end");
             sleep(Duration::from_millis(50));
         }
     }
