@@ -14,7 +14,7 @@ use crate::slurm::Slurm;
 pub struct Call {
     /// As in `openat`.
     pub name: String,
-    /// The how-manieth of this name it was, from 1.
+    /// The how-manieth of this name it was, from 1, in its thread.
     pub nth: usize,
     /// strace's line, with the paths of descriptors and without the contents of buffers.
     pub text: String,
@@ -50,6 +50,26 @@ pub enum Fault {
 #[must_use]
 #[track_caller]
 pub fn trace<A: AsRef<OsStr>>(slurm: &Slurm, program: &Path, argv: &[A]) -> (Vec<Call>, Output) {
+    trace_with(&[], slurm, program, argv)
+}
+
+/// The same with the calls of its threads, and of the programs that it runs.
+///
+/// # Panics
+/// When strace is missing or may not trace.
+#[must_use]
+#[track_caller]
+pub fn trace_threads<A: AsRef<OsStr>>(slurm: &Slurm, program: &Path, argv: &[A]) -> (Vec<Call>, Output) {
+    trace_with(&["-f"], slurm, program, argv)
+}
+
+#[track_caller]
+fn trace_with<A: AsRef<OsStr>>(
+    more: &[&str],
+    slurm: &Slurm,
+    program: &Path,
+    argv: &[A],
+) -> (Vec<Call>, Output) {
     let folder = tempfile::tempdir().unwrap();
     // Whoever the program runs as writes it.
     let log = folder.path().join("log");
@@ -59,7 +79,8 @@ pub fn trace<A: AsRef<OsStr>>(slurm: &Slurm, program: &Path, argv: &[A]) -> (Vec
     // A program that has closed its memory to others shows a tracer without root's rights no path any more:
     // here prctl(2) only looks as if it had.
     let keep_open = "inject=prctl:retval=0";
-    let output = run(slurm, &["-s", "0", "-o", log.to_str().unwrap(), "-e", keep_open], program, argv);
+    let usual = ["-s", "0", "-o", log.to_str().unwrap(), "-e", keep_open];
+    let output = run(slurm, &[more, &usual].concat(), program, argv);
     let text = String::from_utf8_lossy(&std::fs::read(&log).unwrap()).into_owned();
     let calls = numbered(&text);
     assert!(!calls.is_empty(), "strace saw nothing: {}", String::from_utf8_lossy(&output.stderr));
@@ -76,13 +97,38 @@ pub fn strike<A: AsRef<OsStr>>(
     call: &Call,
     fault: Fault,
 ) -> Output {
+    strike_with(&[], slurm, program, argv, call, fault)
+}
+
+/// The same where the call is one of [`trace_threads`]: the first thread that comes to it is struck.
+#[must_use]
+#[track_caller]
+pub fn strike_threads<A: AsRef<OsStr>>(
+    slurm: &Slurm,
+    program: &Path,
+    argv: &[A],
+    call: &Call,
+    fault: Fault,
+) -> Output {
+    strike_with(&["-f"], slurm, program, argv, call, fault)
+}
+
+#[track_caller]
+fn strike_with<A: AsRef<OsStr>>(
+    more: &[&str],
+    slurm: &Slurm,
+    program: &Path,
+    argv: &[A],
+    call: &Call,
+    fault: Fault,
+) -> Output {
     let what = match fault {
         Fault::Kill => "signal=KILL".to_owned(),
         Fault::Error(name) => format!("error={name}"),
     };
     let Call { name, nth, .. } = call;
     let (trace, inject) = (format!("trace={name}"), format!("inject={name}:{what}:when={nth}"));
-    run(slurm, &["-o", "/dev/null", "-e", &trace, "-e", &inject], program, argv)
+    run(slurm, &[more, &["-o", "/dev/null", "-e", &trace, "-e", &inject]].concat(), program, argv)
 }
 
 /// `-D`: the program is our own child, as it is the daemon's, and strace stands beside it.
@@ -108,13 +154,17 @@ fn strace() -> PathBuf {
 fn numbered(log: &str) -> Vec<Call> {
     let mut calls: Vec<Call> = Vec::new();
     let mut open: BTreeMap<u32, String> = BTreeMap::new();
+    let mut counts: BTreeMap<(u32, String), usize> = BTreeMap::new();
     for line in log.lines() {
+        let (thread, line) = of_thread(line);
         let Some((name, rest)) = line.split_once('(') else { continue };
         let is_name = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
         if !is_name || name == "execve" {
             continue;
         }
-        let nth = 1 + calls.iter().filter(|call| call.name == name).count();
+        let count = counts.entry((thread, name.to_owned())).or_default();
+        *count += 1;
+        let nth = *count;
         let descriptor = leading_number(rest);
         let path = descriptor.and_then(|number| open.get(&number));
         let text = match (descriptor, path) {
@@ -131,6 +181,13 @@ fn numbered(log: &str) -> Vec<Call> {
         calls.push(Call { name: name.into(), nth, text });
     }
     calls
+}
+
+/// The thread in front of a line, where several were followed.
+fn of_thread(line: &str) -> (u32, &str) {
+    let thread =
+        line.split_once(' ').and_then(|(number, rest)| Some((number.parse().ok()?, rest.trim_start())));
+    thread.unwrap_or((0, line))
 }
 
 /// `3` of `3, ""..., 12) = 12`.
@@ -182,6 +239,15 @@ mod tests {
                    fsync(5) = 0\nrenameat(4, \"b\", 4, \"c\") = 0\n";
         let texts: Vec<_> = numbered(log).into_iter().map(|call| call.text).collect();
         assert_eq!(texts[3..], ["fsync(5</a>) = 0", "renameat(4</a>, \"/a/b\", 4, \"c\") = 0"]);
+    }
+
+    #[test]
+    fn each_thread_counts_its_own() {
+        let log = "7 openat(AT_FDCWD, \"/a\") = 3\n8  fsync(3) = 0\n7 fsync(3 <unfinished ...>\n8 fsync(3) = 0\n\
+                   7 <... fsync resumed>) = 0\n7 +++ exited with 0 +++\n";
+        let seen: Vec<_> = numbered(log).into_iter().map(|call| (call.name, call.nth)).collect();
+        let fsync = |nth| ("fsync".to_owned(), nth);
+        assert_eq!(seen, [("openat".into(), 1), fsync(1), fsync(1), fsync(2)]);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 mod faults;
 mod gate;
+mod kills;
 mod others;
 mod scene;
 #[path = "../scratch.rs"]
