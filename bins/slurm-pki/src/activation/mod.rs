@@ -25,7 +25,7 @@ use pki::x509::X509;
 use site::clock;
 use site::config::Daemon;
 use site::file::{self, make_folder};
-use site::lock::wait_for;
+use site::lock;
 
 pub(crate) use self::late::late;
 pub(crate) use self::listener::stranger;
@@ -134,15 +134,15 @@ fn lock(global: &Global, admin: &Admin) -> anyhow::Result<File> {
     make_folder(&folder, 0o755, None).advise()?;
     let path = folder.join(".activation.lock");
     let lock = file::open_to_append(&path, 0o600).advise()?;
-    if let Err(site::Error::Busy { .. }) = wait_for(&lock, &path, Duration::ZERO) {
+    if !lock::try_now(&lock, &path).advise()? {
         let minutes = MAX_WAIT.as_secs() / 60;
         let who = format!("it has the lock {}", path.display());
         report::done(
             global,
             &format!("another activation is at work: waiting for it, at most {minutes} min ({who})"),
         );
+        lock::wait_for(&lock, &path, MAX_WAIT).advise()?;
     }
-    wait_for(&lock, &path, MAX_WAIT).advise()?;
     Ok(lock)
 }
 

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 
 use pki::loading::FileFacts;
 use pki::secret::Secret;
-use rustix::fs::{Access, FlockOperation, flock};
+use rustix::fs::Access;
 use site::Error;
 use site::file::{self, Keep, NewFile, Owner};
+use site::lock;
 
 use super::keyring::{Keyring, MAX_JWKS};
 use super::state::{self, State};
@@ -251,13 +252,12 @@ fn may_write_beside(path: &Path) -> anyhow::Result<()> {
 
 fn lock(path: &Path) -> anyhow::Result<File> {
     let lock = file::open_to_append(path, 0o600).advise()?;
-    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(lock),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(Advice::new(
-            "another auth-key command is running",
-            format!("wait for it; see who holds it with: fuser -v {}", path.display()),
-        )
-        .into()),
-        Err(e) => Err(Error::write(path)(e.into())).advise(),
+    if lock::try_now(&lock, path).advise()? {
+        return Ok(lock);
     }
+    Err(Advice::new(
+        "another auth-key command is running",
+        format!("wait for it; see who holds it with: fuser -v {}", path.display()),
+    )
+    .into())
 }

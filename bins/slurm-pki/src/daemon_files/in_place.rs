@@ -13,12 +13,12 @@ use std::path::{Path, PathBuf};
 use pki::key::MAX_KEY_PEM;
 use pki::loads_in_s2n::MAX_CHAIN_PEM;
 use pki::time::UnixTime;
-use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use site::Error;
 use site::config::Daemon;
 use site::file::{self, NewFile};
 use site::folder::Folder;
+use site::lock;
 
 use super::{CERT, DaemonFiles, KEY, KEY_MODE, Looks, Pair, Standing, folder_of, is_foreign, loads};
 use crate::admin::{Admin, caller, refuse_links_of_others};
@@ -123,11 +123,7 @@ impl DaemonFiles {
     fn repair(&self) -> anyhow::Result<bool> {
         refuse_links_of_others(&self.folder)?;
         let (path, lock) = self.open_lock()?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => self.finish(),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
-            Err(e) => Err(Error::write(&path)(e.into())).advise(),
-        }
+        Ok(lock::try_now(&lock, &path).advise()? && self.finish()?)
     }
 
     /// What stands in place and is whole, stays. Else the new pair takes its place, or the old one where the new is not

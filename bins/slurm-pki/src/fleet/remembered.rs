@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,9 +14,6 @@ use crate::advice::{Advice, Advise as _};
 
 /// As long as a list of all hosts of the largest cluster.
 const MAX_FILE: usize = 16 * 1024 * 1024;
-
-/// As long as another command may keep such a file to itself: it only reads and writes it.
-const MAX_WAIT: Duration = Duration::from_secs(10);
 
 /// Below state_dir.
 const FOLDER: &str = "fleet";
@@ -73,7 +69,7 @@ impl Remembered {
         self.prepare_folder()?;
         let path = self.path.with_extension("lock");
         let lock = file::open_to_append(&path, 0o600).advise()?;
-        lock::wait_for(&lock, &path, MAX_WAIT).advise()?;
+        lock::wait_for(&lock, &path, lock::AMONG_COMMANDS).advise()?;
         Ok(lock)
     }
 

@@ -13,10 +13,11 @@ use pki::loads_in_s2n::{MAX_BUNDLE_PEM, MAX_CHAIN_PEM};
 use pki::secret::Secret;
 use pki::time::UnixTime;
 use pki::x509::X509;
-use rustix::fs::{Access, FlockOperation, flock};
+use rustix::fs::Access;
 use site::Error;
 use site::config::Place;
 use site::file::{self, Keep, NewFile, Owner};
+use site::lock;
 
 use super::in_vault::{InVault, Issuers};
 use super::issuing::Issuing;
@@ -439,13 +440,12 @@ fn may_write_beside(ca_cert: &Path) -> anyhow::Result<()> {
 
 fn lock(path: &Path) -> anyhow::Result<File> {
     let lock = file::open_to_append(path, 0o600).advise()?;
-    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(lock),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(Advice::new(
-            "another slurm-pki ca rollover is running",
-            format!("wait for it; see who holds it with: fuser -v {}", path.display()),
-        )
-        .into()),
-        Err(e) => Err(Error::write(path)(e.into())).advise(),
+    if lock::try_now(&lock, path).advise()? {
+        return Ok(lock);
     }
+    Err(Advice::new(
+        "another slurm-pki ca rollover is running",
+        format!("wait for it; see who holds it with: fuser -v {}", path.display()),
+    )
+    .into())
 }

@@ -3,10 +3,8 @@
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
-use site::Error;
 use site::file;
+use site::lock;
 
 use crate::admin::{Admin, refuse_links_of_others};
 use crate::advice::{Advice, Advise as _};
@@ -28,20 +26,16 @@ impl RenewLock {
         refuse_links_of_others(folder)?;
         let path = folder.join("renew.lock");
         let mut lock = file::open_to_append(&path, 0o600).advise()?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => {
-                // On the handle: by its name it could be a pipe of SlurmUser's by now, which nobody writes into.
-                let mut pid = String::new();
-                let _ = (&lock).take(MAX_PID).read_to_string(&mut pid);
-                let pid: String = pid.trim().chars().filter(char::is_ascii_digit).take(10).collect();
-                return Err(Advice::new(
-                    format!("another renewal is under way (pid {pid})"),
-                    "wait for it to end and run this again",
-                )
-                .into());
-            }
-            Err(e) => return Err(Error::write(&path)(e.into())).advise(),
+        if !lock::try_now(&lock, &path).advise()? {
+            // On the handle: by its name it could be a pipe of SlurmUser's by now, which nobody writes into.
+            let mut pid = String::new();
+            let _ = (&lock).take(MAX_PID).read_to_string(&mut pid);
+            let pid: String = pid.trim().chars().filter(char::is_ascii_digit).take(10).collect();
+            return Err(Advice::new(
+                format!("another renewal is under way (pid {pid})"),
+                "wait for it to end and run this again",
+            )
+            .into());
         }
         // Whoever waits learns for whom; that it cannot be written keeps nobody from renewing.
         let _ = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use pki::secret::Secret;
 use pki::time::UnixTime;
-use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use site::file::{self, Keep, NewFile, Owner};
+use site::lock;
 
 use super::copies::KeyCopy;
 use crate::admin::{Admin, make_below, refuse_links_of_others};
@@ -72,8 +72,9 @@ impl Folder {
         let path = admin.top().state_dir.join("jwt-key");
         refuse_links_of_others(&path)?;
         make_below(&admin.top().state_dir, &path, 0o700, Some(owner))?;
-        let lock = file::open_to_append(&path.join(".lock"), 0o600).advise()?;
-        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+        let lock_path = path.join(".lock");
+        let lock = file::open_to_append(&lock_path, 0o600).advise()?;
+        if !lock::try_now(&lock, &lock_path).advise()? {
             return Err(Advice::new(
                 "another slurm-pki jwt key rotate is at work",
                 "wait for its end, and run this again if it failed",
