@@ -30,9 +30,19 @@ impl Batch {
     ///
     /// # Errors
     /// When it is not there, or somebody else's link is on root's way to it.
-    pub fn new(folder: &Path, mode: u32, owner: Option<Owner>) -> Result<Self, Error> {
+    pub fn new(folder: &Path, mode: u32) -> Result<Self, Error> {
         let folder = Folder::open(folder).map_err(Error::write(folder))?;
-        Ok(Self { folder, mode, owner, pending: Vec::new() })
+        Ok(Self { folder, mode, owner: None, pending: Vec::new() })
+    }
+
+    /// The same, its files the folder's owner's: what root writes into SlurmUser's folders must stay SlurmUser's. For
+    /// everybody else it changes nothing.
+    ///
+    /// # Errors
+    /// When the folder does not say whose it is.
+    pub fn owned_as_its_folder(self) -> Result<Self, Error> {
+        let owner = self.folder.owner().map_err(Error::write(self.folder.path()))?;
+        Ok(Self { owner, ..self })
     }
 
     /// Writes a file beside its place. It gets there with [`commit`](Self::commit).
@@ -94,7 +104,7 @@ fn target_of(name: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
     use super::*;
 
@@ -112,7 +122,7 @@ mod tests {
         for many in [2, FEW + 1] {
             let folder = tempfile::tempdir().unwrap();
             fs::write(folder.path().join("0"), "old").unwrap();
-            let mut batch = Batch::new(folder.path(), 0o600, None).unwrap();
+            let mut batch = Batch::new(folder.path(), 0o600).unwrap();
             for n in 0..many {
                 batch.add(&n.to_string(), b"new").unwrap();
             }
@@ -136,7 +146,7 @@ mod tests {
         for many in [1, FEW + 1] {
             fs::create_dir(&folder).unwrap();
             fs::create_dir(&roots).unwrap();
-            let mut batch = Batch::new(&folder, 0o600, None).unwrap();
+            let mut batch = Batch::new(&folder, 0o600).unwrap();
             batch.add("0", b"new").unwrap();
             fs::rename(&folder, &moved).unwrap();
             std::os::unix::fs::symlink(&roots, &folder).unwrap();
@@ -152,9 +162,28 @@ mod tests {
     }
 
     #[test]
+    fn the_files_are_the_held_folders_owners_whatever_stands_at_its_path_by_then() {
+        const SOMEBODY: u32 = 65_534;
+        let at = tempfile::tempdir().unwrap();
+        let [folder, moved] = ["folder", "moved"].map(|name| at.path().join(name));
+        fs::create_dir(&folder).unwrap();
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&folder, Some(SOMEBODY), Some(SOMEBODY)).unwrap();
+        }
+        let batch = Batch::new(&folder, 0o600).unwrap();
+        fs::rename(&folder, &moved).unwrap();
+        fs::create_dir(&folder).unwrap();
+        let mut batch = batch.owned_as_its_folder().unwrap();
+        batch.add("a", b"x").unwrap();
+        batch.commit(|| {}).unwrap();
+        let owner = |path: &Path| fs::metadata(path).map(|is| (is.uid(), is.gid())).unwrap();
+        assert_eq!(owner(&moved.join("a")), owner(&moved));
+    }
+
+    #[test]
     fn a_batch_that_is_dropped_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let mut batch = Batch::new(folder.path(), 0o600, None).unwrap();
+        let mut batch = Batch::new(folder.path(), 0o600).unwrap();
         batch.add("a", b"x").unwrap();
         drop(batch);
         assert!(names(folder.path()).is_empty());

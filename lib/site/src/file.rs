@@ -134,7 +134,7 @@ pub fn open_to_append(path: &Path, mode: u32) -> Result<File, Error> {
     let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE;
     let file = folder.file(name, flags, mode).map_err(failed())?;
     let metadata = file.metadata().map_err(failed())?;
-    let owner = folder.owner();
+    let owner = folder.owner().map_err(failed())?;
     check_owned(path, &metadata, Keep::Intact, owner.map(|owner| owner.uid))?;
     check_folder(path)?;
     if let Some(owner) = owner {
@@ -255,10 +255,34 @@ pub struct NewFile<'a> {
     pub path: &'a Path,
     /// Permission bits.
     pub mode: u32,
-    /// Owner and group; `None`: whoever runs this.
-    pub owner: Option<Owner>,
+    whose: Whose,
     /// Whether it must survive a power failure (it always survives a kill).
     pub durable: bool,
+}
+
+/// Owner and group of a file or folder to be.
+#[derive(Clone, Copy, Debug)]
+enum Whose {
+    /// Whoever runs this.
+    Ours,
+    These(Owner),
+    /// Those of its folder, where we are root and could give files away.
+    OfTheFolder,
+}
+
+impl Whose {
+    fn of(owner: Option<Owner>) -> Self {
+        owner.map_or(Self::Ours, Self::These)
+    }
+
+    /// Of the folder that is held open, not of what stands at its path by now.
+    fn within(self, folder: &Folder) -> io::Result<Option<Owner>> {
+        match self {
+            Self::Ours => Ok(None),
+            Self::These(owner) => Ok(Some(owner)),
+            Self::OfTheFolder => folder.owner(),
+        }
+    }
 }
 
 /// A file's owner and group.
@@ -271,17 +295,6 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// The owner of an existing file or folder, when we are root and could give files away: what root
-    /// writes into SlurmUser's folders must stay SlurmUser's. `None` for everybody else.
-    #[must_use]
-    pub fn of_folder(folder: &Path) -> Option<Self> {
-        if !rustix::process::geteuid().is_root() {
-            return None;
-        }
-        let metadata = fs::metadata(folder).ok()?;
-        Some(Self { uid: metadata.uid(), gid: metadata.gid() })
-    }
-
     /// Makes what is open this owner's.
     pub(crate) fn take(self, file: &File) -> io::Result<()> {
         std::os::unix::fs::fchown(file, Some(self.uid), Some(self.gid))
@@ -292,13 +305,20 @@ impl<'a> NewFile<'a> {
     /// A durable file of ours.
     #[must_use]
     pub fn new(path: &'a Path, mode: u32) -> Self {
-        Self { path, mode, owner: None, durable: true }
+        Self { path, mode, whose: Whose::Ours, durable: true }
     }
 
     /// The same with an owner.
     #[must_use]
     pub fn owned_by(self, owner: Option<Owner>) -> Self {
-        Self { owner, ..self }
+        Self { whose: Whose::of(owner), ..self }
+    }
+
+    /// The same with the owner of the folder that it is written in: what root writes into SlurmUser's folders must stay
+    /// SlurmUser's. For everybody else it changes nothing.
+    #[must_use]
+    pub fn owned_as_its_folder(self) -> Self {
+        Self { whose: Whose::OfTheFolder, ..self }
     }
 
     /// The same, not synced: for files that can be made again.
@@ -361,7 +381,7 @@ impl<'a> NewFile<'a> {
             durable: self.durable,
         };
         let write = || {
-            let mut file = folder.new_file(&beside.name, self.mode, self.owner)?;
+            let mut file = folder.new_file(&beside.name, self.mode, self.whose.within(folder)?)?;
             file.write_all(bytes)?;
             if self.durable { file.sync_all() } else { Ok(()) }
         };
@@ -522,6 +542,15 @@ pub(crate) fn is_leftover_of(name: &str, target: &str) -> bool {
 /// # Errors
 /// When it cannot be made.
 pub fn make_folder(path: &Path, mode: u32, owner: Option<Owner>) -> Result<(), Error> {
+    make_folder_for(path, mode, Whose::of(owner))
+}
+
+/// The same, with the owner of the folder that it is made in.
+pub(crate) fn make_folder_owned_as_its_folder(path: &Path, mode: u32) -> Result<(), Error> {
+    make_folder_for(path, mode, Whose::OfTheFolder)
+}
+
+fn make_folder_for(path: &Path, mode: u32, whose: Whose) -> Result<(), Error> {
     if path.is_dir() {
         return Ok(());
     }
@@ -532,7 +561,7 @@ pub fn make_folder(path: &Path, mode: u32, owner: Option<Owner>) -> Result<(), E
     }
     let make = || {
         let (folder, name) = Folder::around(path)?;
-        folder.make(name, mode, owner)
+        folder.make(name, mode, whose.within(&folder)?)
     };
     match make() {
         Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(Error::write(path)(e)),

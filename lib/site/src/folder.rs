@@ -71,13 +71,13 @@ impl Folder {
         &self.path
     }
 
-    /// Its owner, when we are root and could give files away.
-    pub(crate) fn owner(&self) -> Option<Owner> {
+    /// Its owner, when we are root and could give files away. `None` for everybody else.
+    pub(crate) fn owner(&self) -> io::Result<Option<Owner>> {
         if !rustix::process::geteuid().is_root() {
-            return None;
+            return Ok(None);
         }
-        let is = rustix::fs::fstat(&*self.handle).ok()?;
-        Some(Owner { uid: is.st_uid, gid: is.st_gid })
+        let is = rustix::fs::fstat(&*self.handle)?;
+        Ok(Some(Owner { uid: is.st_uid, gid: is.st_gid }))
     }
 
     /// A new file with mode and owner, to write.

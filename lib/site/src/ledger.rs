@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::ControllerConfig;
 use crate::error::Error;
-use crate::file::{self, NewFile, Owner};
+use crate::file::{self, NewFile};
 use crate::folder::Folder;
 use crate::host;
 use crate::ledger_files;
@@ -160,11 +160,11 @@ impl Ledger {
     /// `last/<node>.json`: status without a scan. Renamed into place, not synced; rebuilt when lost.
     fn remember_last(&self, entry: &Entry) {
         let folder = self.folder.join("last");
-        let owner = Owner::of_folder(&self.folder);
-        if NodeName::parse(entry.node.as_bytes()).is_ok() && file::make_folder(&folder, 0o700, owner).is_ok()
+        if NodeName::parse(entry.node.as_bytes()).is_ok()
+            && file::make_folder_owned_as_its_folder(&folder, 0o700).is_ok()
         {
             let path = folder.join(format!("{}.json", entry.node));
-            let file = NewFile::new(&path, FILE_MODE).owned_by(owner).not_synced();
+            let file = NewFile::new(&path, FILE_MODE).owned_as_its_folder().not_synced();
             let _ = file.replace(entry.to_line().as_bytes());
         }
     }

@@ -17,7 +17,7 @@ use crate::batch::{self, Batch};
 use crate::clock;
 use crate::config::{ControllerConfig, Place};
 use crate::error::Error;
-use crate::file::{self, Keep, NewFile, Owner};
+use crate::file::{self, Keep, NewFile};
 use crate::lock;
 use crate::remote::{self, Answer, Question, Remote, Time};
 use crate::token_list;
@@ -196,7 +196,7 @@ impl Store {
     /// When the mark cannot be written.
     pub fn mark(&self, name: &NodeName, id: &RecordId, bound: bool, now: UnixTime) -> Result<(), Error> {
         let path = self.mark_path(name, id);
-        let file = NewFile::new(&path, FILE_MODE).owned_by(Owner::of_folder(&self.folder));
+        let file = NewFile::new(&path, FILE_MODE).owned_as_its_folder();
         let first = Mark { issued: now, bound: bound.then_some(now) };
         match self.mark_of(name, id)? {
             None if file.create(first.to_text().as_bytes())? => Ok(()),
@@ -241,9 +241,7 @@ impl Store {
         match &self.records {
             Records::Folder => {
                 let path = self.path_of(name);
-                NewFile::new(&path, FILE_MODE)
-                    .owned_by(Owner::of_folder(&self.folder))
-                    .replace(json.as_bytes())
+                NewFile::new(&path, FILE_MODE).owned_as_its_folder().replace(json.as_bytes())
             }
             Records::Elsewhere(elsewhere) => elsewhere.write(name, &json),
         }
@@ -267,7 +265,7 @@ impl Store {
                 Ok(())
             });
         }
-        let mut batch = Batch::new(&self.folder, FILE_MODE, Owner::of_folder(&self.folder))?;
+        let mut batch = Batch::new(&self.folder, FILE_MODE)?.owned_as_its_folder()?;
         for (name, records) in nodes {
             let json = self.checked_json(name, records)?;
             batch.add(&format!("{name}.json"), json.as_bytes())?;

@@ -68,7 +68,7 @@ impl Outgoing {
         secrets: impl IntoIterator<Item = (&'a NodeName, &'a NodeSecret)>,
         each: impl FnMut(),
     ) -> Result<(), Error> {
-        let mut batch = Batch::new(&self.folder, FILE_MODE, Owner::of_folder(&self.folder))?;
+        let mut batch = Batch::new(&self.folder, FILE_MODE)?.owned_as_its_folder()?;
         for (name, secret) in secrets {
             batch.add(&format!("{name}{ENDING}"), secret.to_token_file().expose())?;
         }

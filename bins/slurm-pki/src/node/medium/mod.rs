@@ -222,7 +222,7 @@ impl Medium<'_> {
     ) -> anyhow::Result<()> {
         let bar = report::progress(global, 2 * ready.len(), "bundles");
         batch::sweep(folder, ending).advise()?;
-        let mut files = Batch::new(folder, FILE_MODE, None).advise()?;
+        let mut files = Batch::new(folder, FILE_MODE).advise()?;
         for one in ready {
             files.add(&format!("{}{ending}", one.name), self.text(one)?.expose()).advise()?;
             bar.inc(1);

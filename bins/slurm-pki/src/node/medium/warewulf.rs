@@ -70,7 +70,7 @@ pub(super) fn lay_out(medium: &Medium<'_>, global: &Global, ready: &[Ready]) -> 
     // The one that says that a bundle is there comes last.
     for (at, (what, _)) in medium.own.iter().enumerate().rev() {
         batch::sweep(&folder, &format!(".{what}")).advise()?;
-        let mut files = Batch::new(&folder, FILE_MODE, None).advise()?;
+        let mut files = Batch::new(&folder, FILE_MODE).advise()?;
         for one in ready {
             if let Some(file) = one.files.get(at) {
                 files.add(&format!("{}.{what}", one.name), file.contents.expose()).advise()?;
