@@ -3,6 +3,8 @@
 //! One file per command; what they share is the site as an admin sees it ([`admin`]), and one place
 //! that talks to the person ([`report`]).
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests work in folders of their own"))]
+
 mod activation;
 mod admin;
 mod advice;

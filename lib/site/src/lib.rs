@@ -3,6 +3,8 @@
 //! Everything that touches a file, the clock or the environment stands here; what the bytes mean is
 //! decided in [`pki`]. The modules stand in the order in which they use each other.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests work in folders of their own"))]
+
 pub mod error;
 
 pub mod batch;

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -156,8 +154,12 @@ impl Folder {
         };
         // The programs run in / and are told absolute paths.
         let path = std::path::absolute(path)?;
-        match fs::DirBuilder::new().mode(0o700).create(&path) {
-            Ok(()) => Ok(Self::Kept(path)),
+        let make = || {
+            let (around, name) = site::folder::Folder::around(&path)?;
+            around.make(name, 0o700, None)
+        };
+        match make() {
+            Ok(_) => Ok(Self::Kept(path)),
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Err(Advice::new(
                 format!("{} is there already", path.display()),
                 "name a new folder: the demo makes it",

@@ -10,14 +10,12 @@ mod programs;
 mod surroundings;
 pub(crate) mod text;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use clap::Args;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use site::file::NewFile;
+use site::file::{NewFile, make_folder};
 
 use self::page::{Frame, Page};
 use crate::advice::{Advice, Advise as _};
@@ -62,7 +60,7 @@ fn pages(frame: &Frame) -> anyhow::Result<Vec<Page>> {
 }
 
 fn write(folder: &Path, pages: &[Page]) -> anyhow::Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    make_folder(folder, 0o755, None).advise()?;
     for page in pages {
         NewFile::new(&folder.join(page.file_name()), MODE).replace(page.text().as_bytes()).advise()?;
     }

@@ -68,6 +68,10 @@ impl Copy {
     ///
     /// # Errors
     /// When it cannot be written.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "where temporary folders are made nobody exchanges those of root"
+    )]
     pub(super) fn write(&self, user: Option<Owner>) -> anyhow::Result<PathBuf> {
         make_folder(&self.path("keys"), 0o700, user).advise()?;
         make_folder(&self.path("ledger"), 0o700, user).advise()?;
