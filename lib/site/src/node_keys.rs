@@ -86,7 +86,9 @@ fn waits_for_another(path: &Path, callers: Callers) -> bool {
 /// there. Of two that start at once both use the one that was first.
 fn lasting(name: &NodeName, config: &NodeConfig) -> Result<PrivateKey, Error> {
     let path = config.key_file.path(name);
-    sweep_leftovers_of(&path);
+    // Half-written keys, their writers gone: nobody else ever would. One that cannot be removed is private to its owner,
+    // and keeps nobody from a key.
+    let _ = file::remove_leftovers(&path);
     if !path.exists() {
         let key = make(config)?;
         if NewFile::new(&path, KEY_MODE).create(key.to_pem().expose())? {
@@ -207,19 +209,6 @@ fn sweep(name: &NodeName, folder: &Path, callers: Callers) -> Result<(), Error> 
     Ok(())
 }
 
-/// Removes half-written keys beside a lasting one, their writers gone: nobody else ever would. One that
-/// cannot be removed is private to its owner, and keeps nobody from a key.
-fn sweep_leftovers_of(path: &Path) {
-    let Some((folder, target)) = path.parent().zip(path.file_name().and_then(|name| name.to_str())) else {
-        return;
-    };
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        if entry.file_name().to_str().is_some_and(|file| file::is_leftover_of(file, target)) {
-            let _ = file::remove(&entry.path());
-        }
-    }
-}
-
 /// `.NAME.PARENT.key.WRITER.RANDOM.tmp`, its writer gone.
 fn is_leftover(file: &str, name: &NodeName) -> bool {
     let parent = || file.strip_prefix('.')?.strip_prefix(name.as_str())?.strip_prefix('.')?.split('.').next();
@@ -315,7 +304,7 @@ mod tests {
         ];
         let swept = format!(".n1.pem.{GONE}.00000000.tmp");
         kept.iter().chain([&swept]).for_each(|file| put(file));
-        sweep_leftovers_of(&folder.path().join("n1.pem"));
+        file::remove_leftovers(&folder.path().join("n1.pem")).unwrap();
         assert!(kept.iter().all(|file| folder.path().join(file).exists()));
         assert!(!folder.path().join(swept).exists());
     }
