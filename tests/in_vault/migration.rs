@@ -142,7 +142,9 @@ fn on_a_controller_that_has_nothing_setup_init_and_a_rehearsal_are_all_it_takes(
     bare.fails(&["init"], "its certificate is not here yet");
     bare.succeeds(&["vault", "setup", "--ca", "root"]);
     bare.fails(&["init", "--intermediate"], "describe one in files");
-    bare.fails(&["init", "--lifetime", "15y"], "describe one in files");
+    for given in [["--lifetime", "15y"], ["--lifetime", "10y"], ["--key-type", "p256"]] {
+        bare.fails(&[&["init"][..], &given].concat(), "describe one in files");
+    }
     let signed = |bare: &Bare| {
         bare.server.requests().iter().filter(|one| *one == "POST pki/sign/slurm-daemons").count()
     };

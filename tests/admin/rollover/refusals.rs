@@ -74,9 +74,13 @@ fn a_second_begin_that_asks_for_another_ca_is_refused_and_the_same_one_goes_on()
         cluster.rollover(step);
         assert_eq!(cluster.site.everything(), before, "{step}");
     }
-    refused_and_nothing_changed(&cluster, "begin --no-push --lifetime 5y", "to another new CA");
+    // The defaults too, where they are asked for.
+    for other in ["--lifetime 5y", "--lifetime 10y", "--key-type p256"] {
+        refused_and_nothing_changed(&cluster, &format!("begin --no-push {other}"), "to another new CA");
+    }
     cluster.rollover("abort --no-push");
     cluster.rollover("begin --no-push");
+    cluster.rollover("begin --no-push --lifetime 10y --key-type p256");
     refused_and_nothing_changed(&cluster, "begin --no-push --key-type p384", "to another new CA");
 }
 

@@ -48,30 +48,33 @@ impl CaOptions {
     /// Whether anything was given that only a CA to be made here can heed.
     pub(crate) fn describes_a_ca(&self) -> bool {
         let Likeness { lifetime, key_type, subject, common_name } = &self.likeness;
-        let usual = moment::parse_span(LIFETIME).is_ok_and(|usual| usual == *lifetime);
         self.intermediate
+            || lifetime.is_some()
+            || key_type.is_some()
             || subject.is_some()
             || common_name.is_some()
-            || !usual
-            || *key_type != KeyType::P256
     }
 }
 
 /// In seconds.
 const DAY: i64 = 86_400;
 
-/// Life of a CA, unless another is given.
-const LIFETIME: &str = "10y";
+/// Ten years of humantime's, the life of a CA unless another is given.
+const LIFETIME: Duration = Duration::from_secs(10 * 31_557_600);
 
-/// What a CA says of itself, and with which key.
+/// The kind of its key, unless another is given.
+const KEY_TYPE: KeyType = KeyType::P256;
+
+/// What a CA says of itself, and with which key. Whether a default was given in so many words counts where a CA is there
+/// already.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Likeness {
-    /// Life of the CA, as in 10y or 3650d
-    #[arg(long, value_name = "TIME", default_value = LIFETIME, value_parser = moment::parse_span)]
-    lifetime: Duration,
-    /// Kind of the CA's key
-    #[arg(long, value_name = "TYPE", default_value = "p256")]
-    key_type: KeyType,
+    /// Life of the CA, as in 15y or 3650d; default: 10y
+    #[arg(long, value_name = "TIME", value_parser = moment::parse_span)]
+    lifetime: Option<Duration>,
+    /// Kind of the CA's key; default: p256
+    #[arg(long, value_name = "TYPE")]
+    key_type: Option<KeyType>,
     /// What stands beside the CA's common name; default: `subject` of the config
     #[arg(long, value_name = "\"O=SITE, C=DE\"", value_parser = subject::parse)]
     subject: Option<Subject>,
@@ -127,11 +130,10 @@ impl Likeness {
         let facts = made.facts();
         let is = |name: &str| facts.common_names.iter().any(|is| is == name.as_bytes());
         let kind = PublicKey::from_spki(&facts.spki).map(|key| key.kind()).ok();
-        let usual = moment::parse_span(LIFETIME).is_ok_and(|usual| usual == self.lifetime);
-        let lasts = facts.not_after.0.saturating_sub(begun.plus(self.lifetime).0).abs() <= DAY;
+        let lasts = |life: Duration| facts.not_after.0.saturating_sub(begun.plus(life).0).abs() <= DAY;
         self.common_name.as_deref().is_some_and(|name| !is(name))
-            || (self.key_type != KeyType::P256 && kind != Some(self.key_type.into()))
-            || !(usual || lasts)
+            || self.key_type.is_some_and(|given| kind != Some(given.into()))
+            || self.lifetime.is_some_and(|given| !lasts(given))
     }
 
     /// What stands beside the common name.
@@ -141,12 +143,12 @@ impl Likeness {
 
     /// The CA's life.
     pub(super) fn lifetime(&self) -> Duration {
-        self.lifetime
+        self.lifetime.unwrap_or(LIFETIME)
     }
 
     /// The kind of its key.
     pub(super) fn key_kind(&self) -> pki::key::KeyKind {
-        self.key_type.into()
+        self.key_type.unwrap_or(KEY_TYPE).into()
     }
 }
 
@@ -326,7 +328,7 @@ impl Maker<'_> {
             common_name: name,
             subject: self.options.likeness.subject(self.admin),
             serial: Serial::new(random::bytes().advise()?),
-            validity: self.options.likeness.lifetime,
+            validity: self.options.likeness.lifetime(),
             backdate: self.admin.controller.backdate,
         })
     }
@@ -358,7 +360,25 @@ pub(crate) fn try_out(ca: &LocalCa, admin: &Admin, now: UnixTime) -> anyhow::Res
 
 #[cfg(test)]
 mod tests {
+    use clap::builder::StyledStr;
+    use clap::{FromArgMatches as _, ValueEnum as _};
+
     use super::*;
+
+    #[test]
+    fn the_defaults_that_help_names_are_those_that_count() {
+        let command = Likeness::augment_args(clap::Command::new("ca"));
+        let named = |id: &str| {
+            let argument = command.get_arguments().find(|argument| argument.get_id() == id).unwrap();
+            let help = argument.get_help().map(StyledStr::to_string).unwrap();
+            help.rsplit_once("default: ").unwrap().1.to_owned()
+        };
+        let given = command.clone().try_get_matches_from(["ca"]).unwrap();
+        let given = Likeness::from_arg_matches(&given).unwrap();
+        assert_eq!(moment::parse_span(&named("lifetime")), Ok(given.lifetime()));
+        let kind = KeyType::from_str(&named("key_type"), false).unwrap();
+        assert_eq!(pki::key::KeyKind::from(kind), given.key_kind());
+    }
 
     #[test]
     fn the_generation_is_the_number_at_the_end_of_the_name() {
