@@ -2,6 +2,8 @@
 //!
 //! The tools run in process groups of their own ([`crate::timed`]), so a terminal's signal does not reach them: they are
 //! ended by us, and what was done until then is put on record before the command ends.
+//!
+//! A command whose own time is over ends them too, and is not interrupted by that: nobody pressed anything.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -10,6 +12,8 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
 static CAME: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+
+static OVER: AtomicBool = AtomicBool::new(false);
 
 /// From now on the first SIGINT, SIGTERM or SIGHUP asks to stop; the second ends the process as usual.
 pub(crate) fn watch() {
@@ -32,12 +36,17 @@ fn is_ignored(signal: i32) -> bool {
     mask.checked_shr(signal.unsigned_abs().saturating_sub(1)).is_some_and(|bits| bits & 1 == 1)
 }
 
-/// As if one had come: programs that are running are ended.
-pub(crate) fn ask() {
-    CAME.get_or_init(Arc::default).store(true, Ordering::Relaxed);
+/// The time of this command is over: programs that are running are ended, and no more are started.
+pub(crate) fn time_is_over() {
+    OVER.store(true, Ordering::Relaxed);
 }
 
-/// Whether one came.
+/// Whether a signal came.
 pub(crate) fn came() -> bool {
     CAME.get().is_some_and(|came| came.load(Ordering::Relaxed))
+}
+
+/// Whether programs are to end: a signal came, or the time is over.
+pub(crate) fn ends_programs() -> bool {
+    came() || OVER.load(Ordering::Relaxed)
 }

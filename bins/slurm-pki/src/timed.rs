@@ -3,7 +3,7 @@
 //! Other than Slurm does with the seven ([`crate::slurm_run`]), its end is the end of the process: a daemon that it
 //! started, or a connection that ssh keeps open, may go on holding the pipe.
 
-use std::io::{self, PipeReader};
+use std::io::{self, PipeReader, PipeWriter};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
@@ -28,13 +28,16 @@ const LEFT_BEHIND: usize = 256;
 /// As long as most outputs are.
 const FIRST_ROOM: usize = 8192;
 
+/// From here on a buffer grows slowly.
+const MUCH: usize = 1024 * 1024;
+
 /// How often the end of a process is looked for while its output stays open.
 const NAP: Duration = Duration::from_millis(20);
 
 /// How a program ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
-    /// `None`: it was killed when its time was over, or when this command was interrupted.
+    /// `None`: it was killed when its time was over, or this command's, or when this command was interrupted.
     pub(crate) status: Option<ExitStatus>,
     /// The beginning of what it printed, on stdout and stderr together.
     pub(crate) output: Secret,
@@ -48,10 +51,26 @@ impl Ended {
 
     /// How it ended, in words: "ended with exit status: 3".
     pub(crate) fn how(&self, limit: Duration) -> String {
-        match self.status {
-            Some(status) => format!("ended with {status}"),
-            None => format!("was killed: it took longer than {}", crate::moment::span(limit)),
-        }
+        how(self.status, limit)
+    }
+}
+
+/// How a program ended whose answer is on stdout, and what went wrong on stderr. No secrets are in either.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    /// As in [`Ended`].
+    pub(crate) status: Option<ExitStatus>,
+    /// The beginning of stdout; as long as its room when there was more.
+    pub(crate) answer: Vec<u8>,
+    /// The beginning of stderr.
+    pub(crate) errors: Vec<u8>,
+}
+
+/// How a program ended, in words.
+pub(crate) fn how(status: Option<ExitStatus>, limit: Duration) -> String {
+    match status {
+        Some(status) => format!("ended with {status}"),
+        None => format!("was killed: it took longer than {}", crate::moment::span(limit)),
     }
 }
 
@@ -84,9 +103,36 @@ pub(crate) fn run(command: &mut Command, limit: Duration, room: usize) -> io::Re
 pub(crate) fn run_within(command: &mut Command, bounds: &Bounds) -> io::Result<Ended> {
     let deadline = Instant::now() + bounds.time;
     let (pipe, writer) = io::pipe()?;
-    command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer).process_group(0);
+    let child = start(command, writer.try_clone()?, writer, bounds)?;
+    let mut streams = [Stream::new(pipe, bounds.room)];
+    let status = watch(child, &mut streams, deadline, bounds);
+    let [output] = streams.map(|stream| stream.kept);
+    Ok(Ended { status, output: Secret::new(output) })
+}
+
+/// The same with stdout and stderr apart, for a program whose answer a warning would spoil. Of stderr little is kept.
+///
+/// # Errors
+/// When it cannot be started.
+pub(crate) fn run_apart(command: &mut Command, bounds: &Bounds) -> io::Result<Answered> {
+    let deadline = Instant::now() + bounds.time;
+    let ((answer, stdout), (errors, stderr)) = (io::pipe()?, io::pipe()?);
+    let child = start(command, stdout, stderr, bounds)?;
+    let mut streams = [Stream::new(answer, bounds.room), Stream::new(errors, PIECE)];
+    let status = watch(child, &mut streams, deadline, bounds);
+    let [answer, errors] = streams.map(|stream| stream.kept);
+    Ok(Answered { status, answer, errors })
+}
+
+fn start(
+    command: &mut Command,
+    stdout: PipeWriter,
+    stderr: PipeWriter,
+    bounds: &Bounds,
+) -> io::Result<Child> {
+    command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).process_group(0);
     let child = command.spawn();
-    // Our own copies of the write end go with these, or the output would never end.
+    // Our own copies of the write ends go with these, or the output would never end.
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let child = child?;
     if bounds.memory.is_some() {
@@ -94,70 +140,83 @@ pub(crate) fn run_within(command: &mut Command, bounds: &Bounds) -> io::Result<E
         // A program that became another user's by now bounds itself.
         let _ = prlimit(Some(Pid::from_child(&child)), Resource::Data, limit);
     }
-    Ok(watch(child, &pipe, deadline, bounds))
+    Ok(child)
 }
 
-fn watch(mut child: Child, pipe: &PipeReader, deadline: Instant, bounds: &Bounds) -> Ended {
-    let room = bounds.room;
-    let mut output = Vec::with_capacity(FIRST_ROOM.min(room));
+/// Waits for its end, and keeps what it prints. `None`: it was killed.
+fn watch(mut child: Child, streams: &mut [Stream], deadline: Instant, bounds: &Bounds) -> Option<ExitStatus> {
     // A process is gone soon after it closed its output, as a rule.
-    let (mut open, mut nap) = (true, Duration::from_millis(1));
-    let status = loop {
-        let ended = child.try_wait().ok().flatten();
-        if ended.is_some() {
-            // What it left in the pipe, and no more: somebody that it started may go on writing without end.
-            for _ in 0..LEFT_BEHIND {
-                if !(open && is_readable(pipe, Duration::ZERO)) {
-                    break;
-                }
-                open = take(pipe, &mut output, room);
-            }
-            break ended;
+    let mut nap = Duration::from_millis(1);
+    loop {
+        if let Some(ended) = child.try_wait().ok().flatten() {
+            // What it left in the pipes, and no more: somebody that it started may go on writing without end.
+            let _ = (0..LEFT_BEHIND).find(|_| !take_ready(streams, Duration::ZERO));
+            return Some(ended);
         }
-        if (!bounds.goes_on && interrupt::came()) || Instant::now() >= deadline {
-            break None;
+        if (!bounds.goes_on && interrupt::ends_programs()) || Instant::now() >= deadline {
+            end_group(&mut child);
+            return None;
         }
-        if !open {
+        if streams.iter().any(|stream| stream.open) {
+            take_ready(streams, NAP);
+        } else {
             sleep(nap);
             nap = NAP.min(nap * 2);
-        } else if is_readable(pipe, NAP) {
-            open = take(pipe, &mut output, room);
         }
-    };
-    if status.is_none() {
-        end_group(&mut child);
     }
-    Ended { status, output: Secret::new(output) }
 }
 
-fn is_readable(pipe: &PipeReader, wait: Duration) -> bool {
+/// Takes a piece of each stream that has one, and waits so long for the first. `false`: none has.
+fn take_ready(streams: &mut [Stream], wait: Duration) -> bool {
     let Ok(wait) = Timespec::try_from(wait) else { return false };
-    matches!(poll(&mut [PollFd::new(pipe, PollFlags::IN)], Some(&wait)), Ok(ready) if ready > 0)
-}
-
-/// Reads a piece; what does not fit is thrown away. `false` at the end.
-fn take(pipe: &PipeReader, output: &mut Vec<u8>, room: usize) -> bool {
-    let mut piece = [0; PIECE];
-    match rustix::io::read(pipe, &mut piece) {
-        Ok(0) => false,
-        Ok(count) => {
-            let fits = room.saturating_sub(output.len()).min(count);
-            if output.capacity() - output.len() < fits {
-                grow(output, room);
-            }
-            output.extend_from_slice(piece.get(..fits).unwrap_or_default());
-            true
-        }
-        Err(Errno::INTR) => true,
-        Err(_) => false,
+    let mut open: Vec<&mut Stream> = streams.iter_mut().filter(|stream| stream.open).collect();
+    let mut looks: Vec<_> = open.iter().map(|stream| PollFd::new(&stream.pipe, PollFlags::IN)).collect();
+    if !matches!(poll(&mut looks, Some(&wait)), Ok(ready) if ready > 0) {
+        return false;
     }
+    let ready: Vec<bool> = looks.iter().map(|look| !look.revents().is_empty()).collect();
+    open.iter_mut().zip(ready).filter(|(_, ready)| *ready).for_each(|(stream, _)| stream.take());
+    true
 }
 
-/// A larger buffer, and the former one wiped: a thousand short outputs cost less than a thousand large buffers.
-fn grow(output: &mut Vec<u8>, room: usize) {
-    let mut larger = Vec::with_capacity((output.capacity() * 8).min(room).max(output.len() + PIECE));
-    larger.extend_from_slice(output);
-    drop(Secret::new(std::mem::replace(output, larger)));
+/// What comes out of a program in one place.
+struct Stream {
+    pipe: PipeReader,
+    kept: Vec<u8>,
+    room: usize,
+    open: bool,
+}
+
+impl Stream {
+    fn new(pipe: PipeReader, room: usize) -> Self {
+        Self { pipe, kept: Vec::with_capacity(FIRST_ROOM.min(room)), room, open: true }
+    }
+
+    /// Reads a piece; what does not fit is thrown away.
+    fn take(&mut self) {
+        let mut piece = [0; PIECE];
+        match rustix::io::read(&self.pipe, &mut piece) {
+            Ok(0) => self.open = false,
+            Ok(count) => {
+                let fits = self.room.saturating_sub(self.kept.len()).min(count);
+                if self.kept.capacity() - self.kept.len() < fits {
+                    self.grow();
+                }
+                self.kept.extend_from_slice(piece.get(..fits).unwrap_or_default());
+            }
+            Err(Errno::INTR) => {}
+            Err(_) => self.open = false,
+        }
+    }
+
+    /// A larger buffer, and the former one wiped: a thousand short outputs cost less than a thousand large buffers.
+    fn grow(&mut self) {
+        let length = self.kept.capacity();
+        let larger = length * if length < MUCH { 8 } else { 2 };
+        let mut larger = Vec::with_capacity(larger.min(self.room).max(self.kept.len() + PIECE));
+        larger.extend_from_slice(&self.kept);
+        drop(Secret::new(std::mem::replace(&mut self.kept, larger)));
+    }
 }
 
 fn end_group(child: &mut Child) {
@@ -222,6 +281,27 @@ mod tests {
         let ended = sh("yes & echo $! >&2", SECONDS, 0);
         assert!(ended.succeeded());
         assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    }
+
+    #[test]
+    fn an_answer_is_apart_from_what_went_wrong_and_each_has_its_room() {
+        let apart = |script: &str, time, room| {
+            let bounds = Bounds { time, room, memory: None, goes_on: false };
+            run_apart(Command::new("/bin/sh").args(["-c", script]), &bounds).unwrap()
+        };
+        let said = apart("echo warning >&2; echo answer; exit 3", SECONDS, 100);
+        assert_eq!((said.answer.as_slice(), said.errors.as_slice()), (&b"answer\n"[..], &b"warning\n"[..]));
+        assert_eq!(said.status.unwrap().code(), Some(3));
+        // More than both pipes hold, of which one alone is not read to its end by a reader of the other.
+        let much = "head -c 300000 /dev/zero >&2; head -c 300000 /dev/zero; echo end >&2";
+        let said = apart(much, SECONDS, 200_000);
+        assert!(said.status.unwrap().success());
+        assert_eq!((said.answer.len(), said.errors.len()), (200_000, PIECE));
+        let said = apart("yes >&2 & yes", Duration::from_millis(300), 100);
+        assert!(said.status.is_none() && said.answer.len() == 100 && said.errors.len() == PIECE);
+        // One of them closed, the other not.
+        let said = apart("exec 2>&-; sleep 0.1; echo answer", SECONDS, 100);
+        assert_eq!(said.answer, b"answer\n");
     }
 
     /// A shell that gathers without end, as Ansible does with whatever a host says.

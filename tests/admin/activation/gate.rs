@@ -48,6 +48,31 @@ fn a_gate_that_cannot_be_asked_is_closed() {
     assert_eq!((scene.serves("ctld"), scene.restarts().len()), (Some(old), 0));
 }
 
+/// What does not answer ends with the command that waits for it; and the answer is had all the same where there is one.
+#[test]
+fn an_interruption_ends_the_question_to_slurmctld_and_asks_once_more() {
+    let scene = Scene::with(CERTMGR, "");
+    let (old, _) = scene.stage("ctld");
+    let asked = scene.site.text_path("asked");
+    let hangs = format!("test -e {asked} || {{ echo $$ >{asked}; exec sleep 600; }}");
+    for (then, what) in [
+        (nodes(60, r#""IDLE""#), "not restarted, since this command was interrupted: slurmctld"),
+        (
+            "echo 'Unable to contact slurm controller' >&2; exit 1".into(),
+            "Unable to contact slurm controller",
+        ),
+    ] {
+        let _ = fs::remove_file(scene.site.path("asked"));
+        scene.scontrol(&format!("{hangs}\n{then}"));
+        let has_asked = || fs::metadata(scene.site.path("asked")).is_ok_and(|file| file.len() > 0);
+        let said = scene.interrupted_when(&[], has_asked).failed(what);
+        let pid = scene.site.read("asked");
+        let state = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+        assert!(state.is_empty() || state.contains(") Z "), "{said:?}");
+    }
+    assert_eq!((scene.serves("ctld"), scene.restarts().len()), (Some(old), 0));
+}
+
 #[test]
 fn a_slurmctld_that_is_down_is_started_though_it_cannot_be_asked() {
     let scene = Scene::with(CERTMGR, "");

@@ -163,13 +163,18 @@ impl Scene {
 
     /// Interrupted once the first restart has begun.
     pub(crate) fn activate_interrupted(&self) -> Said {
-        let mut command = self.command(&[]);
+        self.interrupted_when(&[], || !self.restarts().is_empty())
+    }
+
+    /// Interrupted as soon as that is so.
+    pub(crate) fn interrupted_when(&self, args: &[&str], is_so: impl Fn() -> bool) -> Said {
+        let mut command = self.command(args);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let deadline = Instant::now() + PATIENCE;
-        while self.restarts().is_empty() {
+        while !is_so() {
             if child.try_wait().unwrap().is_some() || Instant::now() > deadline {
                 let _ = child.kill();
-                panic!("no restart begins: {:?}", Said::of(&child.wait_with_output().unwrap()));
+                panic!("it does not come to that: {:?}", Said::of(&child.wait_with_output().unwrap()));
             }
             sleep(Duration::from_millis(20));
         }

@@ -210,24 +210,31 @@ fn a_silent_scontrol_does_not_keep_the_rest_from_being_looked_at() {
 
 #[test]
 fn what_hangs_is_told_in_time_with_what_was_found_before_and_leaves_no_program_behind() {
-    let well = Healthy::new();
-    let pid = well.site.text_path("pid");
-    well.site.write("bin/reach", &format!("#!/bin/sh\necho $$ >{pid}\nexec sleep 600\n"), 0o755);
-    let (config, reach) = (well.site.read("slurm-pki.toml"), well.site.text_path("bin/reach"));
-    let run = format!("{config}\n[fleet]\nrun = [\"{reach}\", \"{{host}}\", \"{{command}}\"]\n");
-    well.site.write("slurm-pki.toml", &run, 0o644);
-    let state = well.site.text_path("");
-    let two = format!("SlurmctldHost=h1(10.0.0.1)\nSlurmctldHost=h2\nStateSaveLocation={state}");
-    well.slurm_conf(&[("SlurmctldHost=h1(10.0.0.1)", &two)]);
-    well.scontrol("", 0);
+    let well = Healthy::two_controllers();
+    well.reach_hangs();
     let look = well.look(&["--fleet", "--timeout", "4s", "--skip", "state-local"]);
     let bad = look.bad();
     assert!(bad.len() == 1 && bad[0].0 == "time-limit" && bad[0].2.contains("fleet"), "{bad:?}");
     assert!(look.exit == 3 && look.has("ca-key"), "{}", look.data);
     assert_eq!(look.data["host"]["controller"], true);
-    let pid = well.site.read("pid");
-    let state = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
-    assert!(state.is_empty() || state.contains(") Z "), "{state}");
+    assert!(well.is_gone());
+}
+
+/// It says what it runs with, and not how its nodes are: the time for both is one.
+#[test]
+fn a_slurmctld_that_stops_answering_costs_no_more_time_and_leaves_no_program_behind() {
+    let well = Healthy::new();
+    let (pid, running) = (well.site.text_path("pid"), well.site.text_path("running"));
+    let script = format!(
+        "#!/bin/sh\n[ \"$*\" = 'show config' ] && sleep 1 && exec cat {running}\necho $$ >{pid}\nexec sleep 600\n"
+    );
+    well.site.write("bin/scontrol", &script, 0o755);
+    let look = well.look(&["--timeout", "16"]);
+    let unseen = look.unseen();
+    // Of the eight seconds for both, one was gone.
+    let waited = |seconds| format!("scontrol show nodes --json was killed: it took longer than {seconds}s");
+    assert!((0..7).any(|seconds| unseen.contains(&waited(seconds))), "{unseen}");
+    assert!(look.exit == 0 && look.has("hidepid") && well.is_gone(), "{}", look.data);
 }
 
 #[test]

@@ -252,6 +252,32 @@ fn a_record_that_the_programs_refuse_is_found_by_its_name() {
     well.is_well();
 }
 
+/// Who has which groups may stand on another host.
+#[test]
+fn a_users_groups_are_asked_for_as_often_for_many_records_as_for_one() {
+    // Root alone can leave records as a restore by root does.
+    if caller() != 0 {
+        return;
+    }
+    let asked = |nodes: &str| {
+        let well = Healthy::new();
+        well.site.done(&["node", "add", nodes]);
+        for record in fs::read_dir(well.site.path("state/tokens")).unwrap() {
+            chown(record.unwrap().path(), Some(0), Some(0)).unwrap();
+        }
+        let look = well.command(&["--no-rehearsal", "--only", "files", "--json"]);
+        let trace = well.site.text_path("trace");
+        let mut strace = std::process::Command::new("strace");
+        strace.args(["-f", "-e", "trace=open,openat", "-o", &trace]).arg(look.get_program());
+        strace.args(look.get_args()).envs(look.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        let look = crate::healthy::Look::of(&strace.output().unwrap());
+        assert!(look.bad().iter().any(|(code, ..)| *code == "state-files"), "{:?}", look.bad());
+        well.site.read("trace").matches("\"/etc/group\"").count()
+    };
+    let (few, many) = (asked("n1"), asked("n[1-40]"));
+    assert!(few > 0 && few == many, "{few} for one record, {many} for 40");
+}
+
 #[test]
 fn a_list_of_tokens_in_clear_is_found() {
     let well = Healthy::new();

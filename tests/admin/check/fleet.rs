@@ -1,22 +1,12 @@
 //! The other controllers, reached by a tool of the site's.
 
+use std::fs;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
 use crate::healthy::{Healthy, Look};
 use crate::scratch::text;
-
-/// A site with a second controller. What stands for ssh runs the command here, with what the second one has for a
-/// config and for its own host's files.
-fn two_controllers() -> Healthy {
-    let well = Healthy::new();
-    let config = well.site.read("slurm-pki.toml");
-    let reach = well.site.text_path("bin/reach");
-    let run = format!("{config}\n[fleet]\nrun = [\"{reach}\", \"{{host}}\", \"{{command}}\"]\n");
-    well.site.write("slurm-pki.toml", &run, 0o644);
-    let state = well.site.text_path("");
-    let second = format!("SlurmctldHost=h1(10.0.0.1)\nSlurmctldHost=h2\nStateSaveLocation={state}");
-    well.slurm_conf(&[("SlurmctldHost=h1(10.0.0.1)", &second)]);
-    well.scontrol("", 0);
-    well
-}
 
 /// h1 is this host; the answer of h2 is this.
 fn answer(well: &Healthy, script: &str) -> Look {
@@ -31,14 +21,14 @@ fn answer(well: &Healthy, script: &str) -> Look {
 
 #[test]
 fn a_monitor_does_not_go_to_other_hosts_unless_it_is_told_to() {
-    let well = two_controllers();
+    let well = Healthy::two_controllers();
     let look = well.look(&["--skip", "state-local"]);
     assert!(look.exit == 0 && look.unseen().contains("--fleet runs check there"), "{}", look.data);
 }
 
 #[test]
 fn what_the_other_controller_says_of_itself_counts_here() {
-    let well = two_controllers();
+    let well = Healthy::two_controllers();
     let real = "sh -c \"$2\"";
     let look = answer(&well, real);
     // The second one's check runs for real, on the real host below it: whatever it says is told.
@@ -54,7 +44,7 @@ fn what_the_other_controller_says_of_itself_counts_here() {
 
 #[test]
 fn a_controller_that_cannot_be_reached_or_says_something_else_is_unknown() {
-    let well = two_controllers();
+    let well = Healthy::two_controllers();
     for script in ["echo no route >&2; exit 255", "echo hello", "true"] {
         let look = answer(&well, script);
         let bad = look.bad();
@@ -66,9 +56,33 @@ fn a_controller_that_cannot_be_reached_or_says_something_else_is_unknown() {
     }
 }
 
+#[test]
+fn only_who_presses_ctrl_c_is_told_of_an_interruption() {
+    let well = Healthy::two_controllers();
+    well.reach_hangs();
+    let args = ["--fleet", "--no-rehearsal", "--json", "--skip", "state-local"];
+    let over = well.run(&[&args[..], &["--timeout", "4s"]].concat());
+    assert_eq!((Look::of(&over).bad()[0].0, text(&over.stderr).as_str()), ("time-limit", ""));
+    fs::remove_file(well.site.path("pid")).unwrap();
+
+    let mut command = well.command(&args);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while fs::read_to_string(well.site.path("pid")).unwrap_or_default().is_empty() {
+        assert!(child.try_wait().unwrap().is_none(), "it asked nobody");
+        sleep(Duration::from_millis(20));
+    }
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let (look, said) = (Look::of(&output), text(&output.stderr));
+    assert!(said.contains("interrupted: what is under way is brought to an end"), "{said}");
+    let bad = look.bad();
+    assert!(bad[0].0 == "fleet" && bad[0].2.contains("this command was interrupted"), "{bad:?}");
+    assert!(look.exit == 3 && well.is_gone(), "{bad:?}");
+}
+
 /// slurmdbd on h3, with this key; slurmctld has one of 32 times k.
 fn slurmdbd_elsewhere(key: Option<char>) -> Look {
-    let well = two_controllers();
+    let well = Healthy::two_controllers();
     let config = well.site.read("slurm-pki.toml").replace("[fleet]", "[fleet]\ndbd = \"h3\"");
     well.site.write("slurm-pki.toml", &config, 0o644);
     let (ours, theirs) = (well.site.text_path("jwt.key"), well.site.text_path("dbd.key"));

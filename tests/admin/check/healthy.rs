@@ -51,6 +51,33 @@ impl Healthy {
         healthy
     }
 
+    /// A site with a second controller, h2, which `bin/reach` reaches: with a host's name and a line of shell.
+    pub(crate) fn two_controllers() -> Self {
+        let well = Self::new();
+        let config = well.site.read("slurm-pki.toml");
+        let reach = well.site.text_path("bin/reach");
+        let run = format!("{config}\n[fleet]\nrun = [\"{reach}\", \"{{host}}\", \"{{command}}\"]\n");
+        well.site.write("slurm-pki.toml", &run, 0o644);
+        let state = well.site.text_path("");
+        let second = format!("SlurmctldHost=h1(10.0.0.1)\nSlurmctldHost=h2\nStateSaveLocation={state}");
+        well.slurm_conf(&[("SlurmctldHost=h1(10.0.0.1)", &second)]);
+        well.scontrol("", 0);
+        well
+    }
+
+    /// What stands for ssh notes its process in the file `pid`, and never ends.
+    pub(crate) fn reach_hangs(&self) {
+        let pid = self.site.text_path("pid");
+        self.site.write("bin/reach", &format!("#!/bin/sh\necho $$ >{pid}\nexec sleep 600\n"), 0o755);
+    }
+
+    /// Whether the process that noted itself in the file `pid` is gone.
+    pub(crate) fn is_gone(&self) -> bool {
+        let pid = self.site.read("pid");
+        let state = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+        state.is_empty() || state.contains(") Z ")
+    }
+
     pub(crate) fn folder(&self, relative: &str) {
         fs::create_dir_all(self.site.path(relative)).unwrap();
     }

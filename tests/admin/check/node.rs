@@ -209,7 +209,7 @@ fn nodes_that_answer_and_do_not_renew_are_found_on_a_controller() {
     let nodes = |list: &[String]| {
         well.site.write("nodes", &format!(r#"{{"nodes":[{}]}}"#, list.join(",")), 0o644);
         let script = format!(
-            "#!/bin/sh\n[ \"$*\" = 'show nodes --json' ] && exec cat {}\nexec cat /dev/null\n",
+            "#!/bin/sh\n[ \"$*\" = 'show nodes --json' ] || exec cat /dev/null\necho 'scontrol: a warning' >&2\nexec cat {}\n",
             well.site.text_path("nodes")
         );
         well.site.write("bin/scontrol", &script, 0o755);

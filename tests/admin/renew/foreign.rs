@@ -164,9 +164,14 @@ fn a_dry_run_leaves_a_half_done_change_and_says_so() {
 /// A monitor may be the next to come, long before a person does.
 #[test]
 fn commands_that_only_look_make_it_whole_as_well() {
-    for command in
-        [&["check"][..], &["conf", "check"], &["metrics"], &["cert", "needs-renewal"], &["node", "list"]]
-    {
+    for command in [
+        &["check"][..],
+        &["conf", "check"],
+        &["vault", "check"],
+        &["metrics"],
+        &["cert", "needs-renewal"],
+        &["node", "list"],
+    ] {
         let site = foreign();
         site.done(&RENEW);
         site.write(".slurm-pki/ctld/journal.json", r#"{"v":1,"from":2,"to":3}"#, 0o600);
@@ -175,6 +180,11 @@ fn commands_that_only_look_make_it_whole_as_well() {
         assert!(said.contains("slurmctld's pair was cut short; it is whole again"), "{command:?}: {said}");
         assert_loads(&site);
         assert!(!site.path(".slurm-pki/ctld/journal.json").exists(), "{command:?}");
+        if command.contains(&"check") {
+            let (help, _) = site.done(&[command, &["--help"]].concat());
+            let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(help.contains("killed half way is ended first"), "{command:?}: {help}");
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Whether a user gets to a file, by owner, groups and mode: what access(2) would say if that user asked. ACLs are not
 //! known here.
 
+use std::cell::OnceCell;
 use std::ffi::CString;
 use std::fs::{self, Metadata};
 use std::io;
@@ -18,10 +19,11 @@ pub(crate) const WRITE: u32 = 0o2;
 pub(crate) const EXECUTE: u32 = 0o1;
 
 /// Who asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Who {
-    /// One user.
-    User(Owner),
+    /// One user, and the groups that the host gives it besides the own one: looked up once, however many files there are,
+    /// since that may be a question to another host.
+    User(Owner, OnceCell<Vec<Gid>>),
     /// Every user of the host.
     Everybody,
 }
@@ -40,14 +42,19 @@ pub(crate) enum Blocked {
 }
 
 impl Who {
+    /// One user.
+    pub(crate) fn user(user: Owner) -> Self {
+        Self::User(user, OnceCell::new())
+    }
+
     /// Whether these bits let this user do `wanted`.
-    pub(crate) fn may(self, file: &Metadata, wanted: u32) -> bool {
+    pub(crate) fn may(&self, file: &Metadata, wanted: u32) -> bool {
         let mode = file.mode();
         let granted = match self {
-            Self::User(user) if user.uid == 0 => READ | WRITE | executable(mode, file.is_dir()),
-            Self::User(user) if user.uid == file.uid() => mode >> 6,
-            Self::User(user) if user.gid == file.gid() || is_member(user, file.gid()) => mode >> 3,
-            Self::User(_) | Self::Everybody => mode,
+            Self::User(user, _) if user.uid == 0 => READ | WRITE | executable(mode, file.is_dir()),
+            Self::User(user, _) if user.uid == file.uid() => mode >> 6,
+            Self::User(user, groups) if user.gid == file.gid() || has(groups, *user, file.gid()) => mode >> 3,
+            Self::User(..) | Self::Everybody => mode,
         };
         granted & wanted == wanted
     }
@@ -56,7 +63,7 @@ impl Who {
     ///
     /// # Errors
     /// What is in the way.
-    pub(crate) fn reaches(self, path: &Path, wanted: u32) -> Result<Metadata, Blocked> {
+    pub(crate) fn reaches(&self, path: &Path, wanted: u32) -> Result<Metadata, Blocked> {
         let real = fs::canonicalize(path).map_err(unseen)?;
         let folders: Vec<&Path> = real.ancestors().skip(1).collect();
         for folder in folders.into_iter().rev() {
@@ -76,10 +83,13 @@ pub(crate) fn may_be_there(path: &Path) -> bool {
 }
 
 /// Whether a user has a group besides the own one: daemons have them all (initgroups(3)).
-fn is_member(user: Owner, group: u32) -> bool {
-    let Ok(Some(known)) = User::from_uid(Uid::from_raw(user.uid)) else { return false };
-    let Ok(name) = CString::new(known.name) else { return false };
-    getgrouplist(&name, known.gid).is_ok_and(|groups| groups.contains(&Gid::from_raw(group)))
+fn has(groups: &OnceCell<Vec<Gid>>, user: Owner, group: u32) -> bool {
+    groups.get_or_init(|| groups_of(user).unwrap_or_default()).contains(&Gid::from_raw(group))
+}
+
+fn groups_of(user: Owner) -> Option<Vec<Gid>> {
+    let known = User::from_uid(Uid::from_raw(user.uid)).ok()??;
+    getgrouplist(&CString::new(known.name).ok()?, known.gid).ok()
 }
 
 /// The command that lets a user through a folder in the way: the user's own where it is a folder of ours, and never a
@@ -119,7 +129,7 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o641)).unwrap();
         let file = fs::metadata(&path).unwrap();
         let (uid, gid) = (file.uid(), file.gid());
-        let user = |uid, gid| Who::User(Owner { uid, gid });
+        let user = |uid, gid| Who::user(Owner { uid, gid });
         if uid != 0 {
             assert!(user(uid, gid + 1).may(&file, READ | WRITE));
             assert!(!user(uid, gid).may(&file, EXECUTE));
@@ -134,6 +144,7 @@ mod tests {
     fn a_user_has_the_groups_that_the_host_gives_it() {
         // bin or daemon: every Linux has uid 1, in group 1.
         let user = Owner { uid: 1, gid: 12_345 };
+        let is_member = |user, group| has(&OnceCell::new(), user, group);
         assert!(is_member(user, 1) && !is_member(user, 12_345));
         assert!(!is_member(Owner { uid: 4_000_000_000, gid: 1 }, 1), "nobody");
     }

@@ -277,7 +277,7 @@ fn strangers(anchors: &[X509], chain: &[X509], issuer: &X509, found: &mut Findin
 fn for_slurmctld(scene: &Scene, key: &Path, found: &mut Findings) {
     let Some(user) = scene.slurm_user else { return };
     let shown = key.display();
-    match Who::User(user).reaches(key, READ) {
+    match Who::user(user).reaches(key, READ) {
         Ok(_) => found.ok("ca-key-mode", format!("{} can read {shown}", owner_name(user))),
         Err(Blocked::Folder(folder)) => found.critical(
             "ca-key-mode",

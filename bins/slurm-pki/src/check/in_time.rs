@@ -65,7 +65,7 @@ pub(super) fn run(
 
 /// Programs that are asked are ended, or every run of a monitor would leave one more.
 fn end_programs(receiver: &Receiver<Word>) {
-    interrupt::ask();
+    interrupt::time_is_over();
     let begun = Instant::now();
     while let Ok(Word::Next(..)) = receiver.recv_timeout(GRACE.saturating_sub(begun.elapsed())) {}
 }

@@ -54,7 +54,9 @@ const CONFIGLESS: [&str; 2] = ["/var/spool/slurmd/conf-cache/slurm.conf", "/run/
 #[derive(Args, Clone, Debug)]
 #[command(
     after_help = "It finds out by what is there whether this host is a controller, a node or a login host, and \
-    says what it did not look at. Nothing is changed, but for one mark that the rehearsal leaves (see rehearse).\n\n\
+    says what it did not look at. What it finds is left as it is. The rehearsal leaves one mark (see rehearse); and as \
+    with other commands, a renewal of a daemon's pair that was killed half way is ended first, which \
+    is said on stderr; with --dry-run it is only said.\n\n\
     The first line is a summary. --warn and --critical are how long before its end a certificate is worth a word: at \
     most a quarter, and a tenth, of its life.\n\n\
     Exit codes: 0 ok, 1 warning, 2 critical, 3 unknown, or wrong usage.\n\n\
@@ -190,7 +192,7 @@ impl Check {
         daemon_files::repair_all(global, &admin);
         let thresholds = self.thresholds(&admin.config)?;
         let ask = [Group::Conf, Group::Node, Group::Keys].into_iter().any(|group| self.wants(group));
-        let ask = ask.then(|| self.limit());
+        let ask = ask.then(|| running::patience(self.limit()));
         Scene::of(admin, ask, HostRoot::new(&self.host_root), thresholds, given)
     }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::{slurm_command, timed};
 
-/// Slurm's own default for a reply is 10 s, and a backup controller may be asked after the first.
+/// How long slurmctld is waited for, in all. Slurm's own default for a reply is 10 s, and a backup controller may be asked
+/// after the first.
 const PATIENCE: Duration = Duration::from_secs(25);
 
 /// More than any cluster's configuration.
@@ -22,11 +23,14 @@ pub(crate) enum Running {
     Failed(String),
 }
 
+/// The part of `limit` in which slurmctld is asked, half of it at most: the rest is for everything else.
+pub(super) fn patience(limit: Duration) -> Duration {
+    PATIENCE.min(limit / 2)
+}
+
 impl Running {
-    /// Asks scontrol, as it is found through PATH, and waits for it for a half of `limit` at most: the rest is for
-    /// everything else.
+    /// Asks scontrol, as it is found through PATH, and waits for it for as long as `limit`.
     pub(crate) fn ask(limit: Duration) -> Self {
-        let limit = PATIENCE.min(limit / 2);
         let mut command = slurm_command::new("scontrol");
         let ended = match timed::run(command.args(["show", "config"]), limit, ROOM) {
             Ok(ended) => ended,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pki::name::NodeName;
 use pki::time::UnixTime;
@@ -72,6 +72,8 @@ pub(crate) struct Scene {
     pub(crate) admin: Admin,
     /// What slurmctld runs with.
     pub(crate) running: Running,
+    /// What is left of the time for asking it.
+    pub(crate) patience: Duration,
     pub(crate) host: HostRoot,
     pub(crate) now: UnixTime,
     pub(crate) thresholds: CheckConfig,
@@ -92,8 +94,8 @@ pub(crate) struct Scene {
 
 impl Scene {
     /// Looks around. `given` is the node's name where that is not the host's. What slurmctld runs with is asked for
-    /// where `ask` says so, with the time that there is for all of it, on a controller, and where there is no slurm.conf: every node asking it once a minute
-    /// would be a load.
+    /// where `ask` says so, with the time that there is for asking it, on a controller, and where there is no slurm.conf:
+    /// every node asking it once a minute would be a load.
     ///
     /// # Errors
     /// When the config's `[node]` cannot be used.
@@ -113,6 +115,7 @@ impl Scene {
         let sackd = here(Role::Sackd) || super::host::is_enabled(&host, "sackd");
         let slurm_user = admin.slurm_user().ok();
         let now = clock::now();
+        let begun = Instant::now();
         let node = None;
         let running = match &admin.slurm {
             Some(_) if !controller => {
@@ -126,6 +129,7 @@ impl Scene {
         let mut scene = Self {
             admin,
             running,
+            patience: ask.unwrap_or_default().saturating_sub(begun.elapsed()),
             host,
             now,
             thresholds,

@@ -52,11 +52,15 @@ enum Command {
     Enable(enable::Enable),
     Disable(disable::Disable),
     /// Look for what is wrong in slurm.conf and slurmdbd.conf: the conf part of slurm-pki check
-    #[command(after_help = "Exit codes: 0 ok, 1 warning, 2 critical, 3 unknown, or wrong usage.\n\n\
+    #[command(
+        after_help = "Nothing in these files is changed; as with other commands, a renewal of a daemon's pair that was \
+        killed half way is ended first, which is said on stderr.\n\n\
+        Exit codes: 0 ok, 1 warning, 2 critical, 3 unknown, or wrong usage.\n\n\
         Examples:\n  \
         slurm-pki conf check\n  \
         slurm-pki conf check --skip tls-off\n  \
-        slurm-pki conf check --json | jq -r '.data.findings[].code'")]
+        slurm-pki conf check --json | jq -r '.data.findings[].code'"
+    )]
     Check(OfConf),
 }
 

@@ -27,6 +27,9 @@ const MAX_SHOWN: usize = 400;
 /// Why a host has no result.
 pub(crate) const INTERRUPTED: &str = "this command was interrupted";
 
+/// Why a tool was ended that had time left, when this command had none.
+const TIME_OVER: &str = "the time of this command is over";
+
 /// What the tools, or the ssh below them, are told by variables. Whatever would ask (for a password, about an unknown
 /// host key) fails instead of waiting on the terminal; and Ansible neither shows the files that it copies nor leaves
 /// them in root's home, which hosts may share.
@@ -89,8 +92,8 @@ impl Fleet {
 
     fn child(&self, words: &[String], bounds: &Bounds) -> Result<String, String> {
         let Some((program, arguments)) = words.split_first() else { return Err("no command".to_owned()) };
-        if interrupt::came() && !bounds.goes_on {
-            return Err(INTERRUPTED.to_owned());
+        if let Some(why) = ended_by_us().filter(|_| !bounds.goes_on) {
+            return Err(why.to_owned());
         }
         let mut command = Command::new(program);
         command.args(arguments).envs(TOLD);
@@ -105,8 +108,8 @@ impl Fleet {
     }
 
     fn failure(&self, program: &str, ended: &Ended, output: &str) -> String {
-        if ended.status.is_none() && interrupt::came() {
-            return INTERRUPTED.to_owned();
+        if let Some(why) = ended_by_us().filter(|_| ended.status.is_none()) {
+            return why.to_owned();
         }
         let how = ended.how(self.timeout);
         let name = program.rsplit('/').next().unwrap_or(program);
@@ -115,6 +118,12 @@ impl Fleet {
             said => format!("{said} ({name} {how})"),
         }
     }
+}
+
+/// Why no tool is started any more, and those that run are ended.
+fn ended_by_us() -> Option<&'static str> {
+    let over = || interrupt::ends_programs().then_some(TIME_OVER);
+    if interrupt::came() { Some(INTERRUPTED) } else { over() }
 }
 
 /// A script of this host may start a daemon, which would keep the bound on memory.

@@ -5,22 +5,24 @@ use std::io::{Read, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use pki::name::NodeName;
 use pki::token::NodeSecret;
 use serde::Deserialize;
 
 use crate::advice::Advice;
-use crate::slurm_command;
+use crate::timed::{self, Answered, Bounds};
+use crate::{interrupt, slurm_command};
 
 /// JSON of some 100,000 nodes.
-const MAX_JSON: u64 = 1024 * 1024 * 1024;
+const MAX_JSON: usize = 1024 * 1024 * 1024;
 
-/// How long scontrol may take, in seconds: it asks every controller in turn, each for MessageTimeout.
-const PATIENCE: &str = "90";
+/// How long scontrol may take: it asks every controller in turn, each for MessageTimeout.
+const PATIENCE: Duration = Duration::from_secs(90);
 
-/// What timeout(1) exits with when the time was over.
-const TIME_OVER: i32 = 124;
+/// The same after an interruption: what was done until then belongs on record, and nodes by their names in it.
+const AFTER_INTERRUPTION: Duration = Duration::from_secs(10);
 
 /// The node names of `scontrol show nodes --json`: from a file, from stdin (`-`), or asked for here
 /// (empty).
@@ -53,7 +55,7 @@ pub(crate) fn node_names(source: &Path) -> anyhow::Result<Vec<String>> {
 
 fn at_most(source: impl Read) -> std::io::Result<Vec<u8>> {
     let mut json = Vec::new();
-    source.take(MAX_JSON).read_to_end(&mut json)?;
+    source.take(MAX_JSON as u64).read_to_end(&mut json)?;
     Ok(json)
 }
 
@@ -62,7 +64,15 @@ fn at_most(source: impl Read) -> std::io::Result<Vec<u8>> {
 /// # Errors
 /// When scontrol cannot be run, fails, or has not ended after [`PATIENCE`].
 pub(crate) fn shown_nodes() -> anyhow::Result<Vec<u8>> {
-    shown_by(&["show", "nodes", "--json"])
+    shown_nodes_within(PATIENCE)
+}
+
+/// The same for who has less time.
+///
+/// # Errors
+/// As [`shown_nodes`].
+pub(crate) fn shown_nodes_within(patience: Duration) -> anyhow::Result<Vec<u8>> {
+    shown_by(&["show", "nodes", "--json"], patience)
 }
 
 /// The same with those in state FUTURE, which scontrol leaves out else.
@@ -70,23 +80,34 @@ pub(crate) fn shown_nodes() -> anyhow::Result<Vec<u8>> {
 /// # Errors
 /// As [`shown_nodes`].
 pub(crate) fn shown_nodes_and_future() -> anyhow::Result<Vec<u8>> {
-    shown_by(&["--future", "show", "nodes", "--json"])
+    shown_by(&["--future", "show", "nodes", "--json"], PATIENCE)
 }
 
-fn shown_by(arguments: &[&str]) -> anyhow::Result<Vec<u8>> {
-    // timeout(1) ends what waits for a slurmctld without end.
-    let mut command = slurm_command::new("timeout");
-    command.args(["-k", "1", PATIENCE, "scontrol"]).args(arguments);
-    let output = command.stdin(Stdio::null()).output().map_err(|e| not_run(&e))?;
-    if output.status.success() {
-        return Ok(output.stdout);
-    }
-    let why = match output.status.code() {
-        Some(TIME_OVER) => format!("no answer in {PATIENCE} s"),
-        _ => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+fn shown_by(arguments: &[&str], patience: Duration) -> anyhow::Result<Vec<u8>> {
+    let ask = |time, goes_on| {
+        let bounds = Bounds { time, room: MAX_JSON, memory: None, goes_on };
+        let said = timed::run_apart(scontrol().args(arguments), &bounds).map_err(|e| not_run(&e))?;
+        anyhow::Ok((said, time))
     };
-    Err(Advice::new(format!("scontrol {} failed: {why}", arguments.join(" ")), "try it by hand on this host")
-        .into())
+    let (mut said, mut waited) = ask(patience, false)?;
+    if said.status.is_none() && interrupt::came() {
+        (said, waited) = ask(AFTER_INTERRUPTION.min(patience), true)?;
+    }
+    answer(said, waited, MAX_JSON).map_err(|why| {
+        Advice::new(format!("scontrol {} {why}", arguments.join(" ")), "try it by hand on this host").into()
+    })
+}
+
+/// What it printed, whole, or why there is no such thing.
+fn answer(said: Answered, waited: Duration, room: usize) -> Result<Vec<u8>, String> {
+    if !said.status.is_some_and(|status| status.success()) {
+        let how = timed::how(said.status, waited);
+        return Err(match String::from_utf8_lossy(&said.errors).trim() {
+            "" => how,
+            why => format!("{how}: {why}"),
+        });
+    }
+    if said.answer.len() < room { Ok(said.answer) } else { Err("printed more than any cluster has".into()) }
 }
 
 /// Sets CertToken of nodes. The tokens go to scontrol's stdin, never into an argument, where every user
@@ -150,4 +171,31 @@ fn without_tokens(text: &str, nodes: &[(NodeName, NodeSecret)]) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::ExitStatus;
+
+    use super::*;
+
+    const SECONDS: Duration = Duration::from_secs(90);
+
+    fn said(code: Option<i32>, stdout: &[u8], stderr: &[u8]) -> Answered {
+        let status = code.map(|code| ExitStatus::from_raw(code << 8));
+        Answered { status, answer: stdout.to_vec(), errors: stderr.to_vec() }
+    }
+
+    #[test]
+    fn an_answer_is_what_was_printed_whole_by_one_that_succeeded() {
+        let warned = said(Some(0), b"{}", b"a warning\n");
+        assert_eq!(answer(warned, SECONDS, 3), Ok(b"{}".to_vec()));
+        let too_much = answer(said(Some(0), b"{}", b""), SECONDS, 2).unwrap_err();
+        assert_eq!(too_much, "printed more than any cluster has");
+        let failed = answer(said(Some(1), b"{}", b"no contact\n"), SECONDS, 3).unwrap_err();
+        assert_eq!(failed, "ended with exit status: 1: no contact");
+        let silent = answer(said(None, b"{}", b""), SECONDS, 3).unwrap_err();
+        assert_eq!(silent, "was killed: it took longer than 1m 30s");
+    }
 }

@@ -13,7 +13,8 @@ use crate::moment;
 #[command(
     after_help = "It enters as slurmctld's programs do, as the timer that renews daemons' pairs does where that has a \
     login of its own, and with your own token where there is one (vault login): that one sees mounts, roles, issuer and \
-    audit devices. What could not be looked at is said. Nothing is changed.\n\n\
+    audit devices. What could not be looked at is said. Nothing in Vault is changed; here, as with other \
+    commands, a renewal of a daemon's pair that was killed half way is ended first, which is said on stderr.\n\n\
     Exit codes: 0 ok, 1 warning, 2 critical, 3 unknown, or wrong usage.\n\n\
     Examples:\n  \
     slurm-pki vault check\n  \

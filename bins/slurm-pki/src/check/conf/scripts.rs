@@ -119,7 +119,7 @@ fn not_run(name: &str, whose: &str, path: &Path, blocked: &Blocked, found: &mut 
 
 /// The user who runs it on this host; `None` where nobody does.
 fn runs_here(scene: &Scene, runs: Runs) -> Option<(Who, String)> {
-    let user = |owner: Owner| (Who::User(owner), owner_name(owner));
+    let user = |owner: Owner| (Who::user(owner), owner_name(owner));
     match runs {
         Runs::Everywhere => Some((Who::Everybody, "every user".to_owned())),
         Runs::Controller => scene.controller.then_some(scene.slurm_user).flatten().map(user),

@@ -17,7 +17,7 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
     let shown = path.display();
     if !path.exists() {
         found.ok("config", format!("there is no {shown}: all defaults"));
-    } else if let Some(user) = scene.slurm_user.filter(|user| Who::User(*user).reaches(path, READ).is_err()) {
+    } else if let Some(user) = scene.slurm_user.filter(|user| Who::user(*user).reaches(path, READ).is_err()) {
         found.critical(
             "config",
             format!("{} cannot read {shown}: slurmctld's programs refuse everything", owner_name(user)),

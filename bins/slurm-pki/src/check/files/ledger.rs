@@ -34,14 +34,14 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
 fn writable(scene: &Scene, folder: &Path, found: &mut Findings) {
     let Some(user) = scene.slurm_user else { return };
     let name = owner_name(user);
-    let who = Who::User(user);
+    let who = Who::user(user);
     let blocked =
         who.reaches(folder, READ | WRITE | EXECUTE).err().map(|blocked| (folder.to_owned(), blocked));
     let blocked = match (blocked, fs::read_dir(folder)) {
         (None, Err(e)) => Some((folder.to_owned(), Blocked::Unseen(e.to_string()))),
         (None, Ok(entries)) => {
             let mut files = entries.flatten().map(|entry| entry.path()).filter(|path| is_written(path));
-            files.find_map(|file| Some((file.clone(), cannot_write(who, &file)?)))
+            files.find_map(|file| Some((file.clone(), cannot_write(&who, &file)?)))
         }
         (blocked, _) => blocked,
     };
@@ -72,7 +72,7 @@ fn is_written(path: &Path) -> bool {
 }
 
 /// It refuses a file that others can change, too.
-fn cannot_write(who: Who, file: &Path) -> Option<Blocked> {
+fn cannot_write(who: &Who, file: &Path) -> Option<Blocked> {
     match who.reaches(file, WRITE) {
         Ok(seen) if seen.mode() & 0o022 != 0 => Some(Blocked::Mode(seen.mode() & 0o7777)),
         Ok(_) | Err(Blocked::Missing) => None,

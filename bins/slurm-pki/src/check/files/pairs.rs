@@ -170,7 +170,7 @@ fn owner_and_mode(scene: &Scene, daemon: Daemon, path: &Path, is_key: bool, foun
             format!("{shown} has mode {mode:04o}: {daemon} refuses it, and says so at debug level only");
         return found.critical("pair-mode", what, format!("chmod {right} {shown}"));
     }
-    if let Err(blocked @ (Blocked::Mode(_) | Blocked::Folder(_))) = Who::User(user).reaches(path, READ) {
+    if let Err(blocked @ (Blocked::Mode(_) | Blocked::Folder(_))) = Who::user(user).reaches(path, READ) {
         let (name, state_dir) = (owner_name(user), &scene.admin.top().state_dir);
         let what = format!("{shown}: {daemon} runs as {name} and cannot read it");
         let fix = match &blocked {

@@ -36,15 +36,15 @@ struct Wrong {
 pub(super) fn look(scene: &Scene, found: &mut Findings) {
     let Some(user) = scene.slurm_user else { return };
     let files = &scene.admin.controller;
-    let mut wrong = Wrong::default();
+    let (mut wrong, who) = (Wrong::default(), Who::user(user));
     if files.store == Place::Local {
-        wrong.in_folder(Who::User(user), &files.tokens);
+        wrong.in_folder(&who, &files.tokens);
     }
     if files.signer == Place::Local {
-        wrong.file(Who::User(user), &files.ca_chain);
+        wrong.file(&who, &files.ca_chain);
     }
     let rehearsal = files.top.state_dir.join("rehearsal");
-    wrong.file(Who::User(user), &rehearsal.join(format!("{REHEARSAL}_token.txt")));
+    wrong.file(&who, &rehearsal.join(format!("{REHEARSAL}_token.txt")));
     for folder in &wrong.too_many {
         found.not_looked_at(format!(
             "owner and mode of all files in {}: the first {MOST} alone",
@@ -82,7 +82,7 @@ fn fix(name: &str, first: &Path, his: [&Path; 2]) -> String {
 
 impl Wrong {
     /// A folder that is not there is told elsewhere.
-    fn in_folder(&mut self, who: Who, folder: &Path) {
+    fn in_folder(&mut self, who: &Who, folder: &Path) {
         let entries = match fs::read_dir(folder) {
             Ok(entries) => entries,
             Err(e) => return self.not_seen(folder, &e),
@@ -99,7 +99,7 @@ impl Wrong {
     }
 
     /// One that need not be there.
-    fn file(&mut self, who: Who, path: &Path) {
+    fn file(&mut self, who: &Who, path: &Path) {
         match fs::metadata(path) {
             Ok(seen) => self.judge(who, path.to_owned(), &seen),
             Err(e) => self.not_seen(path, &e),
@@ -112,8 +112,8 @@ impl Wrong {
         }
     }
 
-    fn judge(&mut self, who: Who, path: PathBuf, seen: &Metadata) {
-        let theirs = matches!(who, Who::User(user) if seen.uid() == user.uid) || seen.uid() == 0;
+    fn judge(&mut self, who: &Who, path: PathBuf, seen: &Metadata) {
+        let theirs = matches!(who, Who::User(user, _) if seen.uid() == user.uid) || seen.uid() == 0;
         if !theirs || !who.may(seen, READ) || seen.mode() & 0o022 != 0 {
             self.refused.insert(path);
         }

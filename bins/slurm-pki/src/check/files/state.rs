@@ -69,7 +69,7 @@ fn closed(scene: &Scene, folder: &Path, name: &str, found: &mut Findings) {
         return found.critical("state-folder", what, format!("chown -R {} {shown}", owner_name(user)));
     }
     if let Some(user) = scene.slurm_user
-        && let Err(Blocked::Folder(above)) = Who::User(user).reaches(folder, READ | EXECUTE)
+        && let Err(Blocked::Folder(above)) = Who::user(user).reaches(folder, READ | EXECUTE)
     {
         let what = format!("{shown}: {} does not get through {}", owner_name(user), above.display());
         return found.critical("state-folder", what, format!("chmod o+x {}", above.display()));

@@ -17,7 +17,8 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
         return found.not_looked_at("whether nodes renew: slurmctld was not asked, or did not answer");
     }
     let period = Duration::from_secs(minutes * 60);
-    let late = scontrol::shown_nodes().and_then(|json| late(&scene.admin, &json, period, scene.now));
+    let json = scontrol::shown_nodes_within(scene.patience);
+    let late = json.and_then(|json| late(&scene.admin, &json, period, scene.now));
     let late = match late {
         Ok(late) => late,
         Err(why) => return found.not_looked_at(format!("whether nodes renew: {why}")),
