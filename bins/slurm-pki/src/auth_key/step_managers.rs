@@ -5,12 +5,8 @@ use serde::Deserialize;
 
 use crate::admin::Admin;
 use crate::advice::Advice;
-use crate::slurm_command;
+use crate::node::scontrol;
 use crate::slurm_number::SlurmNumber;
-use std::process::Stdio;
-
-/// How long scontrol may take, in seconds: it asks every controller in turn, each for MessageTimeout.
-const PATIENCE: &str = "90";
 
 /// States in which a job has a step manager, or may have one before long.
 const AT_WORK: [&str; 5] = ["RUNNING", "SUSPENDED", "CONFIGURING", "COMPLETING", "STOPPED"];
@@ -44,7 +40,7 @@ pub(super) fn begun_by(admin: &Admin, time: UnixTime) -> anyhow::Result<Vec<u64>
     let all = slurm
         .and_then(|slurm| slurm.get("SlurmctldParameters"))
         .is_some_and(|has| has.to_ascii_lowercase().split(',').any(|word| word.trim() == PARAMETER));
-    judge(&shown_jobs()?, all, time).map_err(|why| {
+    judge(&scontrol::shown_jobs()?, all, time).map_err(|why| {
         Advice::new(
             format!("this is not what scontrol show jobs --json prints: {why}"),
             "scontrol needs Slurm's JSON serializer plugin for --json",
@@ -60,17 +56,6 @@ fn judge(json: &[u8], all: bool, time: UnixTime) -> Result<Vec<u64>, String> {
     let is_old = |job: &&Job| job.start_time.set().is_none_or(|start| start <= time.0);
     let jobs = answer.jobs.iter().filter(|job| has(&job.job_state, &AT_WORK));
     Ok(jobs.filter(|job| all || has(&job.flags, &[FLAG])).filter(is_old).map(|job| job.job_id).collect())
-}
-
-fn shown_jobs() -> anyhow::Result<Vec<u8>> {
-    let mut command = slurm_command::new("timeout");
-    command.args(["-k", "1", PATIENCE, "scontrol", "show", "jobs", "--json"]);
-    let output = command.stdin(Stdio::null()).output()?;
-    if output.status.success() {
-        return Ok(output.stdout);
-    }
-    let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(Advice::new(format!("scontrol show jobs --json failed: {why}"), "try it by hand on this host").into())
 }
 
 #[cfg(test)]

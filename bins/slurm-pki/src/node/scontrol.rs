@@ -15,7 +15,7 @@ use crate::advice::Advice;
 use crate::timed::{self, Answered, Bounds};
 use crate::{interrupt, slurm_command};
 
-/// JSON of some 100,000 nodes.
+/// JSON of some 100,000 nodes, or jobs.
 const MAX_JSON: usize = 1024 * 1024 * 1024;
 
 /// How long scontrol may take: it asks every controller in turn, each for MessageTimeout.
@@ -81,6 +81,14 @@ pub(crate) fn shown_nodes_within(patience: Duration) -> anyhow::Result<Vec<u8>> 
 /// As [`shown_nodes`].
 pub(crate) fn shown_nodes_and_future() -> anyhow::Result<Vec<u8>> {
     shown_by(&["--future", "show", "nodes", "--json"], PATIENCE)
+}
+
+/// `scontrol show jobs --json` of this host.
+///
+/// # Errors
+/// As [`shown_nodes`].
+pub(crate) fn shown_jobs() -> anyhow::Result<Vec<u8>> {
+    shown_by(&["show", "jobs", "--json"], PATIENCE)
 }
 
 fn shown_by(arguments: &[&str], patience: Duration) -> anyhow::Result<Vec<u8>> {
