@@ -15,23 +15,18 @@ mod parameters;
 mod renewal_period;
 #[path = "../../bins/slurm-pki/src/activation/renewals.rs"]
 mod renewals;
-#[path = "../../bins/slurm-pki/src/node/scontrol.rs"]
-mod scontrol;
-#[path = "../../bins/slurm-pki/src/slurm_command.rs"]
-mod slurm_command;
+#[path = "../../bins/slurm-pki/src/shown_node.rs"]
+mod shown_node;
 #[path = "../../bins/slurm-pki/src/slurm_number.rs"]
 mod slurm_number;
 
 fuzz_target!(|json: &[u8]| {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("nodes.json");
-    std::fs::write(&path, json).unwrap();
-    let names = scontrol::node_names(&path).unwrap_or_default();
-    if let Ok(shown) = renewals::Shown::parse(json) {
-        let period = std::str::from_utf8(json).ok().and_then(|text| renewal_period::RenewalPeriod::of(Some(text)).length());
-        let late = shown.late(&renewals::Issued::default(), period.unwrap_or_default(), UnixTime(1_800_000_000));
-        assert!(late.iter().all(|late| names.iter().any(|name| name == late)));
-    }
+    let nodes = shown_node::ShownNode::parse_all(json).unwrap_or_default();
+    let names: Vec<_> = nodes.iter().map(|node| node.name.clone()).collect();
+    let period = std::str::from_utf8(json).ok().and_then(|text| renewal_period::RenewalPeriod::of(Some(text)).length());
+    let shown = renewals::Shown(nodes);
+    let late = shown.late(&renewals::Issued::default(), period.unwrap_or_default(), UnixTime(1_800_000_000));
+    assert!(late.iter().all(|late| names.iter().any(|name| name == late)));
     for name in names {
         for node in hostlist::nodes(&[name]).unwrap_or_default() {
             assert!(!node.is_reserved());

@@ -50,6 +50,7 @@ mod rehearse;
 mod reload;
 mod renewal_period;
 mod report;
+mod shown_node;
 mod slurm_command;
 mod slurm_conf;
 mod slurm_files;

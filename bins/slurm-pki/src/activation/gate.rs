@@ -83,8 +83,7 @@ fn nodes_renew(
     let text = period.text.unwrap_or_default();
     let meaningless = || format!("certificate_renewal_period={text} is not a number of minutes above 0");
     let period = period.length().ok_or_else(|| Refusal::NotAsked(meaningless()))?;
-    let json = scontrol::shown_nodes().map_err(|e| Refusal::NotAsked(e.to_string()))?;
-    let late = late(admin, &json, period, now);
+    let late = scontrol::shown_nodes().and_then(|nodes| late(admin, nodes, period, now));
     let mut late = late.map_err(|e| Refusal::NotAsked(e.to_string()))?;
     late.retain(|late| !not_these.iter().any(|name| name.as_str() == late));
     match late.as_slice() {

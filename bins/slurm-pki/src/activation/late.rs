@@ -13,20 +13,21 @@ use crate::advice::Advise as _;
 use crate::node::view::last_certificates;
 use crate::parameters::Parameters;
 use crate::programs::{SIGN_CSR, is_ours};
+use crate::shown_node::ShownNode;
 
-/// The names of those that are, by `scontrol show nodes --json` ([`Shown::late`]).
+/// The names of those that are, of all nodes as slurmctld shows them ([`Shown::late`]).
 ///
 /// The files of last certificates are not synced: what they say against a node is looked up in the ledger itself.
 ///
 /// # Errors
-/// When the JSON is something else, or the ledger cannot be read.
+/// When the ledger cannot be read.
 pub(crate) fn late(
     admin: &Admin,
-    json: &[u8],
+    nodes: Vec<ShownNode>,
     period: Duration,
     now: UnixTime,
 ) -> anyhow::Result<Vec<String>> {
-    let shown = Shown::parse(json).map_err(|e| anyhow::anyhow!("scontrol's JSON: {e}"))?;
+    let shown = Shown(nodes);
     let ledger = Ledger::of(&admin.controller);
     let slurmd = DaemonConfig::read(&admin.config, &admin.controller, Daemon::Slurmd).advise()?;
     let last = if signs(admin) { last_certificates(&ledger, &shown.answering())? } else { BTreeMap::new() };

@@ -10,43 +10,17 @@ use std::time::Duration;
 
 use pki::name::NodeName;
 use pki::time::UnixTime;
-use serde::Deserialize;
 use site::ledger::Entry;
 
-use crate::slurm_number::SlurmNumber;
+use crate::shown_node::ShownNode;
 
 /// States in which nobody can expect a node to renew anything (scontrol(1)).
 const AWAY: [&str; 7] =
     ["NOT_RESPONDING", "DOWN", "UNKNOWN", "FUTURE", "POWERED_DOWN", "POWERING_DOWN", "POWERING_UP"];
 
-/// The part of `scontrol show nodes --json` that matters here.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Shown {
-    nodes: Vec<Node>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Node {
-    name: String,
-    #[serde(default)]
-    state: State,
-    #[serde(default)]
-    tls_cert_last_renewal: SlurmNumber,
-}
-
-/// A list of flags; a single word in older forms of the JSON.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum State {
-    Flags(Vec<String>),
-    Word(String),
-}
-
-impl Default for State {
-    fn default() -> Self {
-        Self::Flags(Vec::new())
-    }
-}
+/// All nodes, as slurmctld shows them.
+#[derive(Debug)]
+pub(crate) struct Shown(pub(crate) Vec<ShownNode>);
 
 /// What the ledger says of nodes.
 #[derive(Default)]
@@ -58,17 +32,9 @@ pub(crate) struct Issued {
 }
 
 impl Shown {
-    /// Reads it.
-    ///
-    /// # Errors
-    /// When it is something else.
-    pub(crate) fn parse(json: &[u8]) -> Result<Self, String> {
-        serde_json::from_slice(json).map_err(|e| e.to_string())
-    }
-
     /// The nodes that are there.
     pub(crate) fn answering(&self) -> Vec<NodeName> {
-        let answering = self.nodes.iter().filter(|node| !node.state.is_away());
+        let answering = self.0.iter().filter(|node| !node.state.has_any(&AWAY));
         answering.filter_map(|node| NodeName::parse(node.name.as_bytes()).ok()).collect()
     }
 
@@ -76,12 +42,12 @@ impl Shown {
     /// again after MessageTimeout). Those that never renewed have static pairs, or slurmctld forgot them.
     pub(crate) fn late(&self, issued: &Issued, period: Duration, now: UnixTime) -> Vec<&str> {
         let oldest = now.minus(period + period / 20);
-        let is_late = |node: &&Node| {
+        let is_late = |node: &&ShownNode| {
             let renewed =
                 issued.renewed(&node.name, node.tls_cert_last_renewal.positive().map(UnixTime), now);
-            !node.state.is_away() && renewed.is_some_and(|renewed| renewed < oldest)
+            !node.state.has_any(&AWAY) && renewed.is_some_and(|renewed| renewed < oldest)
         };
-        self.nodes.iter().filter(is_late).map(|node| node.name.as_str()).collect()
+        self.0.iter().filter(is_late).map(|node| node.name.as_str()).collect()
     }
 }
 
@@ -108,17 +74,6 @@ impl Issued {
     }
 }
 
-impl State {
-    fn is_away(&self) -> bool {
-        let is_away = |flag: &str| AWAY.iter().any(|away| away.eq_ignore_ascii_case(flag));
-        match self {
-            Self::Flags(flags) => flags.iter().any(|flag| is_away(flag)),
-            // `*` is how the short form says that it does not respond.
-            Self::Word(word) => word.ends_with('*') || word.split('+').any(is_away),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,7 +94,7 @@ mod tests {
 
     fn late_by(issued: &Issued, nodes: &[String]) -> Vec<String> {
         let json = format!(r#"{{"nodes":[{}],"last_update":{{}}, "meta":{{}}}}"#, nodes.join(","));
-        let shown = Shown::parse(json.as_bytes()).unwrap();
+        let shown = Shown(ShownNode::parse_all(json.as_bytes()).unwrap());
         shown.late(issued, DAY, NOW).into_iter().map(str::to_owned).collect()
     }
 
@@ -207,6 +162,5 @@ mod tests {
             r#"{"name":"n6","state":["IDLE"]}"#.to_owned(),
         ];
         assert_eq!(late(&nodes), [""; 0]);
-        assert!(Shown::parse(b"{}").is_err());
     }
 }

@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use site::config::KeysConfig;
 
 use crate::admin::Admin;
-use crate::advice::{Advice, Advise as _};
+use crate::advice::Advise as _;
 use crate::members::{Member, Members, Role};
 use crate::node::scontrol;
+use crate::shown_node::States;
 
 /// States of a node that nothing can be brought to (scontrol(1)).
 const AWAY: [&str; 6] =
@@ -44,18 +45,6 @@ pub(super) struct Absent {
     there: BTreeSet<String>,
 }
 
-#[derive(Deserialize)]
-struct Answer {
-    nodes: Vec<Node>,
-}
-
-#[derive(Deserialize)]
-struct Node {
-    name: String,
-    #[serde(default)]
-    state: Vec<String>,
-}
-
 impl Absent {
     /// Asks slurmctld, and reads the config.
     ///
@@ -67,23 +56,21 @@ impl Absent {
         let mut absent = Self::default();
         for node in members.all().iter().flat_map(|member| &member.nodes) {
             let state = states.get(node.name.as_str()).cloned().unwrap_or_default();
-            let is_any =
-                |names: &[&str]| state.iter().any(|is| names.contains(&is.to_ascii_uppercase().as_str()));
             let unknown = node.comes_and_goes && state.is_empty();
-            if is_any(&AWAY) || unknown {
+            if state.has_any(&AWAY) || unknown {
                 absent.nodes.insert(node.name.to_string());
             }
-            if is_any(&AWAY) || is_any(&COMES_AND_GOES) || node.comes_and_goes {
-                if !is_any(&AWAY) && !is_any(&DOWN) && !state.is_empty() {
+            if state.has_any(&AWAY) || state.has_any(&COMES_AND_GOES) || node.comes_and_goes {
+                if !state.has_any(&AWAY) && !state.has_any(&DOWN) && !state.is_empty() {
                     absent.there.insert(node.name.to_string());
                 }
-                let why = if state.is_empty() { "cloud or future node".into() } else { state.join("+") };
+                let why = if state.is_empty() { "cloud or future node".into() } else { state.joined() };
                 absent.all.push(Away { name: node.name.to_string(), why });
             }
         }
         let known = |name: &str| members.all().iter().any(|member| has_node(member, name));
         for (name, state) in states.iter().filter(|(name, _)| !known(name)) {
-            let why = format!("{}, and not in slurm.conf: nothing is brought there", state.join("+"));
+            let why = format!("{}, and not in slurm.conf: nothing is brought there", state.joined());
             absent.all.push(Away { name: name.clone(), why });
         }
         absent.all.extend(sources(admin)?);
@@ -128,12 +115,6 @@ fn sources(admin: &Admin) -> anyhow::Result<Vec<Away>> {
     Ok(all)
 }
 
-fn states() -> anyhow::Result<BTreeMap<String, Vec<String>>> {
-    let answer: Answer = serde_json::from_slice(&scontrol::shown_nodes()?).map_err(|e| {
-        Advice::new(
-            format!("this is not what scontrol show nodes --json prints: {e}"),
-            "scontrol needs Slurm's JSON serializer plugin for --json",
-        )
-    })?;
-    Ok(answer.nodes.into_iter().map(|node| (node.name, node.state)).collect())
+fn states() -> anyhow::Result<BTreeMap<String, States>> {
+    Ok(scontrol::shown_nodes()?.into_iter().map(|node| (node.name, node.state)).collect())
 }

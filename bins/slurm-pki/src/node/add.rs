@@ -96,8 +96,8 @@ impl Add {
             return hostlist::nodes(&self.nodes).usage();
         };
         let mut names = Vec::new();
-        for text in scontrol::node_names(Path::new(source))? {
-            match hostlist::nodes(std::slice::from_ref(&text)) {
+        for node in scontrol::nodes_of(Path::new(source))? {
+            match hostlist::nodes(&[node.name]) {
                 Ok(found) => names.extend(found),
                 Err(e) => report::warning(&format!("left out: {e}")),
             }

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use pki::name::NodeName;
 use pki::token::NodeSecret;
-use serde::Deserialize;
 
 use crate::advice::Advice;
+use crate::shown_node::ShownNode;
 use crate::timed::{self, Answered, Bounds};
 use crate::{interrupt, slurm_command};
 
@@ -24,33 +24,28 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// The same after an interruption: what was done until then belongs on record, and nodes by their names in it.
 const AFTER_INTERRUPTION: Duration = Duration::from_secs(10);
 
-/// The node names of `scontrol show nodes --json`: from a file, from stdin (`-`), or asked for here
+/// The nodes of `scontrol show nodes --json`: from a file, from stdin (`-`), or asked for here
 /// (empty).
 ///
 /// # Errors
 /// When scontrol cannot be run, or what it printed is not its JSON.
-pub(crate) fn node_names(source: &Path) -> anyhow::Result<Vec<String>> {
-    #[derive(Deserialize)]
-    struct Answer {
-        nodes: Vec<Node>,
-    }
-    #[derive(Deserialize)]
-    struct Node {
-        name: String,
-    }
-    let json = match source.to_str() {
-        Some("") => shown_nodes()?,
-        Some("-") => at_most(std::io::stdin().lock())?,
+pub(crate) fn nodes_of(source: &Path) -> anyhow::Result<Vec<ShownNode>> {
+    match source.to_str() {
+        Some("") => shown_nodes(),
+        Some("-") => parse(&at_most(std::io::stdin().lock())?),
         // A pipe is welcome too: --from-scontrol <(ssh head scontrol show nodes --json).
-        _ => File::open(source).and_then(at_most).map_err(site::Error::read(source))?,
-    };
-    let answer: Answer = serde_json::from_slice(&json).map_err(|e| {
+        _ => parse(&File::open(source).and_then(at_most).map_err(site::Error::read(source))?),
+    }
+}
+
+fn parse(json: &[u8]) -> anyhow::Result<Vec<ShownNode>> {
+    ShownNode::parse_all(json).map_err(|why| {
         Advice::new(
-            format!("this is not what scontrol show nodes --json prints: {e}"),
+            format!("this is not what scontrol show nodes --json prints: {why}"),
             "see what is in it; scontrol needs Slurm's JSON serializer plugin for --json",
         )
-    })?;
-    Ok(answer.nodes.into_iter().map(|node| node.name).collect())
+        .into()
+    })
 }
 
 fn at_most(source: impl Read) -> std::io::Result<Vec<u8>> {
@@ -62,8 +57,8 @@ fn at_most(source: impl Read) -> std::io::Result<Vec<u8>> {
 /// `scontrol show nodes --json` of this host.
 ///
 /// # Errors
-/// When scontrol cannot be run, fails, or has not ended after [`PATIENCE`].
-pub(crate) fn shown_nodes() -> anyhow::Result<Vec<u8>> {
+/// When scontrol cannot be run, fails, has not ended after [`PATIENCE`], or prints something else.
+pub(crate) fn shown_nodes() -> anyhow::Result<Vec<ShownNode>> {
     shown_nodes_within(PATIENCE)
 }
 
@@ -71,22 +66,22 @@ pub(crate) fn shown_nodes() -> anyhow::Result<Vec<u8>> {
 ///
 /// # Errors
 /// As [`shown_nodes`].
-pub(crate) fn shown_nodes_within(patience: Duration) -> anyhow::Result<Vec<u8>> {
-    shown_by(&["show", "nodes", "--json"], patience)
+pub(crate) fn shown_nodes_within(patience: Duration) -> anyhow::Result<Vec<ShownNode>> {
+    parse(&shown_by(&["show", "nodes", "--json"], patience)?)
 }
 
 /// The same with those in state FUTURE, which scontrol leaves out else.
 ///
 /// # Errors
 /// As [`shown_nodes`].
-pub(crate) fn shown_nodes_and_future() -> anyhow::Result<Vec<u8>> {
-    shown_by(&["--future", "show", "nodes", "--json"], PATIENCE)
+pub(crate) fn shown_nodes_and_future() -> anyhow::Result<Vec<ShownNode>> {
+    parse(&shown_by(&["--future", "show", "nodes", "--json"], PATIENCE)?)
 }
 
-/// `scontrol show jobs --json` of this host.
+/// `scontrol show jobs --json` of this host, as it was printed.
 ///
 /// # Errors
-/// As [`shown_nodes`].
+/// When scontrol cannot be run, fails, or has not ended after [`PATIENCE`].
 pub(crate) fn shown_jobs() -> anyhow::Result<Vec<u8>> {
     shown_by(&["show", "jobs", "--json"], PATIENCE)
 }

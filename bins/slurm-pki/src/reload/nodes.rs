@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-
 use crate::node::scontrol;
-use crate::slurm_number::SlurmNumber;
+use crate::shown_node::ShownNode;
 
 /// States of a node that nobody can expect to reload anything (scontrol(1)).
 const AWAY: [&str; 6] =
@@ -27,19 +25,9 @@ const CLOSED: [&str; 9] = [
     "REBOOT_REQUESTED",
 ];
 
-/// What matters here of one node.
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct Node {
-    name: String,
-    #[serde(default)]
-    state: Vec<String>,
-    #[serde(default)]
-    slurmd_start_time: SlurmNumber,
-    #[serde(default)]
-    alloc_idle_cpus: Option<i64>,
-    #[serde(default)]
-    partitions: Vec<String>,
-}
+/// One node.
+#[derive(Clone, Debug)]
+pub(super) struct Node(ShownNode);
 
 /// All of them, by name.
 #[derive(Clone, Debug, Default)]
@@ -51,17 +39,11 @@ impl Nodes {
     /// # Errors
     /// Why it does not tell.
     pub(super) fn ask() -> Result<Self, String> {
-        Self::parse(&scontrol::shown_nodes().map_err(|e| e.to_string())?)
+        Ok(Self::of(scontrol::shown_nodes().map_err(|e| e.to_string())?))
     }
 
-    fn parse(json: &[u8]) -> Result<Self, String> {
-        #[derive(Deserialize)]
-        struct Answer {
-            nodes: Vec<Node>,
-        }
-        let answer: Answer =
-            serde_json::from_slice(json).map_err(|e| format!("scontrol show nodes --json: {e}"))?;
-        Ok(Self(answer.nodes.into_iter().map(|node| (node.name.clone(), node)).collect()))
+    fn of(nodes: Vec<ShownNode>) -> Self {
+        Self(nodes.into_iter().map(|node| (node.name.clone(), Node(node))).collect())
     }
 
     /// One of them.
@@ -73,34 +55,30 @@ impl Nodes {
 impl Node {
     /// When its slurmd started, in seconds of its own clock, as it last registered.
     pub(super) fn started(&self) -> Option<i64> {
-        self.slurmd_start_time.positive()
+        self.0.slurmd_start_time.positive()
     }
 
     /// Its states in one word.
     pub(super) fn states(&self) -> String {
-        self.state.join("+")
+        self.0.state.joined()
     }
 
     pub(super) fn is_away(&self) -> bool {
-        self.is_any(&AWAY)
+        self.0.state.has_any(&AWAY)
     }
 
     pub(super) fn is_down(&self) -> bool {
-        self.is_any(&DOWN)
+        self.0.state.has_any(&DOWN)
     }
 
     /// Whether a step has to wait there, for CPUs or for an admin.
     pub(super) fn is_busy(&self) -> bool {
-        self.is_any(&CLOSED) || self.alloc_idle_cpus == Some(0)
+        self.0.state.has_any(&CLOSED) || self.0.alloc_idle_cpus == Some(0)
     }
 
     /// A partition that it is in; empty: none.
     pub(super) fn partition(&self) -> &str {
-        self.partitions.first().map_or("", String::as_str)
-    }
-
-    fn is_any(&self, names: &[&str]) -> bool {
-        self.state.iter().any(|state| names.iter().any(|name| name.eq_ignore_ascii_case(state)))
+        self.0.partitions.first().map_or("", String::as_str)
     }
 }
 
@@ -117,7 +95,7 @@ mod tests {
             {"name":"n3","state":["MIXED"],"alloc_idle_cpus":0,"slurmd_start_time":7},
             {"name":"n4","state":["IDLE","DRAIN","NOT_RESPONDING"]}
         ],"meta":{}}"#;
-        let nodes = Nodes::parse(json.as_bytes()).unwrap();
+        let nodes = Nodes::of(ShownNode::parse_all(json.as_bytes()).unwrap());
         let of = |name| nodes.get(name).unwrap();
         let n1 = of("n1");
         assert_eq!(
@@ -128,6 +106,6 @@ mod tests {
         assert_eq!((of("n2").started(), of("n2").is_away(), of("n2").partition()), (None, true, ""));
         assert_eq!((of("n3").started(), of("n3").is_busy()), (Some(7), true));
         assert!(of("n4").is_down() && of("n4").is_busy());
-        assert!(nodes.get("n5").is_none() && Nodes::parse(b"[]").is_err());
+        assert!(nodes.get("n5").is_none());
     }
 }

@@ -17,9 +17,8 @@ pub(super) fn look(scene: &Scene, found: &mut Findings) {
         return found.not_looked_at("whether nodes renew: slurmctld was not asked, or did not answer");
     }
     let period = Duration::from_secs(minutes * 60);
-    let json = scontrol::shown_nodes_within(scene.patience);
-    let late = json.and_then(|json| late(&scene.admin, &json, period, scene.now));
-    let late = match late {
+    let nodes = scontrol::shown_nodes_within(scene.patience);
+    let late = match nodes.and_then(|nodes| late(&scene.admin, nodes, period, scene.now)) {
         Ok(late) => late,
         Err(why) => return found.not_looked_at(format!("whether nodes renew: {why}")),
     };
