@@ -21,7 +21,6 @@ const TABLE: [(&str, &[&str]); 7] = [
             "node",
             "node/keys",
             "node/keys",
-            "node/keys",
             PARENT,
             // Held open while the key is written and gets its name.
             "node/keys",
@@ -58,7 +57,6 @@ const TABLE: [(&str, &[&str]); 7] = [
             // The folder of last certificates, new too.
             "state/ledger",
             "state/ledger",
-            "state/ledger/last",
             "state/ledger/last",
             "state/ledger/last",
             "state/ledger/last",
