@@ -99,6 +99,12 @@ impl Head {
         text(&output.stderr)
     }
 
+    /// The same as SlurmUser.
+    #[track_caller]
+    pub(crate) fn done_by_slurm_user(&self, command: &str) {
+        let _ = self.done(&format!("{} {command}", as_slurm_user()));
+    }
+
     /// What these nodes need, each in its folder, as if it was theirs from now on.
     #[track_caller]
     pub(crate) fn bundle(&self, nodes: &str) {
@@ -107,12 +113,7 @@ impl Head {
 
     /// A node asks as at its first start: its certificate, or why it gets none.
     pub(crate) fn starts(&self, node: &str) -> Result<String, String> {
-        let script = match is_root() {
-            true => {
-                START.replace("SETPRIV", &format!("setpriv --reuid {0} --regid {0} --clear-groups", uid()))
-            }
-            false => START.replace("SETPRIV", ""),
-        };
+        let script = START.replace("SETPRIV", &as_slurm_user());
         let output = self.types(&script, node);
         output.status.success().then(|| text(&output.stdout)).ok_or_else(|| text(&output.stderr))
     }
@@ -160,6 +161,11 @@ impl Head {
 /// In a user namespace nobody is there but root.
 fn slurm_user() -> &'static str {
     if is_root() { "nobody" } else { "root" }
+}
+
+/// What goes before a command of his.
+fn as_slurm_user() -> String {
+    if is_root() { format!("setpriv --reuid {0} --regid {0} --clear-groups", uid()) } else { String::new() }
 }
 
 fn uid() -> u32 {

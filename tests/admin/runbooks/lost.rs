@@ -46,12 +46,17 @@ fn a_lost_head_node_comes_back_from_its_backup_and_nodes_go_on() {
 fn the_backup_holds_no_secret_that_enrols_and_the_cas_key_only_in_its_own_archive() {
     let head = Head::new();
     let _ = head.done("slurm-pki node add n4");
+    // What a ResumeProgram hands out, and a change of the JWT key that is under way.
+    head.done_by_slurm_user("slurm-pki resume-hook n4");
+    let _ = head.read("lib/slurm-pki/resume/n4.yaml");
+    let _ = head
+        .done("install -d -m 0700 /var/lib/slurm-pki/jwt-key; echo key >/var/lib/slurm-pki/jwt-key/new.key");
     let [backup, _] = backup_and_restore();
     let _ = head.done(&backup);
     let files = |archive: &str| head.done(&format!("tar -tzf {archive}"));
     let (all, ca) = (files("slurm-pki.tar.gz"), files("slurm-pki-ca.tar.gz"));
     assert!(all.contains("/tokens/n4.json\n") && all.contains("/ledger/issued."), "{all}");
-    for secret in ["outgoing", "rehearsal/", "_token.txt", "/ca/", "key.pem"] {
+    for secret in ["outgoing", "resume", "rehearsal/", "_token.txt", "/ca/", "key.pem", ".key"] {
         assert!(!all.contains(secret), "{secret}: {all}");
     }
     assert!(ca.contains("/ca/ca_key.pem\n") && ca.contains("etc/slurm/ca_cert.pem\n"), "{ca}");

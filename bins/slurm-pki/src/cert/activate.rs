@@ -19,9 +19,11 @@ use crate::report;
     within its window, it is restarted alone by command of its section (systemctl restart slurmctld) and asked \
     again; if it does not come to serve the new certificate within wait (90s), the former pair is put back, it is \
     restarted once more, and this command fails. Order: slurmdbd, controllers that stand by, the primary, \
-    slurmrestd, slurmd, sackd; after a failure no further one is restarted.\n\n\
-    Before the first restart, where certmgr is in use: a rehearsal must pass (on a controller), and scontrol show \
-    nodes must show no node that answers and has not renewed within certificate_renewal_period.\n\n\
+    slurmrestd, slurmd, sackd; after a failure no further one is restarted (of nodes and login hosts: after a batch \
+    in which most failed).\n\n\
+    Before the first restart, where certmgr is in use: a rehearsal must pass (on a controller), and no node that \
+    answers, by scontrol show nodes, may have its last renewal further back than certificate_renewal_period and a \
+    twentieth, by the ledger, or by slurmctld where the ledger knows no bound certificate of it.\n\n\
     Daemons that are down are started only when they are named here. slurmctld needs no reconfigure for a new \
     certificate: a restart reloads it alone.\n\n\
     Exit codes: 0 all serve their certificates, have no TLS, or wait for their window; 1 one does not; 64 wrong usage.\n\n\
