@@ -1,8 +1,10 @@
-//! Manual pages and completions, read by those who read them on a system: man, mandoc, lexgrog, and the three shells.
+//! Manual pages and completions, read by those who read them on a system: man, mandoc, lexgrog, and the three shells. And
+//! whether what the documents name is there.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a broken premise stops the test")]
 
 mod completions;
 mod help;
+mod named;
 mod pages;
 
 use std::process::Command;

@@ -1,5 +1,5 @@
-//! `slurm-pki check`: the one doctor, and the one monitor. Every trap of docs/slurm-contract.md 8 and 9 that files, or a
-//! running slurmctld, can show, each with what to do.
+//! `slurm-pki check`: the one doctor, and the one monitor. Every trap in the last table of docs/check.md that files,
+//! or a running slurmctld, can show, each with what to do.
 
 mod access;
 mod ca;

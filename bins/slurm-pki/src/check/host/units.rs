@@ -26,7 +26,7 @@ const FOLDERS: [&str; 5] = [
 /// Daemons that speak TLS and run for good.
 const DAEMONS: [&str; 4] = ["slurmctld", "slurmdbd", "slurmd", "sackd"];
 
-/// They change how a daemon proves who it is (docs/slurm-contract.md 9).
+/// They change how a daemon proves who it is (docs/slurm-contract.md 5.1).
 const FORBIDDEN: [&str; 3] = ["SLURM_JWT", "SLURM_SACK_KEY", "SLURM_SACK_JWKS"];
 
 /// Longest file that is read.
