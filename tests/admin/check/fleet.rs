@@ -26,6 +26,25 @@ fn a_monitor_does_not_go_to_other_hosts_unless_it_is_told_to() {
     assert!(look.exit == 0 && look.unseen().contains("--fleet runs check there"), "{}", look.data);
 }
 
+/// On h2 the command looks at what is well, as it does here. The disk under both, which one host alone has, is left out.
+#[test]
+fn two_controllers_that_are_well_are_found_so() {
+    let well = Healthy::two_controllers();
+    let (host, bin) = (well.site.text_path("host"), well.site.text_path("bin"));
+    let own = text(well.programs.path().join("slurm-pki").as_os_str().as_encoded_bytes());
+    let there = format!("PATH={bin}:$PATH exec {own}.real \"$@\" --host-root {host} --skip state-local");
+    well.site.write("there", &format!("#!/bin/sh\n{there}\n"), 0o755);
+    let instead = well.site.text_path("there");
+    let look =
+        answer(&well, &format!("mv {own} {own}.real\ncp {instead} {own}\nsh -c \"$2\"\nmv {own}.real {own}"));
+    assert!(look.bad().is_empty() && look.exit == 0 && look.has("state-shared"), "{}", look.data);
+    let findings = look.data["findings"].as_array().unwrap();
+    let fleet = findings.iter().find(|finding| finding["code"] == "fleet").unwrap();
+    assert_eq!(fleet["severity"], "ok");
+    let said = fleet["what"].as_str().unwrap();
+    assert!(said.starts_with("controller h2: SLURM-PKI OK - ") && said.contains("(controller)"), "{said}");
+}
+
 #[test]
 fn what_the_other_controller_says_of_itself_counts_here() {
     let well = Healthy::two_controllers();
