@@ -40,8 +40,21 @@ fn files(folder: &Path, endings: &[&str]) -> Vec<PathBuf> {
 fn documents() -> Vec<PathBuf> {
     let root = root();
     let mut all = files(&root.join("docs"), &[".md"]);
-    all.extend(["README.md", "SECURITY.md", "CHANGELOG.md"].map(|name| root.join(name)));
+    all.extend(files(&root.join("packaging"), &[".md"]));
+    let on_top = fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().path());
+    all.extend(on_top.filter(|path| path.extension().is_some_and(|ending| ending == "md")));
     all
+}
+
+/// The same text with each command on one line, where it stands between backticks on two.
+fn in_one_line(text: &str) -> String {
+    let joined = |(at, part): (usize, &str)| match part.split_once('\n') {
+        Some((first, second)) if at % 2 == 1 && !second.contains('\n') => {
+            format!("{first} {}", second.trim_start())
+        }
+        _ => part.to_owned(),
+    };
+    text.split('`').enumerate().map(joined).collect::<Vec<_>>().join("`")
 }
 
 /// The words of one command, as a shell would have them, up to a comment, an explanation or the next command.
@@ -299,6 +312,8 @@ fn every_command_that_a_document_or_a_hint_speaks_of_exists() {
     for path in all {
         let text = fs::read_to_string(&path).unwrap();
         let text = text.split("#[cfg(test)]").next().unwrap();
+        let text =
+            if path.extension().is_some_and(|is| is == "md") { in_one_line(text) } else { text.into() };
         // A string of Rust goes on after a backslash.
         let lines: Vec<_> = text.lines().map(|line| line.trim_start().trim_start_matches("//! ")).collect();
         let text = lines.join("\n").replace("\\\n", "");
