@@ -70,6 +70,51 @@ fn without_the_plugin_it_names_it_and_where_it_looked() {
     });
 }
 
+/// Hosts see this one's files, but these in the place of others.
+fn where_others_see(site: &Scratch, host: &str, here: &str, there: &str) {
+    let (here, there) = (site.text_path(here), site.text_path(there));
+    let reach = format!(
+        "#!/bin/sh\n[ $1 = {host} ] || exec sh -c \"$2\"\n\
+         exec sh -c \"$(echo \"$2\" | sed 's,sh$,sed s:{here}:{there}:g | sh,')\"\n"
+    );
+    site.write("reach", &reach, 0o755);
+}
+
+#[test]
+fn a_host_whose_slurm_has_no_tls_is_named_with_where_it_was_looked_for() {
+    apart!({
+        let site = site();
+        let two = format!("{}:{}", site.text_path("plugins"), site.text_path("nowhere"));
+        let text = site.read("slurm.conf").replace(&site.text_path("plugins"), &two);
+        site.write("slurm.conf", &text, 0o644);
+        fs::create_dir(site.path("others")).unwrap();
+        site.write("others/select_linear.so", "", 0o644);
+        where_others_see(&site, "n2", "plugins", "others");
+        let lacks =
+            format!("warning: n2: its Slurm has no tls_s2n.so: looked in {}\n", site.text_path("others"));
+        refused(&site, &lacks);
+        // One of several is enough.
+        fs::create_dir(site.path("nowhere")).unwrap();
+        site.write("nowhere/tls_s2n.so", "", 0o644);
+        let (_, said) = site.done(&ENABLE);
+        assert!(!said.contains("tls_s2n.so"), "{said}");
+    });
+}
+
+#[test]
+fn a_host_with_its_plugins_nobody_knows_where_is_not_held_against_it_and_said() {
+    apart!({
+        let site = site();
+        where_others_see(&site, "n2", "plugins", "elsewhere");
+        let (_, said) = site.done(&ENABLE);
+        assert!(
+            said.contains("warning: not checked: tls_s2n.so on n2 (no folder of plugins is there"),
+            "{said}"
+        );
+        assert!(site.read("slurm.conf").contains("TLSType=tls/s2n"));
+    });
+}
+
 #[test]
 fn slurmctld_says_where_its_plugins_are_and_one_that_is_down_is_not_waited_for() {
     apart!({

@@ -28,7 +28,7 @@ impl Slurmctld {
     }
 }
 
-/// Looks for the plugins where Slurm will.
+/// Looks for the plugins where Slurm will; where another host may have them.
 ///
 /// # Errors
 /// When one is not there; with where it was looked for.
@@ -36,14 +36,18 @@ pub(super) fn must_be_there(
     slurm: Option<&SlurmConf>,
     slurmctld: Slurmctld,
     with_certmgr: bool,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Vec<PathBuf>> {
     let wanted = [TLS, CERTGEN].into_iter().chain(with_certmgr.then_some(CERTMGR));
-    all_must_be_there(
-        slurm,
-        slurmctld,
+    let named = named(slurm, slurmctld);
+    must_be_in(
+        &folders(named.as_deref()),
         wanted,
         "build Slurm 25.05.1 or later where s2n-tls is installed (Debian's is built without it)",
-    )
+    )?;
+    Ok(match named {
+        Some(_) => folders(named.as_deref()),
+        None => slurm_plugins::usual(Path::to_owned),
+    })
 }
 
 /// The same for others; `fix` says how Slurm comes to have them.
@@ -56,7 +60,14 @@ pub(super) fn all_must_be_there(
     wanted: impl IntoIterator<Item = &'static str>,
     fix: &str,
 ) -> anyhow::Result<()> {
-    let folders = folders(slurm, slurmctld);
+    must_be_in(&folders(named(slurm, slurmctld).as_deref()), wanted, fix)
+}
+
+fn must_be_in(
+    folders: &[PathBuf],
+    wanted: impl IntoIterator<Item = &'static str>,
+    fix: &str,
+) -> anyhow::Result<()> {
     let missing = |name: &&str| !folders.iter().any(|folder| folder.join(name).is_file());
     match wanted.into_iter().find(missing) {
         None => Ok(()),
@@ -74,12 +85,15 @@ pub(super) fn all_must_be_there(
     }
 }
 
-/// slurm.conf's PluginDir, the running slurmctld's, or the first usual folder with plugins in it; all usual folders when
-/// there is none.
-fn folders(slurm: Option<&SlurmConf>, slurmctld: Slurmctld) -> Vec<PathBuf> {
+/// slurm.conf's PluginDir, or the running slurmctld's.
+fn named(slurm: Option<&SlurmConf>, slurmctld: Slurmctld) -> Option<String> {
     let in_use = || if slurmctld == Slurmctld::MayBeUp { shown_by_scontrol() } else { None };
-    let named = slurm.and_then(|slurm| slurm.get("PluginDir")).map(str::to_owned).or_else(in_use);
-    match slurm_plugins::folders(named.as_deref(), Path::to_owned) {
+    slurm.and_then(|slurm| slurm.get("PluginDir")).map(str::to_owned).or_else(in_use)
+}
+
+/// The named ones, or the first usual folder with plugins in it; all usual folders when there is none.
+fn folders(named: Option<&str>) -> Vec<PathBuf> {
+    match slurm_plugins::folders(named, Path::to_owned) {
         none if none.is_empty() => slurm_plugins::usual(Path::to_owned),
         folders => folders,
     }

@@ -1,4 +1,5 @@
-//! Whether every host is ready: the programs at the same path, the nodes' tokens, the same CA certificate.
+//! Whether every host is ready: the programs at the same path, the nodes' tokens, the same CA certificate, and no Slurm
+//! without TLS.
 
 use std::path::{Path, PathBuf};
 
@@ -9,16 +10,19 @@ use super::lines::Lines;
 use super::still;
 use crate::admin::{Admin, owner_name};
 use crate::advice::Advise as _;
-use crate::fleet::{Fleet, Job, Skips, quoted};
+use crate::fleet::{Fleet, Job, Outcomes, Skips, quoted};
 use crate::global::Global;
 use crate::members::{Member, Members, Role};
 use crate::programs::{GET_NODE_TOKEN, KEYGEN, SEVEN};
+use crate::slurm_plugins::TLS;
 use crate::{hostlist, report};
 
 /// What is asked of every host.
 #[derive(Debug)]
 pub(super) struct Reach<'a> {
     pub(super) programs: &'a Path,
+    /// Where Slurm's plugins may be.
+    pub(super) plugins: &'a [PathBuf],
     pub(super) lines: &'a Lines,
     pub(super) ca_cert: &'a Path,
     /// The digest of the CA certificate here.
@@ -72,6 +76,9 @@ impl Asking {
 /// Hosts of slurmdbd and slurmrestd need it too, and no bundle of a node goes there.
 const BRINGS_CA: &str = "slurm-pki node push HOST --ca-only brings it";
 
+/// What a host says that has none of the folders.
+const UNSEEN: &str = "no folder of plugins";
+
 impl Reach<'_> {
     /// Asks all hosts that slurm.conf and `[fleet]` name.
     ///
@@ -97,8 +104,23 @@ impl Reach<'_> {
         let asked = asked.into_iter().filter(|member| hosts.contains(&member.host));
         let jobs =
             asked.map(|member| Job { host: member.host.clone(), script: self.script(member) }).collect();
-        let outcomes = Fleet::of(admin)?.run(global, "asking hosts", jobs).judge(|_, said| self.judge(said));
-        outcomes.into_result("the check of programs, tokens and the CA certificate")
+        let outcomes = Fleet::of(admin)?.run(global, "asking hosts", jobs);
+        warn_of_unseen_plugins(&outcomes);
+        let outcomes = outcomes.judge(|_, said| self.judge(said));
+        outcomes.into_result("the check of programs, tokens, the CA certificate and tls_s2n.so")
+    }
+
+    /// Another host's Slurm may be in another of these folders than this one's; one with the plugin is enough.
+    fn look_for_tls(&self) -> String {
+        let folders: Vec<_> = self.plugins.iter().map(|path| quoted(&path.display().to_string())).collect();
+        format!(
+            "has= lacks=\nfor each in {}; do\n  \
+             [ ! -d \"$each\" ] || lacks=\"${{lacks:+$lacks, }}$each\"\n  \
+             [ ! -f \"$each/{TLS}\" ] || has=yes\ndone\n\
+             if [ -z \"$lacks\" ]; then say {UNSEEN}\n\
+             elif [ -z \"$has\" ]; then say \"its Slurm has no {TLS}: looked in $lacks\"; fi\n",
+            folders.join(" ")
+        )
     }
 
     /// It prints findings and no secret: what get_node_token and keygen say is thrown away. keygen shows that programs of
@@ -117,6 +139,7 @@ impl Reach<'_> {
         );
         let environment = self.lines.environment.as_deref().map(quoted).unwrap_or_default();
         script += &self.asking.as_ref().map(|asking| asking.script(member, &environment)).unwrap_or_default();
+        script += &self.look_for_tls();
         if self.must_stand_still {
             script += still::WHO_IS_UP;
         }
@@ -135,11 +158,28 @@ impl Reach<'_> {
                     wrong.push(format!("no CA certificate ({BRINGS_CA})"));
                 }
                 Some(_) => wrong.push(format!("another CA certificate than here ({BRINGS_CA})")),
+                None if line == UNSEEN => {}
                 None if !wrong.contains(line) => wrong.push(line.clone()),
                 None => {}
             }
         }
         if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
+    }
+}
+
+/// Slurm may be somewhere else there, or not at all.
+fn warn_of_unseen_plugins(outcomes: &Outcomes) {
+    let is_unseen = |said: &Result<Vec<String>, String>| {
+        said.as_ref().is_ok_and(|said| said.iter().any(|line| line == UNSEEN))
+    };
+    let hosts: Vec<&str> =
+        outcomes.iter().filter(|(_, said)| is_unseen(said)).map(|(host, _)| host).collect();
+    if !hosts.is_empty() {
+        let hosts = hostlist::fold_texts(hosts);
+        report::warning(&format!(
+            "not checked: {TLS} on {hosts} (no folder of plugins is there where it was looked for: PluginDir in \
+             slurm.conf names it)"
+        ));
     }
 }
 
@@ -158,6 +198,7 @@ mod tests {
         };
         let reach = Reach {
             programs: Path::new("/p"),
+            plugins: &[],
             lines: &lines,
             ca_cert: Path::new("/c"),
             ca_digest: "ab12".into(),
@@ -175,6 +216,7 @@ mod tests {
         assert_eq!(judged(&["ca "]).unwrap_err(), format!("no CA certificate {brings}"));
         assert_eq!(judged(&["ca"]).unwrap_err(), format!("no CA certificate {brings}"));
         assert_eq!(judged(&["slurmd is up", "slurmd is up", "ca ab12"]).unwrap_err(), "slurmd is up");
+        assert!(judged(&["ca ab12", UNSEEN]).is_ok());
         assert!(judged(&[]).is_err(), "no word about the CA");
     }
 }

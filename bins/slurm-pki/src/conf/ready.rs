@@ -43,18 +43,19 @@ impl Ready<'_> {
         }
         if self.offline {
             report::warning(
-                "not checked (--offline): tls_s2n.so, and on the other hosts the programs, the tokens, the CA \
-                 certificate and that no daemon runs",
+                "not checked (--offline): tls_s2n.so here and on the other hosts, and there the programs, the tokens, \
+                 the CA certificate and that no daemon runs",
             );
             return Ok(());
         }
         let slurmctld = Slurmctld::that(self.may_run);
-        plugin::must_be_there(self.admin.slurm.as_ref(), slurmctld, self.with_certmgr)?;
+        let plugins = plugin::must_be_there(self.admin.slurm.as_ref(), slurmctld, self.with_certmgr)?;
         let ca_cert = &self.admin.controller.ca_cert;
         let bundle = file::read(ca_cert, Keep::Intact, MAX_BUNDLE).advise()?;
         trust_bundle(bundle.expose()).advise()?;
         let reach = Reach {
             programs: self.programs,
+            plugins: &plugins,
             lines: self.lines,
             ca_cert,
             ca_digest: digest(bundle.expose()),
