@@ -42,11 +42,19 @@ pub(crate) struct SlurmFile {
     pub(crate) metadata: Metadata,
 }
 
+/// How a file is read.
+type Read<'a> = dyn Fn(&Path) -> Result<(Secret, Metadata), site::Error> + 'a;
+
 impl SlurmFile {
     /// A file that was read.
     pub(crate) fn new(path: PathBuf, text: Secret, metadata: Metadata) -> Self {
         let real = std::fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
         Self { path, real, text, metadata }
+    }
+
+    /// Whether this path leads to it, by whatever name.
+    fn is_at(&self, path: &Path) -> bool {
+        self.path == path || std::fs::canonicalize(path).is_ok_and(|real| real == self.real)
     }
 }
 
@@ -56,9 +64,24 @@ impl SlurmFiles {
     /// # Errors
     /// When one is there but cannot be read, or an included one is not there.
     pub(crate) fn load(path: &Path) -> anyhow::Result<Option<Self>> {
+        Self::load_by(path, &from_disk)
+    }
+
+    /// The same, as if what is to be written to some of them stood there already.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub(crate) fn load_with(path: &Path, texts: &[(&SlurmFile, &[u8])]) -> anyhow::Result<Option<Self>> {
+        Self::load_by(path, &|path| match texts.iter().find(|(file, _)| file.is_at(path)) {
+            Some((file, text)) => Ok((Secret::new(text.to_vec()), file.metadata.clone())),
+            None => from_disk(path),
+        })
+    }
+
+    fn load_by(path: &Path, read: &Read<'_>) -> anyhow::Result<Option<Self>> {
         let mut all = Self::default();
-        match file::read_with_metadata(path, MAX_FILE) {
-            Ok((text, metadata)) => all.add(path.to_owned(), text, metadata, 0)?,
+        match read(path) {
+            Ok((text, metadata)) => all.add(path.to_owned(), text, metadata, 0, read)?,
             Err(e) if e.is_not_found() => return Ok(None),
             Err(e) => return Err(unreadable(&e)),
         }
@@ -71,16 +94,23 @@ impl SlurmFiles {
         self.lines.iter().flat_map(|(file, words)| of_the_cluster(words).iter().map(|word| (*file, word)))
     }
 
-    fn add(&mut self, path: PathBuf, text: Secret, metadata: Metadata, depth: usize) -> anyhow::Result<()> {
-        let read = lines(text.expose());
+    fn add(
+        &mut self,
+        path: PathBuf,
+        text: Secret,
+        metadata: Metadata,
+        depth: usize,
+        read: &Read<'_>,
+    ) -> anyhow::Result<()> {
+        let lines = lines(text.expose());
         let new = SlurmFile::new(path, text, metadata);
         let file = self.files.iter().position(|file| file.real == new.real).unwrap_or(self.files.len());
         if file == self.files.len() {
             self.files.push(new);
         }
-        for line in read {
+        for line in lines {
             match line {
-                Line::Include(name) => self.include(&name, depth)?,
+                Line::Include(name) => self.include(&name, depth, read)?,
                 Line::Words(words) => self.lines.push((file, words)),
             }
         }
@@ -89,7 +119,7 @@ impl SlurmFiles {
 
     /// A relative name counts from the folder of the first file; `%c` is the cluster's name, in lower case
     /// (slurm.conf(5)).
-    fn include(&mut self, name: &str, depth: usize) -> anyhow::Result<()> {
+    fn include(&mut self, name: &str, depth: usize, read: &Read<'_>) -> anyhow::Result<()> {
         let first = self.files.first().map_or(Path::new("/"), |file| &file.path);
         let cluster = self.keys().rfind(|(_, word)| word.is("ClusterName"));
         let cluster = cluster.map(|(_, word)| word.value.to_lowercase()).unwrap_or_default();
@@ -102,12 +132,16 @@ impl SlurmFiles {
             )
             .into());
         }
-        match file::read_with_metadata(&path, MAX_FILE) {
-            Ok((text, metadata)) => self.add(path, text, metadata, depth + 1),
+        match read(&path) {
+            Ok((text, metadata)) => self.add(path, text, metadata, depth + 1, read),
             Err(e) if e.is_not_found() => Err(not_there(first, &path)),
             Err(e) => Err(unreadable(&e)),
         }
     }
+}
+
+fn from_disk(path: &Path) -> Result<(Secret, Metadata), site::Error> {
+    file::read_with_metadata(path, MAX_FILE)
 }
 
 fn not_there(first: &Path, included: &Path) -> anyhow::Error {

@@ -1,7 +1,8 @@
 //! What people do to a file between `enable` and `disable`, and where `enable` was never run.
 
 use crate::apart::apart;
-use crate::site::{DISABLE, ENABLE, files, with_sample, with_text};
+use crate::scratch::text;
+use crate::site::{DISABLE, ENABLE, disabled, files, with_sample, with_text};
 
 #[test]
 fn edits_of_others_survive_wherever_they_are() {
@@ -62,16 +63,67 @@ fn what_stood_there_before_enable_is_named_and_goes_when_asked_for() {
         let site = with_sample("half_enabled.conf");
         let before = files(&site);
         site.done(&ENABLE);
-        let (_, said) = site.done(&DISABLE);
+        let dry = site.run(&["conf", "disable", "--dry-run"]);
+        assert_eq!(dry.status.code(), Some(1));
+        assert!(text(&dry.stderr).contains("TLS stays on with that; "), "{}", text(&dry.stderr));
+        let (_, said) = disabled(&site, &DISABLE, true);
         assert!(
             said.contains("TLS is still on; still there, and not by conf enable: CertgenType, TLSType"),
             "{said}"
         );
+        assert!(said.contains("hint: slurm-pki conf disable --all takes them out too"), "{said}");
         assert_eq!(files(&site), before);
         let (_, said) = site.done(&[&DISABLE[..], &["--all"]].concat());
         assert!(!said.contains("still"), "{said}");
         let text = site.read("slurm.conf");
         assert!(!text.contains("TLSType") && text.contains("# tried on a Friday\n"), "{text}");
+    });
+}
+
+#[test]
+fn flags_that_stood_there_before_are_named_without_their_neighbours() {
+    apart!({
+        let site = with_sample("debug_flags.conf");
+        let before = files(&site);
+        site.done(&ENABLE);
+        let (_, said) = disabled(&site, &DISABLE, false);
+        assert!(
+            said.contains(
+                "TLS is off; still there, and not by conf enable: DebugFlags=TLS (conf disable --all"
+            ),
+            "{said}"
+        );
+        assert_eq!(files(&site), before);
+        site.done(&[&DISABLE[..], &["--all"]].concat());
+        assert!(site.read("slurm.conf").contains("\nDebugFlags=NO_CONF_HASH,Gres "));
+    });
+}
+
+/// Slurm takes the last one, wherever it stands.
+#[test]
+fn a_type_that_does_not_count_keeps_nothing_on() {
+    apart!({
+        for (included, last, was_on) in [("tls/s2n", "none", false), ("none", "tls/s2n", true)] {
+            let site = with_text(&format!("ClusterName=c1\nInclude more.inc\nTLSType={last}\n"));
+            site.write("more.inc", &format!("TLSType={included}\n"), 0o644);
+            site.done(&ENABLE);
+            let (_, said) = disabled(&site, &DISABLE, was_on);
+            assert!(said.contains("still there, and not by conf enable: TLSType"), "{said}");
+            assert_eq!(site.read("more.inc"), format!("TLSType={included}\n"));
+        }
+    });
+}
+
+/// Then slurmdbd would speak TLS to a slurmctld without it.
+#[test]
+fn a_type_of_slurmdbds_own_keeps_tls_on_too() {
+    apart!({
+        let site = with_sample("plain.conf");
+        site.write("slurmdbd.conf", "DbdHost=db1\nTLSType=tls/s2n\n", 0o600);
+        site.done(&ENABLE);
+        let (_, said) = disabled(&site, &DISABLE, true);
+        assert!(said.contains("TLS is still on; still there, and not by conf enable: TLSType"), "{said}");
+        assert!(!site.read("slurm.conf").contains("TLSType"));
     });
 }
 

@@ -46,7 +46,47 @@ fn the_lines_to_take_out_are_printed_too() {
         let site =
             with_text("# Managed by Salt\nClusterName=c1\nTLSType=tls/s2n\nDebugFlags=AuditTLS,Gres\n");
         let (shown, _) = held(&site, &DISABLE);
-        assert!(shown.contains("\nTLSType=tls/s2n\nDebugFlags=AuditTLS,Gres\n"), "{shown}");
+        let file = site.text_path("slurm.conf");
+        assert!(shown.starts_with("# a line with - goes; one with + comes in its place\n"), "{shown}");
+        assert!(shown.contains(&format!("\n--- {file}\n+++ {file}\n")), "{shown}");
+        assert!(
+            shown.contains("\n-TLSType=tls/s2n\n-DebugFlags=AuditTLS,Gres\n+DebugFlags=Gres\n"),
+            "{shown}"
+        );
+    });
+}
+
+/// What a real run would leave, whoever follows these lines leaves too.
+#[test]
+fn of_the_lines_to_take_out_those_of_others_are_printed_with_all_only() {
+    apart!({
+        let site = with_sample("half_enabled.conf");
+        site.done(&ENABLE);
+        site.write("slurm.conf", &format!("# Managed by Salt\n{}", site.read("slurm.conf")), 0o644);
+        fs::remove_file(site.path("slurmdbd.conf")).unwrap();
+        let (shown, said) = held(&site, &DISABLE);
+        assert!(shown.contains("\n-TLSParameters=") && !shown.contains("\n-TLSType="), "{shown}");
+        assert!(
+            shown.contains("\n# TLS stays on with that: CertgenType, TLSType; --all shows these too"),
+            "{shown}"
+        );
+        assert!(said.contains("is written by something else"), "{said}");
+        let (shown, _) = held(&site, &[&DISABLE[..], &["--all"]].concat());
+        assert!(shown.contains("\n-TLSParameters=") && shown.contains("\n-TLSType=tls/s2n\n"), "{shown}");
+        assert!(!shown.contains("stays on"), "{shown}");
+    });
+}
+
+#[test]
+fn of_a_nodes_options_the_others_stay_in_what_is_printed() {
+    apart!({
+        let site = with_sample("plain.conf");
+        site.write("slurmd", "# Ansible managed\nSLURMD_OPTIONS=\"-D --ca-cert-file=/ca.pem -v\"\n", 0o644);
+        let file = site.text_path("slurmd");
+        let (shown, _) =
+            held(&site, &["conf", "disable", "--node", "--all", "--yes", "--slurmd-file", &file]);
+        assert!(shown.contains(&format!("\n+++ {file}\n")), "{shown}");
+        assert!(shown.contains("\n+SLURMD_OPTIONS=\"-D -v\"\n"), "{shown}");
     });
 }
 

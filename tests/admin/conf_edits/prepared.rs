@@ -51,3 +51,22 @@ fn disable_prepares_too() {
         assert_eq!(site.read("slurm.conf.new"), before);
     });
 }
+
+#[test]
+fn a_prepared_file_that_leaves_tls_on_is_no_success() {
+    apart!({
+        let site = with_sample("half_enabled.conf");
+        site.done(&ENABLE);
+        let said = site.refused(&["conf", "disable", "--yes", "--prepare"]);
+        assert!(said.contains("TLS stays on with that; still there, and not by conf enable: "), "{said}");
+        assert!(
+            said.contains("move the new files away, then slurm-pki conf disable --prepare --all"),
+            "{said}"
+        );
+        for name in ["slurm.conf.new", "slurmdbd.conf.new"] {
+            fs::remove_file(site.path(name)).unwrap();
+        }
+        site.done(&["conf", "disable", "--yes", "--prepare", "--all"]);
+        assert!(!site.read("slurm.conf.new").contains("TLSType"));
+    });
+}

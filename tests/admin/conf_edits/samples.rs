@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 
 use crate::apart::apart;
 use crate::scratch::Scratch;
-use crate::site::{DISABLE, ENABLE, copies, files, samples, value, with_sample};
+use crate::site::{DISABLE, ENABLE, copies, disabled, files, is_on, samples, value, with_sample};
 
 fn names() -> Vec<String> {
     let names =
@@ -49,7 +49,7 @@ fn every_sample_is_enabled_and_comes_back_byte_by_byte() {
             assert!(said.contains("nothing to change"), "{sample}: {said}");
             assert_eq!(files(&site), enabled, "{sample}: the second run");
             assert_eq!(copies(&site, "slurm.conf"), [before["slurm.conf"].clone()], "{sample}");
-            site.done(&DISABLE);
+            disabled(&site, &DISABLE, is_on(&before, "tls"));
             assert_eq!(files(&site), before, "{sample}");
             site.done(&ENABLE);
             assert_eq!(files(&site), enabled, "{sample}: once more");
@@ -164,11 +164,27 @@ fn the_order_of_restarts_ends_both() {
 #[test]
 fn a_foreign_generate_csr_is_pointed_out() {
     apart!({
-        let (_, said) = with_sample("foreign_scripts.conf").done(&ENABLE);
-        assert!(
-            said.contains("warning: slurm.conf names a foreign generate_csr_script, /opt/site/csr"),
-            "{said}"
-        );
+        let enable = [&ENABLE[..], &["--programs", "/opt/slurm-pki"]].concat();
+        for (bind, keeps) in [
+            ("", "sign_csr refuses the requests of another (bind = \"required\")"),
+            ("bind = \"required\"", "sign_csr refuses the requests of another (bind = \"required\")"),
+            ("bind = \"warn\"", "sign_csr cannot tell who made the requests of another"),
+        ] {
+            let site = with_sample("foreign_scripts.conf");
+            let config = site.read("slurm-pki.toml");
+            assert!(config.contains("[controller]\n"), "{config}");
+            let config = config.replace("[controller]\n", &format!("[controller]\n{bind}\n"));
+            site.write("slurm-pki.toml", &config, 0o644);
+            let (_, said) = site.done(&enable);
+            let wanted = format!(
+                "warning: slurm.conf names a foreign generate_csr_script, /opt/site/csr; \
+                 /opt/slurm-pki/generate_csr takes its place: {keeps}\n"
+            );
+            assert!(said.contains(&wanted), "{bind}: {said}");
+            let text = site.read("slurm.conf");
+            assert!(text.contains("generate_csr_script=/opt/slurm-pki/generate_csr,"), "{text}");
+            assert!(!text.contains("\nCertmgrParameters=get_node_token_script=/opt/site"), "{text}");
+        }
         let (_, said) = with_sample("plain.conf").done(&ENABLE);
         assert!(!said.contains("foreign"), "{said}");
     });

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use support::programs::program;
 
-use crate::scratch::Scratch;
+use crate::scratch::{Scratch, text};
 
 /// Files by their names, with what is in them.
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
@@ -47,6 +47,33 @@ pub(crate) fn files(site: &Scratch) -> Files {
     let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
     let all = site.everything().into_iter().map(|(path, contents)| (name(&path), contents));
     all.filter(|(name, _)| name.ends_with(".conf") || name.ends_with(".inc")).collect()
+}
+
+/// Whether TLS, JWT or auth/slurm is on in a site's files.
+pub(crate) fn is_on(files: &Files, subject: &str) -> bool {
+    let (key, on) = match subject {
+        "jwt" => ("AuthAltTypes", "auth/jwt"),
+        "auth-slurm" => ("AuthType", "auth/slurm"),
+        _ => ("TLSType", "tls/s2n"),
+    };
+    let says = |file| value(files, file, key).is_some_and(|is| is.split(',').any(|is| is == on));
+    says("slurm.conf") || says("slurmdbd.conf")
+}
+
+/// Runs `conf disable` with these arguments. Where the subject was on before `enable`, it is on again: then the command
+/// fails, and shows no order of restarts.
+#[track_caller]
+pub(crate) fn disabled(site: &Scratch, args: &[&str], was_on: bool) -> (String, String) {
+    let output = site.run(args);
+    let (shown, said) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(i32::from(was_on)), "{args:?}: {shown}{said}");
+    assert_eq!(
+        said.contains(" is still on; still there, and not by conf enable: "),
+        was_on,
+        "{args:?}: {said}"
+    );
+    assert_eq!(shown.contains("Next, w"), !was_on, "{args:?}: {shown}");
+    (shown, said)
 }
 
 /// The dated copies of a file.

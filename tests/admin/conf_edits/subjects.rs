@@ -4,7 +4,9 @@ use std::fs;
 
 use crate::apart::apart;
 use crate::scratch::Scratch;
-use crate::site::{Files, files, samples, slurm_pki, value, with_sample, with_text};
+use crate::site::{
+    DISABLE, Files, disabled, files, is_on, samples, slurm_pki, value, with_sample, with_text,
+};
 use crate::still::Daemon;
 
 const JWKS: &str = r#"{"keys":[{"kty":"RSA","alg":"RS256","kid":"a","n":"AQAB","e":"AQAB"}]}"#;
@@ -39,6 +41,15 @@ fn turn(site: &Scratch, turn: &str, subject: &str) -> (String, String) {
     site.done(&args)
 }
 
+/// Runs `conf disable` for a subject that was on before `enable`, or was not.
+#[track_caller]
+fn turn_off(site: &Scratch, subject: &str, was_on: bool) {
+    let option = format!("--{subject}");
+    let mut args = DISABLE.to_vec();
+    args.extend((subject != "tls").then_some(option.as_str()));
+    disabled(site, &args, was_on);
+}
+
 #[track_caller]
 fn jwt(site: &Scratch, more: &[&str]) -> (String, String) {
     site.done(&[&["conf", "enable", "--yes", "--offline", "--jwt"][..], more].concat())
@@ -71,13 +82,14 @@ fn every_sample_comes_back_byte_by_byte_whatever_goes_first() {
             assert_eq!(is(&on, "slurm.conf", "CredType"), "cred/slurm", "{name}");
             assert_eq!(is(&on, "slurmdbd.conf", "AuthType"), "auth/slurm", "{name}");
             // The last that came goes: what was before it is there again.
-            turn(&site, "disable", order[2]);
+            let was_on = |subject: &str| is_on(&states[0], subject);
+            turn_off(&site, order[2], was_on(order[2]));
             assert_eq!(files(&site), states[2], "{name}: without {}", order[2]);
             turn(&site, "enable", order[2]);
             assert_eq!(files(&site), on, "{name}: once more");
             // The first goes first.
             for subject in order {
-                turn(&site, "disable", subject);
+                turn_off(&site, subject, was_on(subject));
             }
             assert_eq!(files(&site), states[0], "{name}");
         }

@@ -171,17 +171,35 @@ fn commands_that_only_look_make_it_whole_as_well() {
         &["metrics"],
         &["cert", "needs-renewal"],
         &["node", "list"],
+        &["conf", "disable", "--offline", "--yes"],
+        &["conf", "disable", "--prepare", "--yes"],
+        &["conf", "disable", "--jwt", "--yes"],
+        &["conf", "disable", "--node", "--slurmd-file", "OPTIONS", "--yes"],
+        &["conf", "enable", "--jwt", "--restd", "--restd-file", "OPTIONS", "--yes"],
+        &["init"],
+        &["init", "--state-dir", "STATE"],
     ] {
         let site = foreign();
         site.done(&RENEW);
+        site.write("options", "", 0o644);
+        let (state, options) = (site.text_path("state"), site.text_path("options"));
+        let given = |word: &'static str| match word {
+            "STATE" => state.as_str(),
+            "OPTIONS" => options.as_str(),
+            word => word,
+        };
+        let command: Vec<&str> = command.iter().copied().map(given).collect();
+        if command.contains(&"--state-dir") {
+            fs::remove_file(site.path("slurm-pki.toml")).unwrap();
+        }
         site.write(".slurm-pki/ctld/journal.json", r#"{"v":1,"from":2,"to":3}"#, 0o600);
         site.write("ctld_cert_key.pem", &site.read(".slurm-pki/ctld/2/key.pem"), 0o640);
-        let said = text(&site.run(command).stderr);
+        let said = text(&site.run(&command).stderr);
         assert!(said.contains("slurmctld's pair was cut short; it is whole again"), "{command:?}: {said}");
         assert_loads(&site);
         assert!(!site.path(".slurm-pki/ctld/journal.json").exists(), "{command:?}");
         if command.contains(&"check") {
-            let (help, _) = site.done(&[command, &["--help"]].concat());
+            let (help, _) = site.done(&[command.as_slice(), &["--help"]].concat());
             let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
             assert!(help.contains("killed half way is ended first"), "{command:?}: {help}");
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Output;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use data_encoding::HEXLOWER;
@@ -163,7 +164,13 @@ fn turned_on_and_off(lab: &Lab, files: &Files) -> Result<bool> {
     ensure!(settle(&lab.path(FOLDER))? > 0, "nothing was changed");
     let after = Reading::of(lab)?;
     before.expect_enabled(&after, &shown(lab)?)?;
-    slurm_pki(lab, &["conf", "disable", "--prepare", "--yes"])?;
+    let output = slurm_pki_outcome(lab, &["conf", "disable", "--prepare", "--yes"])?;
+    // What had TLS on before has it on again, and that is no success.
+    let stays_on = String::from_utf8_lossy(&output.stderr).contains("TLS stays on with that");
+    ensure!(output.status.success() != stays_on, "conf disable: {}", said(&output));
+    let was_on = before.ours.get("TLSType").is_some_and(|is| is.eq_ignore_ascii_case("tls/s2n"));
+    // What Slurm refuses it does not read to its end.
+    ensure!(stays_on == was_on || !before.taken, "TLS was on: {was_on}, stays on: {stays_on}");
     settle(&lab.path(FOLDER))?;
     for (name, bytes) in files {
         let is = fs::read(lab.path(FOLDER).join(name))?;
@@ -198,10 +205,14 @@ fn settle(folder: &Path) -> Result<usize> {
 }
 
 fn slurm_pki(lab: &Lab, arguments: &[&str]) -> Result<String> {
-    let mut command = lab.command("/slurm-pki/bin/slurm-pki", User::Root);
-    let output = outcome(command.args(arguments).env("SLURM_CONF", CONF).env("SLURM_PKI_CONF", SITE_CONF))?;
+    let output = slurm_pki_outcome(lab, arguments)?;
     ensure!(output.status.success(), "slurm-pki {arguments:?}: {}", said(&output));
     Ok(String::from_utf8(output.stdout)?)
+}
+
+fn slurm_pki_outcome(lab: &Lab, arguments: &[&str]) -> Result<Output> {
+    let mut command = lab.command("/slurm-pki/bin/slurm-pki", User::Root);
+    outcome(command.args(arguments).env("SLURM_CONF", CONF).env("SLURM_PKI_CONF", SITE_CONF))
 }
 
 /// What `conf show` says: keys and what they have to have.

@@ -11,12 +11,15 @@ use super::options::OptionFiles;
 use super::restarts::{self, Turn};
 use super::still;
 use super::subject::Subject;
-use super::turning::Turning;
+use super::turning::{Turning, difference};
 use crate::admin::Admin;
 use crate::advice::Advice;
 use crate::global::Global;
 use crate::report;
 use crate::slurm_conf::SlurmConf;
+
+/// What follows when AuthType goes.
+const MUNGE: &str = "Slurm's default is munge, which must then run on every host with the same key";
 
 /// Take what conf enable did back out of slurm.conf, and of slurmdbd.conf where it is here
 #[derive(Args, Debug)]
@@ -24,7 +27,8 @@ use crate::slurm_conf::SlurmConf;
     after_help = "What conf enable added and changed is put back byte by byte; what others changed since stays. \
     Where TLS is on although conf enable was never run, where a value was changed since, and with --all, these keys go \
     altogether: TLSType, TLSParameters, CertmgrType, CertmgrParameters, CertgenType, CertgenParameters, and of \
-    DebugFlags the flags TLS and AuditTLS. Keys of these that stood there before conf enable stay, and are named.\n\n\
+    DebugFlags the flags TLS and AuditTLS. Keys of these that stood there before conf enable stay, and are named; when TLS \
+    is still on with them, the exit code is 1 and no order of restarts is printed.\n\n\
     With --jwt these are AuthAltTypes and AuthAltParameters, of which only auth/jwt and its parameters go; nothing has to \
     stand still. With --auth-slurm they are AuthType and CredType, and keys that conf enable did not put there go with --all \
     only. Each of the three goes by itself, in any order. No key file is touched.\n\n\
@@ -61,6 +65,8 @@ pub(super) struct Disable {
 impl Disable {
     pub(super) fn run(&self, global: &Global) -> anyhow::Result<()> {
         let subject = self.which.subject();
+        // The way back needs no config. Where there is one, a pair that is half renewed is put right as by every command.
+        let admin = Admin::load(global);
         if self.node.restd {
             return self.node.disable_restd(global, self.prepare, self.all);
         }
@@ -70,15 +76,17 @@ impl Disable {
         let path = SlurmConf::path_here();
         let mut files = vec![Editing::slurm(&path)?.ok_or_else(|| missing(&path))?];
         files.extend(Editing::slurm(&path.with_file_name("slurmdbd.conf"))?);
-        let mut by_hand = vec!["# take out of slurm.conf and slurmdbd.conf, on every host".to_owned()];
-        by_hand.extend(files.iter().flat_map(|editing| editing.ours(subject)));
-        editing::disable(&mut files, subject, self.all)?;
-        let left: BTreeSet<_> = files.iter().flat_map(|editing| editing.left(subject)).collect();
         // slurm.conf comes first: with it the subject is off, whatever else is left.
-        let changes: Vec<_> = files.iter().map(Editing::changes).collect::<anyhow::Result<_>>()?;
-        let changes: Vec<_> = changes.into_iter().flatten().collect();
-        if subject == Subject::AuthSlurm && changes.is_empty() && !left.is_empty() {
+        let changes = editing::disabled(&mut files, subject, self.all)?;
+        let left = Left::of(&files, subject)?;
+        if subject == Subject::AuthSlurm && changes.is_empty() && !left.keys.is_empty() {
             return Err(not_by_enable());
+        }
+        let mut by_hand = difference(&changes);
+        let mut question = format!("Make these changes, and turn {subject} off at the next start of Slurm?");
+        if left.is_on {
+            by_hand.push(format!("# {subject} stays on with that: {}; --all shows these too", left.shown()));
+            question = format!("Make these changes, with which {subject} stays on ({})?", left.shown());
         }
         let turning = Turning {
             global,
@@ -86,14 +94,16 @@ impl Disable {
             prepare: self.prepare,
             when: when(subject),
             by_hand,
-            question: &format!("Make these changes, and turn {subject} off at the next start of Slurm?"),
+            question: &question,
         };
-        let done = turning.carry_out(|| self.must_stand_still(global, subject))?;
-        if !left.is_empty() && !global.dry_run {
-            let keys = left.iter().copied().collect::<Vec<_>>().join(", ");
-            let state = if left.contains(&subject.switch()) { "still on" } else { "off" };
+        let done = turning.carry_out(|| self.must_stand_still(global, subject, admin))?;
+        if left.is_on {
+            return Err(self.stays_on(global, subject, &left));
+        }
+        if !left.keys.is_empty() && !global.dry_run {
             report::warning(&format!(
-                "{subject} is {state}; still there, and not by conf enable: {keys} (conf disable{} --all takes them out too)",
+                "{subject} is off; still there, and not by conf enable: {} (conf disable{} --all takes them out too)",
+                left.shown(),
                 subject.option()
             ));
         }
@@ -103,8 +113,27 @@ impl Disable {
         Ok(())
     }
 
+    /// What was there before conf enable is there again, and that is not what the command is for.
+    fn stays_on(&self, global: &Global, subject: Subject, left: &Left) -> anyhow::Error {
+        let is = if global.dry_run || self.prepare { "stays on with that" } else { "is still on" };
+        let what = format!("{subject} {is}; still there, and not by conf enable: {}", left.shown());
+        let first = if self.prepare && !global.dry_run { "move the new files away, then " } else { "" };
+        let prepare = if self.prepare { " --prepare" } else { "" };
+        let mut how =
+            format!("{first}slurm-pki conf disable{}{prepare} --all takes them out too", subject.option());
+        if subject == Subject::AuthSlurm {
+            how += &format!("; {MUNGE}");
+        }
+        Advice::new(what, how).into()
+    }
+
     /// Tokens come and go with a reload of each daemon; the others with a stop of all.
-    fn must_stand_still(&self, global: &Global, subject: Subject) -> anyhow::Result<()> {
+    fn must_stand_still(
+        &self,
+        global: &Global,
+        subject: Subject,
+        admin: anyhow::Result<Admin>,
+    ) -> anyhow::Result<()> {
         if self.prepare || subject == Subject::Jwt {
             return Ok(());
         }
@@ -113,7 +142,29 @@ impl Disable {
             report::warning("not checked (--offline): that no daemon is up on the other hosts");
             return Ok(());
         }
-        still::must_stand_still_elsewhere(global, &Admin::load(global)?, subject)
+        still::must_stand_still_elsewhere(global, &admin?, subject)
+    }
+}
+
+/// What others had put there before.
+struct Left {
+    keys: BTreeSet<String>,
+    /// Whether one of the files still turns it on.
+    is_on: bool,
+}
+
+impl Left {
+    fn of(files: &[Editing], subject: Subject) -> anyhow::Result<Self> {
+        let mut left = Self { keys: BTreeSet::new(), is_on: false };
+        for editing in files {
+            left.keys.extend(editing.left(subject));
+            left.is_on |= editing.stays_on(subject)?;
+        }
+        Ok(left)
+    }
+
+    fn shown(&self) -> String {
+        self.keys.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -121,8 +172,7 @@ impl Disable {
 fn not_by_enable() -> anyhow::Error {
     Advice::new(
         "auth/slurm is on, and not by conf enable: nobody knows what was there before",
-        "conf disable --auth-slurm --all takes AuthType and CredType out: Slurm's default is munge, which must then run on \
-         every host with the same key",
+        format!("conf disable --auth-slurm --all takes AuthType and CredType out: {MUNGE}"),
     )
     .into()
 }

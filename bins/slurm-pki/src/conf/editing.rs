@@ -1,5 +1,6 @@
 //! A file with those it includes, about to be changed: a key is edited where the value stands that counts.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -139,11 +140,23 @@ impl Editing {
         subject.is_on(|key| self.value(key))
     }
 
-    /// The subject's keys that stand there now and mean something; TLS's flags left out.
-    pub(super) fn left(&self, subject: Subject) -> Vec<&'static str> {
+    /// Whether it is on with all edits made.
+    ///
+    /// # Errors
+    /// When a file has become unreadable.
+    pub(super) fn stays_on(&self, subject: Subject) -> anyhow::Result<bool> {
+        let Some(first) = self.files.first() else { return Ok(false) };
+        let texts: Vec<_> = self.files.iter().map(|edited| (&edited.file, edited.document.bytes())).collect();
+        let all = SlurmFiles::load_with(&first.file.path, &texts)?.unwrap_or_default();
+        Ok(subject
+            .is_on(|key| all.keys().rfind(|(_, word)| word.is(key)).map(|(_, word)| word.value.clone())))
+    }
+
+    /// What of the subject stands there now and means something: keys, and of a list with something else in it its part.
+    pub(super) fn left(&self, subject: Subject) -> BTreeSet<String> {
         let words = |key| self.files.iter().flat_map(move |edited| edited.document.words_of(key));
-        let counts = |key: &&'static str| words(key).any(|word| subject.is_turned_on_by(key, &word.value));
-        subject.keys().iter().copied().filter(counts).collect()
+        let of_key = |key| words(key).filter_map(move |word| subject.left_of(key, &word.value));
+        subject.every_key().flat_map(of_key).collect()
     }
 
     /// The files that are to change.
@@ -158,21 +171,18 @@ impl Editing {
         };
         changed.map(change).collect()
     }
-
-    /// The lines with keys that are ours, as they stood before any edit.
-    pub(super) fn ours(&self, subject: Subject) -> Vec<String> {
-        let words = self.files.iter().flat_map(|edited| edited.before.words());
-        let ours = words.filter(|word| subject.without(&word.key, &word.value) != Remains::All);
-        ours.map(|word| format!("{}={}", word.key, word.value)).collect()
-    }
 }
 
-/// Puts one subject back in all of them. Its keys go altogether, whoever put them there, when `everything` is to go, and
+/// What is to change for one subject to be put back in all of them. Its keys go altogether, whoever put them there, when `everything` is to go, and
 /// where it is on although enable has changed nothing.
 ///
 /// # Errors
-/// When something cannot be taken out.
-pub(super) fn disable(all: &mut [Editing], subject: Subject, everything: bool) -> anyhow::Result<()> {
+/// When something cannot be taken out, or a file is not to be changed.
+pub(super) fn disabled(
+    all: &mut [Editing],
+    subject: Subject,
+    everything: bool,
+) -> anyhow::Result<Vec<Change>> {
     let is_on = all.iter().any(|editing| editing.is_on(subject));
     let mut undone = false;
     for editing in all.iter_mut() {
@@ -180,10 +190,10 @@ pub(super) fn disable(all: &mut [Editing], subject: Subject, everything: bool) -
     }
     // Without auth/slurm there is another way to authenticate, which nobody may have: that is never guessed.
     if everything || is_on && !undone && subject != Subject::AuthSlurm {
-        all.iter_mut().try_for_each(|editing| editing.take_all_out(subject))
-    } else {
-        Ok(())
+        all.iter_mut().try_for_each(|editing| editing.take_all_out(subject))?;
     }
+    let changes: Vec<_> = all.iter().map(Editing::changes).collect::<anyhow::Result<_>>()?;
+    Ok(changes.into_iter().flatten().collect())
 }
 
 /// Takes what is ours of a key out, wherever it stands.

@@ -30,7 +30,7 @@ use crate::slurm_conf::SlurmConf;
     puts the file back byte by byte. A dated copy is kept beside each file.\n\n\
     Before anything is changed: no Slurm daemon is up and no job is there (TLS cannot be turned on host by host); this \
     host's Slurm has tls_s2n.so; and every host that slurm.conf and [fleet] name has the seven programs, its token and the \
-    same CA certificate. What cannot be checked is said.\n\n\
+    same CA certificate, and no Slurm without tls_s2n.so. What cannot be checked is said.\n\n\
     --jwt: AuthAltTypes and AuthAltParameters in both files, merged with what is there; Slurm may run. Refused when a \
     key file is missing or daemons would not start with it. --restd: SLURM_JWT=daemon in slurmrestd's file of options.\n\
     --auth-slurm: AuthType in both files, CredType in slurm.conf. Before that: no daemon is up, no job is there, and every \
@@ -78,6 +78,8 @@ impl Enable {
     pub(super) fn run(&self, global: &Global) -> anyhow::Result<()> {
         let skip = hostlist::hosts(&self.skip).usage()?;
         if self.node.restd {
+            // That needs no config. Where there is one, a pair that is half renewed is put right as by every command.
+            drop(Admin::load(global));
             return self.node.enable_restd(global, self.prepare);
         }
         let subject = self.which.subject();

@@ -32,7 +32,7 @@ fn read_only(path: &Path) -> Option<Held> {
     let system = rustix::fs::statvfs(path).ok()?;
     system.f_flag.contains(StatVfsMountFlags::RDONLY).then(|| Held {
         why: format!("{} is on a file system that is mounted read-only", path.display()),
-        how: "put the lines above in where it comes from (the server, the image), or run this there; or copy it to a \
+        how: "do what stands above where it comes from (the server, the image), or run this there; or copy it to a \
               folder that can be written, name it in SLURM_CONF, and run this again"
             .into(),
     })
@@ -45,7 +45,7 @@ fn immutable(path: &Path) -> Option<Held> {
     is.stx_attributes.intersects(kept).then(|| Held {
         why: format!("{} is made immutable: somebody does not want it changed", path.display()),
         how: format!(
-            "ask who did it and put the lines above in their way; if it was you: chattr -ia {}, and run this again",
+            "ask who did it and have what stands above done their way; if it was you: chattr -ia {}, and run this again",
             path.display()
         ),
     })
@@ -56,7 +56,7 @@ fn managed(path: &Path, text: &[u8]) -> Option<Held> {
     let line = managing_line(&String::from_utf8_lossy(text))?;
     Some(Held {
         why: format!("{} is written by something else: it says {line:?}", path.display()),
-        how: "put the lines above into the template that it comes from; if the file is yours after all, take that \
+        how: "do what stands above in the template that it comes from; if the file is yours after all, take that \
               comment out of its head"
             .into(),
     })

@@ -9,7 +9,7 @@ use super::editing::{self, Editing};
 use super::lines::Lines;
 use super::shell::{SACKD_OPTIONS, SLURMD_OPTIONS};
 use super::subject::Subject;
-use super::turning::{ALL_STOPPED, Turning};
+use super::turning::{ALL_STOPPED, Turning, difference};
 use super::wish::Wish;
 use crate::advice::Advice;
 use crate::global::Global;
@@ -82,17 +82,10 @@ impl OptionFiles {
     /// # Errors
     /// When there is no file, or it cannot be changed.
     pub(super) fn disable(&self, global: &Global, prepare: bool, everything: bool) -> anyhow::Result<()> {
-        let mut files = Vec::new();
-        let mut by_hand = Vec::new();
-        for (path, _) in self.files()? {
-            let editing = Editing::options(&path)?;
-            by_hand.push(format!("# take --ca-cert-file out of {}", path.display()));
-            by_hand.extend(editing.ours(Subject::Tls));
-            files.push(editing);
-        }
-        editing::disable(&mut files, Subject::Tls, everything)?;
-        let changes: Vec<_> = files.iter().map(Editing::changes).collect::<anyhow::Result<_>>()?;
-        let changes = changes.into_iter().flatten().collect();
+        let files = self.files()?.into_iter().map(|(path, _)| Editing::options(&path));
+        let changes =
+            editing::disabled(&mut files.collect::<anyhow::Result<Vec<_>>>()?, Subject::Tls, everything)?;
+        let by_hand = difference(&changes);
         let question = "Take the options of this host's daemons back?";
         Turning { global, changes, prepare, when: ALL_STOPPED, by_hand, question }
             .carry_out(|| Ok(()))
@@ -131,12 +124,8 @@ impl OptionFiles {
         everything: bool,
     ) -> anyhow::Result<()> {
         let path = self.restd_file()?;
-        let mut files = vec![Editing::options(&path)?];
-        let mut by_hand = vec![format!("# take SLURM_JWT out of {}", path.display())];
-        by_hand.extend(files.iter().flat_map(|editing| editing.ours(Subject::Jwt)));
-        editing::disable(&mut files, Subject::Jwt, everything)?;
-        let changes: Vec<_> = files.iter().map(Editing::changes).collect::<anyhow::Result<_>>()?;
-        let changes = changes.into_iter().flatten().collect();
+        let changes = editing::disabled(&mut [Editing::options(&path)?], Subject::Jwt, everything)?;
+        let by_hand = difference(&changes);
         let question = "Take the environment of this host's slurmrestd back?";
         Turning { global, changes, prepare, when: WHEN_RESTD, by_hand, question }
             .carry_out(|| Ok(()))

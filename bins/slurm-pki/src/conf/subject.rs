@@ -123,10 +123,16 @@ impl Subject {
 
     /// Whether this key, which is one of ours, means anything with this value.
     pub(super) fn is_turned_on_by(self, key: &str, value: &str) -> bool {
-        match self {
-            Self::Tls => !key.eq_ignore_ascii_case(TLS_TYPE) || !is_off(value),
-            Self::Jwt | Self::AuthSlurm => self.without(key, value) != Remains::All,
-        }
+        let is_none = key.eq_ignore_ascii_case(TLS_TYPE) && is_off(value);
+        !is_none && self.without(key, value) != Remains::All
+    }
+
+    /// How a person is told that this is still there; of a list of flags only those that are meant.
+    pub(super) fn left_of(self, key: &str, value: &str) -> Option<String> {
+        let flags = || list(value).filter(|flag| is_flag(flag)).collect::<Vec<_>>().join(",");
+        let is_list = key.eq_ignore_ascii_case(DEBUG_FLAGS);
+        let shown = || if is_list { format!("{key}={}", flags()) } else { key.to_owned() };
+        self.is_turned_on_by(key, value).then(shown)
     }
 
     /// What remains of a key without it; all of one that is not its own.
@@ -155,10 +161,14 @@ fn is_off(value: &str) -> bool {
     ["", "none", "tls/none"].iter().any(|off| value.eq_ignore_ascii_case(off))
 }
 
+fn is_flag(flag: &str) -> bool {
+    FLAGS.iter().any(|ours| flag.trim().eq_ignore_ascii_case(ours))
+}
+
 fn without_tls(key: &str, value: &str) -> Remains {
     let is = |known: &str| key.eq_ignore_ascii_case(known);
     if is(DEBUG_FLAGS) {
-        less(value, |flag| FLAGS.iter().any(|ours| flag.eq_ignore_ascii_case(ours)))
+        less(value, is_flag)
     } else if key == shell::SLURMD_OPTIONS || key == shell::SACKD_OPTIONS {
         Remains::of(value, shell::without_option(value, CA_OPTION))
     } else if TLS_KEYS.into_iter().any(is) || key == site::config::VARIABLE {
@@ -217,6 +227,15 @@ mod tests {
         assert_eq!(without("DebugFlags", "Backfill"), Remains::All);
         assert_eq!(without("SlurmUser", "TLS"), Remains::All);
         assert_eq!(without("tlstype", "tls/s2n"), Remains::Nothing);
+    }
+
+    #[test]
+    fn of_a_list_only_our_flags_are_named_as_left() {
+        let left = |key, value| Subject::Tls.left_of(key, value);
+        assert_eq!(left("DebugFlags", "Gres,audittls,TLS").unwrap(), "DebugFlags=audittls,TLS");
+        assert_eq!(left("DebugFlags", "Gres"), None);
+        assert_eq!(left("TLSType", "tls/s2n").unwrap(), "TLSType");
+        assert_eq!(left("TLSType", "none"), None);
     }
 
     #[test]

@@ -27,6 +27,15 @@ pub(super) struct Turning<'a> {
 /// When files that concern every daemon are put in place.
 pub(super) const ALL_STOPPED: &str = "When all Slurm daemons are stopped";
 
+/// The same for a person where lines go, or become others: each with its file, and nothing that would stay.
+pub(super) fn difference(changes: &[Change]) -> Vec<String> {
+    let mut lines = vec!["# a line with - goes; one with + comes in its place".to_owned()];
+    for change in changes {
+        lines.extend(change.diff().lines().map(str::to_owned));
+    }
+    lines
+}
+
 impl Turning<'_> {
     /// Carries it out; `false` when nothing was changed, because nothing is to change or `--dry-run` was said.
     ///

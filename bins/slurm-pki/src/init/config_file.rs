@@ -7,6 +7,7 @@ use site::config::ConfigFile;
 
 use crate::admin::{self, Admin};
 use crate::advice::{Advice, Advise as _};
+use crate::daemon_files;
 use crate::global::Global;
 use crate::slurm_conf::SlurmConf;
 
@@ -45,7 +46,10 @@ impl NewConfig {
         let slurm = SlurmConf::load()?;
         let text = self.text(slurm.as_ref())?;
         let config = ConfigFile::parse(&path, text.as_bytes()).advise()?;
-        Ok((Admin::of(config, slurm)?, Some(text)))
+        let admin = Admin::of(config, slurm)?;
+        // A host that is restored may have a pair that was half renewed, and its config not yet.
+        daemon_files::repair_all(global, &admin);
+        Ok((admin, Some(text)))
     }
 
     fn agrees_with(&self, admin: &Admin) -> anyhow::Result<()> {
