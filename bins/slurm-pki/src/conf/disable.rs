@@ -27,8 +27,8 @@ const MUNGE: &str = "Slurm's default is munge, which must then run on every host
     after_help = "What conf enable added and changed is put back byte by byte; what others changed since stays. \
     Where TLS is on although conf enable was never run, where a value was changed since, and with --all, these keys go \
     altogether: TLSType, TLSParameters, CertmgrType, CertmgrParameters, CertgenType, CertgenParameters, and of \
-    DebugFlags the flags TLS and AuditTLS. Keys of these that stood there before conf enable stay, and are named; when TLS \
-    is still on with them, the exit code is 1 and no order of restarts is printed.\n\n\
+    DebugFlags the flags TLS and AuditTLS. Keys of these that stood there before conf enable stay, and are named; when \
+    what is to be off is still on with them, the exit code is 1 and no order of restarts is printed.\n\n\
     With --jwt these are AuthAltTypes and AuthAltParameters, of which only auth/jwt and its parameters go; nothing has to \
     stand still. With --auth-slurm they are AuthType and CredType, and keys that conf enable did not put there go with --all \
     only. Each of the three goes by itself, in any order. No key file is touched.\n\n\

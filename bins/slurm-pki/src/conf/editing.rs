@@ -173,8 +173,8 @@ impl Editing {
     }
 }
 
-/// What is to change for one subject to be put back in all of them. Its keys go altogether, whoever put them there, when `everything` is to go, and
-/// where it is on although enable has changed nothing.
+/// What is to change for one subject to be put back in all of them. Its keys go altogether, whoever put them there, when
+/// `everything` is to go, and where it is on although enable has changed nothing.
 ///
 /// # Errors
 /// When something cannot be taken out, or a file is not to be changed.

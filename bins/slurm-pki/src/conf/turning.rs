@@ -27,7 +27,7 @@ pub(super) struct Turning<'a> {
 /// When files that concern every daemon are put in place.
 pub(super) const ALL_STOPPED: &str = "When all Slurm daemons are stopped";
 
-/// The same for a person where lines go, or become others: each with its file, and nothing that would stay.
+/// What a person does by hand where lines go, or become others: what a run would change, by files, with the lines around it.
 pub(super) fn difference(changes: &[Change]) -> Vec<String> {
     let mut lines = vec!["# a line with - goes; one with + comes in its place".to_owned()];
     for change in changes {
