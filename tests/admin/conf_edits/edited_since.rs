@@ -71,7 +71,7 @@ fn what_stood_there_before_enable_is_named_and_goes_when_asked_for() {
             said.contains("TLS is still on; still there, and not by conf enable: CertgenType, TLSType"),
             "{said}"
         );
-        assert!(said.contains("hint: slurm-pki conf disable --all takes them out too"), "{said}");
+        assert!(said.contains("hint: slurm-pki conf disable --all --offline takes them out too"), "{said}");
         assert_eq!(files(&site), before);
         let (_, said) = site.done(&[&DISABLE[..], &["--all"]].concat());
         assert!(!said.contains("still"), "{said}");

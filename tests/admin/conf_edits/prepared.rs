@@ -60,7 +60,9 @@ fn a_prepared_file_that_leaves_tls_on_is_no_success() {
         let said = site.refused(&["conf", "disable", "--yes", "--prepare"]);
         assert!(said.contains("TLS stays on with that; still there, and not by conf enable: "), "{said}");
         assert!(
-            said.contains("move the new files away, then slurm-pki conf disable --prepare --all"),
+            said.contains(
+                "move the new files away, then slurm-pki conf disable --all --prepare takes them out too"
+            ),
             "{said}"
         );
         for name in ["slurm.conf.new", "slurmdbd.conf.new"] {

@@ -119,8 +119,9 @@ impl Disable {
         let what = format!("{subject} {is}; still there, and not by conf enable: {}", left.shown());
         let first = if self.prepare && !global.dry_run { "move the new files away, then " } else { "" };
         let prepare = if self.prepare { " --prepare" } else { "" };
-        let mut how =
-            format!("{first}slurm-pki conf disable{}{prepare} --all takes them out too", subject.option());
+        let offline = if self.offline { " --offline" } else { "" };
+        let all = ["slurm-pki conf disable --all", subject.option(), prepare, offline].concat();
+        let mut how = format!("{first}{all} takes them out too");
         if subject == Subject::AuthSlurm {
             how += &format!("; {MUNGE}");
         }
