@@ -1,11 +1,12 @@
 //! A client that connects again and again, and judges what it is shown as s2n does in Slurm: chain and dates, by the
-//! clock that it shares with all the others, and no host name.
+//! clock that it shares with all the others, and no host name. Every other time it shows the daemon's present pair, as
+//! slurmd and slurmctld do among each other, and hears from the server that this one was taken.
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::sleep;
@@ -15,9 +16,11 @@ use pki::x509::X509;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore, SignatureScheme, Stream,
+};
 
 use crate::server;
 use crate::site::Site;
@@ -28,13 +31,20 @@ const NAP: Duration = Duration::from_millis(10);
 /// The longest wait for anything.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The longest that a server's answer may be.
+const MAX_ANSWER: u64 = 256;
+
 /// One daemon's client.
 #[derive(Debug)]
 pub(crate) struct Client {
     port: u16,
     ca_cert: PathBuf,
-    /// What it has loaded; `None`: it reads ca_cert at each connection, as Slurm's commands do.
-    loaded: Option<Mutex<Arc<ClientConfig>>>,
+    /// Certificate and key.
+    pair: [PathBuf; 2],
+    /// The roots that it has loaded; `None`: it reads ca_cert at each connection, as Slurm's commands do.
+    roots: Option<Mutex<RootCertStore>>,
+    /// The pair that it has loaded.
+    own: Mutex<Own>,
     /// How many handshakes it has done, failed ones too, for whoever waits for some.
     done: AtomicU64,
 }
@@ -45,6 +55,8 @@ pub(crate) struct Seen {
     /// Where.
     pub(crate) port: u16,
     pub(crate) handshakes: u64,
+    /// Those in which it showed a certificate, which the server took.
+    pub(crate) with_own: u64,
     pub(crate) failures: Vec<String>,
     /// The certificates that it was shown.
     pub(crate) serials: BTreeSet<String>,
@@ -56,21 +68,33 @@ pub(crate) struct Seen {
 
 impl Client {
     /// One that loads ca_cert now, and again when it is told to.
-    pub(crate) fn lasting(site: &Site, port: u16) -> Self {
-        let client = Self::new(site, port);
-        Self { loaded: Some(Mutex::new(config(&client.ca_cert))), ..client }
+    pub(crate) fn lasting(site: &Site, daemon: &str) -> Self {
+        let client = Self::new(site, daemon);
+        Self { roots: Some(Mutex::new(server::roots(&client.ca_cert))), ..client }
     }
 
     /// One that reads ca_cert at each connection.
-    pub(crate) fn new(site: &Site, port: u16) -> Self {
-        Self { port, ca_cert: site.path("ca_cert.pem"), loaded: None, done: AtomicU64::new(0) }
+    pub(crate) fn new(site: &Site, daemon: &str) -> Self {
+        let pair = ["cert", "cert_key"].map(|name| site.path(&format!("{daemon}_{name}.pem")));
+        let own = Mutex::new(Own::read(&pair));
+        let (port, ca_cert) = (site.port(daemon), site.path("ca_cert.pem"));
+        Self { port, ca_cert, pair, roots: None, own, done: AtomicU64::new(0) }
     }
 
     /// Loads ca_cert anew.
     pub(crate) fn load(&self) {
-        if let Some(loaded) = &self.loaded {
-            *loaded.lock().unwrap() = config(&self.ca_cert);
+        if let Some(roots) = &self.roots {
+            *roots.lock().unwrap() = server::roots(&self.ca_cert);
         }
+    }
+
+    /// The pair that lies there, loaded anew once it was renewed, as slurmd does.
+    fn own(&self) -> Own {
+        let mut own = self.own.lock().unwrap();
+        if !own.lies_at(&self.pair) {
+            *own = Own::read(&self.pair);
+        }
+        own.clone()
     }
 
     /// Connects without end, until it is over.
@@ -79,14 +103,16 @@ impl Client {
         while !over.load(Ordering::Relaxed) {
             let begin = Instant::now();
             seen.handshakes += 1;
-            match self.connect() {
+            let shows = seen.handshakes.is_multiple_of(2);
+            match self.connect(shows) {
                 Ok(Shown { serial, issuer }) => {
+                    seen.with_own += u64::from(shows);
                     seen.serials.insert(serial);
                     if seen.issuers.last() != Some(&issuer) {
                         seen.issuers.push(issuer);
                     }
                 }
-                Err(why) => seen.failures.push(why),
+                Err(why) => seen.failures.push(if shows { format!("with its own: {why}") } else { why }),
             }
             seen.longest = seen.longest.max(begin.elapsed());
             self.done.store(seen.handshakes, Ordering::Relaxed);
@@ -103,13 +129,15 @@ impl Client {
         }
     }
 
-    /// One handshake, and what it showed.
-    fn connect(&self) -> Result<Shown, String> {
+    /// One handshake, with its own certificate or without, and what the server showed.
+    fn connect(&self, shows: bool) -> Result<Shown, String> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).map_err(|e| format!("connect: {e}"))?;
         stream.set_read_timeout(Some(PATIENCE)).map_err(|e| e.to_string())?;
         let name = ServerName::try_from("slurm").map_err(|e| e.to_string())?;
-        let loaded = self.loaded.as_ref().map(|loaded| loaded.lock().unwrap().clone());
-        let config = loaded.unwrap_or_else(|| config(&self.ca_cert));
+        let loaded = self.roots.as_ref().map(|roots| roots.lock().unwrap().clone());
+        let roots = loaded.unwrap_or_else(|| server::roots(&self.ca_cert));
+        let own = shows.then(|| self.own());
+        let config = config(roots, own.as_ref());
         let mut tls = ClientConnection::new(config, name).map_err(|e| e.to_string())?;
         while tls.is_handshaking() {
             tls.complete_io(&mut stream).map_err(|e| format!("handshake: {e}"))?;
@@ -117,9 +145,18 @@ impl Client {
         let leaf = tls.peer_certificates().and_then(<[_]>::first).ok_or("no certificate")?;
         let leaf = X509::from_der(leaf).map_err(|e| e.to_string())?;
         let shown = Shown { serial: leaf.facts().serial.clone(), issuer: leaf.facts().issuer.clone() };
+        // Under TLS 1.3 the server judges what it was shown after this side is through: so it has to say what it took.
+        let mut answer = String::new();
+        let said = BufReader::new(Stream::new(&mut tls, &mut stream).take(MAX_ANSWER)).read_line(&mut answer);
+        said.map_err(|e| format!("after the handshake: {e}"))?;
+        let expected = own.map_or_else(|| server::NOTHING.to_owned(), |own| own.serial);
+        if answer.trim_end() != expected {
+            return Err(format!("the server was shown {expected} and took {answer:?}"));
+        }
+        // The answer proved the exchange in both directions: that a server does not wait for the goodbye is no failed
+        // handshake.
         tls.send_close_notify();
-        tls.complete_io(&mut stream).map_err(|e| format!("close: {e}"))?;
-        stream.flush().map_err(|e| e.to_string())?;
+        let _ = tls.complete_io(&mut stream);
         Ok(shown)
     }
 }
@@ -128,9 +165,10 @@ impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "port {}: {} handshakes, {} failed; {} certificates; longest wait for a handshake {} ms",
+            "port {}: {} handshakes, {} of them mutual, {} failed; {} certificates; longest wait for a handshake {} ms",
             self.port,
             self.handshakes,
+            self.with_own,
             self.failures.len(),
             self.serials.len(),
             self.longest.as_millis(),
@@ -144,12 +182,49 @@ struct Shown {
     issuer: String,
 }
 
-fn config(ca_cert: &Path) -> Arc<ClientConfig> {
+/// What a client shows of itself.
+#[derive(Debug)]
+struct Own {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    serial: String,
+}
+
+impl Own {
+    /// A renewal puts both there by one rename: what it came in between of is read again.
+    fn read(pair: &[PathBuf; 2]) -> Self {
+        loop {
+            let [cert, key] = pair;
+            let (chain, key) = server::pair(cert, key);
+            let serial = X509::from_der(chain.first().unwrap()).unwrap().facts().serial.clone();
+            let own = Self { chain, key, serial };
+            if own.lies_at(pair) {
+                return own;
+            }
+        }
+    }
+
+    fn lies_at(&self, [cert, _]: &[PathBuf; 2]) -> bool {
+        server::chain(cert) == self.chain
+    }
+}
+
+impl Clone for Own {
+    fn clone(&self) -> Self {
+        Self { chain: self.chain.clone(), key: self.key.clone_key(), serial: self.serial.clone() }
+    }
+}
+
+fn config(roots: RootCertStore, own: Option<&Own>) -> Arc<ClientConfig> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone());
     let builder = builder.with_safe_default_protocol_versions().unwrap().dangerous();
-    let judge = Arc::new(NoHostNames { roots: server::roots(ca_cert), provider });
-    let mut config = builder.with_custom_certificate_verifier(judge).with_no_client_auth();
+    let judge = Arc::new(NoHostNames { roots, provider });
+    let builder = builder.with_custom_certificate_verifier(judge);
+    let mut config = match own {
+        None => builder.with_no_client_auth(),
+        Some(own) => builder.with_client_auth_cert(own.chain.clone(), own.key.clone_key()).unwrap(),
+    };
     // A session that is resumed would show no certificate.
     config.resumption = rustls::client::Resumption::disabled();
     Arc::new(config)

@@ -38,8 +38,9 @@ impl Supervisor {
         Self { listener, server, files, request: site.path(&format!("{daemon}.request")), restarts: 0 }
     }
 
-    /// Restarts the server whenever it is asked to, then ends it. How often that was.
-    pub(crate) fn obey_until(mut self, over: &AtomicBool) -> u32 {
+    /// Restarts the server whenever it is asked to, until it is over. How often that was. The server runs on: a client may be
+    /// in the middle of its last handshake.
+    pub(crate) fn obey_until(&mut self, over: &AtomicBool) -> u32 {
         while !over.load(Ordering::Relaxed) {
             if self.request.exists() {
                 self.stop();
