@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use pki::token::NodeSecret;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use support::programs::program;
 use support::site::Site;
@@ -88,6 +89,11 @@ impl Hosts {
         self.command(args).output().unwrap()
     }
 
+    /// Starts a command.
+    pub(crate) fn begin(&self, args: &[&str]) -> Child {
+        self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
     /// Runs a command that must succeed; what it says on stdout.
     #[track_caller]
     pub(crate) fn ok(&self, args: &[&str]) -> String {
@@ -152,6 +158,20 @@ impl Hosts {
         end(&mut self.running[number - 1]);
     }
 
+    /// Cuts the connections of a host: what runs there for them is not ended.
+    pub(crate) fn cut(&mut self, number: usize) {
+        let sshd = self.running[number - 1].id();
+        let mut its = vec![sshd];
+        let mut at = 0;
+        while let Some(&parent) = its.get(at) {
+            its.extend(children(parent).into_iter().filter(|child| name_of(*child).starts_with("sshd")));
+            at += 1;
+        }
+        for one in its.into_iter().filter(|&one| one != sshd) {
+            let _ = kill_process(Pid::from_raw(one.try_into().unwrap()).unwrap(), Signal::KILL);
+        }
+    }
+
     fn prepare_path(&self) {
         for folder in ["bin", "home", "empty"] {
             fs::create_dir(self.path(folder)).unwrap();
@@ -203,6 +223,15 @@ impl Drop for Hosts {
 fn end(child: &mut Child) {
     let _ = child.kill();
     let _ = child.wait();
+}
+
+fn children(parent: u32) -> Vec<u32> {
+    let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
+    children.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+}
+
+fn name_of(pid: u32) -> String {
+    fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default()
 }
 
 /// A program that a child of any test may run: written by another process, so that none of ours has it open for

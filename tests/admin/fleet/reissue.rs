@@ -2,11 +2,15 @@
 //! controller's ledger has its certificate.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use pki::name::REHEARSAL;
 use pki::record::{Record, RecordId};
 use pki::token::NodeSecret;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use support::site::{now, random};
 
@@ -145,4 +149,148 @@ fn nothing_is_restarted_unasked_or_before_the_gate_was_passed() {
         (starts(&hosts, "n1"), fs::read_to_string(state(&hosts, "n1")).unwrap().as_str()),
         (0, "old\n")
     );
+}
+
+/// `run` of [fleet]: ssh, which counts its calls. In "away": the call from which on the hosts are away, and whether that one
+/// is still done there, so that only its answer is lost.
+const GOES_AWAY: &str = r#"#!/bin/sh
+folder=${0%/*}
+echo >> "$folder/calls"
+if [ -e "$folder/away" ]; then
+    read -r first still_done < "$folder/away"
+    call=$(wc -l < "$folder/calls")
+    [ "$call" -ne "$first" ] || [ "$still_done" = no ] || "$folder/bin/ssh" "$1" "$2" > /dev/null
+    [ "$call" -lt "$first" ] || { echo "connection to $1 closed" >&2; exit 255; }
+fi
+exec "$folder/bin/ssh" "$1" "$2"
+"#;
+
+/// Before a call it is away, or the call is done and nobody hears of it.
+#[test]
+fn a_host_that_goes_away_in_any_phase_is_named_and_its_slurmd_has_a_certificate_to_start_with() {
+    let mut hosts = running(2);
+    write_program(&hosts.path("run"), GOES_AWAY);
+    let run = hosts.path("run");
+    let words = [run.to_str().unwrap(), "{host}", "{command}"];
+    hosts.set("run", words.map(str::to_owned).to_vec());
+    fs::write(hosts.path("calls"), "").unwrap();
+    hosts.ok(&["node", "reissue", "n1", "--yes"]);
+    let calls = fs::read_to_string(hosts.path("calls")).unwrap().lines().count();
+    assert_eq!(calls, 2, "a look, and the rest in one call");
+    for (call, still_done, touched) in [(1, "no", 0), (1, "yes", 0), (2, "no", 0), (2, "yes", 1)] {
+        let before = starts(&hosts, "n1");
+        fs::write(state(&hosts, "n1"), "old\n").unwrap();
+        fs::write(hosts.path("calls"), "").unwrap();
+        fs::write(hosts.path("away"), format!("{call} {still_done}\n")).unwrap();
+        let (_, stderr) = hosts.fails(&["node", "reissue", "n1", "--yes"]);
+        assert!(stderr.contains("n1") && stderr.contains("connection to n1 closed"), "{stderr}");
+        assert_eq!(starts(&hosts, "n1") - before, touched, "{call} {still_done}: {stderr}");
+        let has = fs::read_to_string(state(&hosts, "n1")).unwrap();
+        assert_eq!(has, if touched == 1 { "new\n" } else { "old\n" }, "{call} {still_done}");
+        fs::remove_file(hosts.path("away")).unwrap();
+        fs::write(state(&hosts, "n1"), "old\n").unwrap();
+        hosts.ok(&["node", "reissue", "n1", "--yes"]);
+        assert_eq!(fs::read_to_string(state(&hosts, "n1")).unwrap(), "new\n", "{call} {still_done}");
+    }
+}
+
+/// A connection that is cut is a signal to the script. What one that was killed left aside is the former state still.
+#[test]
+fn a_script_that_ends_between_the_state_and_the_restart_leaves_the_former_certificate() {
+    let hosts = running(1);
+    let program = hosts.on("n1", &hosts.site.path("slurmd.sh"));
+    let whole = fs::read_to_string(&program).unwrap();
+    let aside = || state(&hosts, "n1").with_file_name("certmgr_state.slurm-pki");
+    for signal in ["HUP", "TERM", "PIPE"] {
+        // The restart's own command is the first that runs after the state was put aside.
+        let once = whole.replacen(
+            "echo x >> starts\n",
+            &format!("echo x >> starts\nif [ ! -e cut ]; then touch cut; kill -{signal} $PPID; exit 1; fi\n"),
+            1,
+        );
+        write_program(&program, &once);
+        let (_, stderr) = hosts.fails(&["node", "reissue", "n1", "--yes"]);
+        assert!(stderr.contains("n1"), "{stderr}");
+        assert_eq!(fs::read_to_string(state(&hosts, "n1")).unwrap(), "old\n", "{signal}: {stderr}");
+        assert!(!aside().exists(), "{signal}");
+        fs::remove_file(hosts.on("n1", &hosts.site.path("cut"))).unwrap();
+    }
+    write_program(&program, &whole);
+    fs::rename(state(&hosts, "n1"), aside()).unwrap();
+    hosts.ok(&["node", "reissue", "n1", "--yes"]);
+    assert_eq!(fs::read_to_string(state(&hosts, "n1")).unwrap(), "new\n");
+    assert!(!aside().exists());
+}
+
+/// A slurmd of a script that waits, when it is started, until the test has done what it wants to do meanwhile.
+fn made_to_wait(hosts: &Hosts, host: &str) {
+    let program = hosts.on(host, &hosts.site.path("slurmd.sh"));
+    let whole = fs::read_to_string(&program).unwrap();
+    let waits = "echo x >> starts\nuntil [ -e go-on ]; do sleep 0.05; done\n";
+    write_program(&program, &whole.replacen("echo x >> starts\n", waits, 1));
+}
+
+fn go_on(hosts: &Hosts, host: &str) {
+    fs::write(hosts.on(host, &hosts.site.path("go-on")), "").unwrap();
+}
+
+/// Whatever it is, it comes on a busy machine too.
+#[track_caller]
+fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "never: {what}");
+        sleep(Duration::from_millis(20));
+    }
+}
+
+/// The connection itself: the host's sshd is killed with all that it runs for ssh, and the shell is left to itself.
+#[test]
+fn a_connection_that_is_cut_at_the_restart_leaves_slurmd_with_a_certificate() {
+    for (broken, has) in [(false, "new\n"), (true, "old\n")] {
+        let mut hosts = running(1);
+        // Half of it is how long a slurmd may take.
+        hosts.set("timeout", "24s");
+        made_to_wait(&hosts, "n1");
+        if broken {
+            fs::write(hosts.on("n1", &hosts.site.path("broken")), "").unwrap();
+        }
+        let reissue = hosts.begin(&["node", "reissue", "n1", "--yes"]);
+        wait_until("slurmd is restarted", || starts(&hosts, "n1") == 1);
+        assert!(!state(&hosts, "n1").exists());
+        hosts.cut(1);
+        let output = reissue.wait_with_output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains("n1: ") && stderr.contains("closed by remote host"), "{stderr}");
+        go_on(&hosts, "n1");
+        let now = || fs::read_to_string(state(&hosts, "n1")).unwrap_or_default();
+        wait_until("slurmd has a certificate", || now() == has);
+        let alone = || fs::read_dir(state(&hosts, "n1").parent().unwrap()).unwrap().count() == 1;
+        wait_until("nothing is left beside it", alone);
+        wait_until("it runs with that one", || starts(&hosts, "n1") == if broken { 2 } else { 1 });
+    }
+}
+
+#[test]
+fn ctrl_c_waits_for_the_host_whose_slurmd_is_being_restarted_and_no_others_follow() {
+    let hosts = running(3);
+    made_to_wait(&hosts, "n1");
+    let mut reissue = hosts.begin(&["node", "reissue", "n[1-3]", "--yes"]);
+    wait_until("slurmd is restarted", || starts(&hosts, "n1") == 1);
+    kill_process(Pid::from_child(&reissue), Signal::INT).unwrap();
+    let mut said = BufReader::new(reissue.stderr.take().unwrap());
+    let mut stderr = String::new();
+    while !stderr.contains("what is under way is brought to an end") {
+        assert_ne!(said.read_line(&mut stderr).unwrap(), 0, "{stderr}");
+    }
+    assert!(reissue.try_wait().unwrap().is_none(), "{stderr}");
+    go_on(&hosts, "n1");
+    said.read_to_string(&mut stderr).unwrap();
+    assert_eq!(reissue.wait().unwrap().code(), Some(1), "{stderr}");
+    assert!(stderr.contains("have a new certificate: n1\n"), "{stderr}");
+    assert!(stderr.contains("not tried after an interruption: n[2-3]"), "{stderr}");
+    assert!(stderr.contains("node reissue was interrupted"), "{stderr}");
+    assert_eq!(fs::read_to_string(state(&hosts, "n1")).unwrap(), "new\n");
+    assert_eq!((starts(&hosts, "n2"), starts(&hosts, "n3")), (0, 0));
 }

@@ -32,7 +32,7 @@ use crate::fleet::{Fleet, Job, Outcomes, Skips, quoted};
 use crate::global::Global;
 use crate::hostlist::{self, fold, fold_texts};
 use crate::members::Members;
-use crate::report;
+use crate::{interrupt, report};
 
 /// Slurm's default for SlurmdSpoolDir (slurm.conf(5)).
 const SPOOL: &str = "/var/spool/slurmd";
@@ -52,7 +52,7 @@ steps alone.
 
 Before that slurmctld's part is rehearsed here, scontrol must show no other node that answers and is late with its \
 renewal, and each node must have a token that enrols and the CA bundle of this host. Then one host goes first, and the others follow in groups of [fleet] parallel; the first group with a \
-failure is the last. A node whose token was for a single use gets a new one first: node token, then node push.
+failure is the last. Ctrl-C waits for the hosts whose slurmd is being restarted, and no others follow. A node whose token was for a single use gets a new one first: node token, then node push.
 
 Exit codes: 0 all have a new certificate, 1 some have not, 64 wrong usage.
 
@@ -213,7 +213,11 @@ impl Restart {
 
 /// `ask_anew STATE COMMAND…`. Slurmd writes its state as soon as it has loaded its new pair. What a killed run put aside
 /// is the former state still.
+///
+/// A connection that is cut must not leave slurmd without either: the shell hears signals and goes on to its end, which the
+/// waiting bounds. What it starts hears them as ever.
 const ASK_ANEW: &str = r#"
+trap : HUP INT PIPE TERM
 came() {
     passed=0
     while [ ! -s "$1" ]; do
@@ -248,7 +252,8 @@ ask_anew() {
 }
 "#;
 
-/// One host shows that it works; then groups, until one fails.
+/// One host shows that it works; then groups, until one fails or somebody interrupts: a host whose slurmd is being restarted
+/// is waited for even then.
 fn one_then_all(
     global: &Global,
     fleet: &Fleet,
@@ -257,15 +262,16 @@ fn one_then_all(
     ledger: &Ledger,
 ) -> Outcomes {
     let job = |target: &Target| Job { host: target.host.clone(), script: restart.script(target) };
+    let fleet = fleet.to_the_end();
     let run = |targets: &[Target]| {
         let begun = clock::now();
         let said = fleet.run(global, "hosts", targets.iter().map(job).collect());
         believed(said, targets, ledger, begun)
     };
     let (first, others) = targets.split_at(targets.len().min(1));
-    let mut outcomes = run(first);
+    let mut outcomes = if interrupt::came() { Outcomes::default() } else { run(first) };
     for group in others.chunks(fleet.parallel()) {
-        if !outcomes.failed().is_empty() {
+        if interrupt::came() || !outcomes.failed().is_empty() {
             break;
         }
         let hosts = fold_texts(group.iter().map(|target| target.host.as_str()));
@@ -341,10 +347,21 @@ fn conclude(
     if !done.is_empty() {
         report::done(global, &format!("{} have a new certificate: {}", count(done.len()), fold(done)));
     }
+    // Nothing else than a failure or an interruption leaves any.
+    let interrupted = !left.is_empty() && outcomes.failed().is_empty();
     if !left.is_empty() {
-        report::warning(&format!("not tried after a failure: {}", fold(left)));
+        let why = if interrupted { "an interruption" } else { "a failure" };
+        report::warning(&format!("not tried after {why}: {}", fold(left)));
     }
     let reissued = outcomes.into_result("node reissue");
     refused.into_result(all, "touched")?;
-    reissued
+    reissued?;
+    if interrupted {
+        return Err(Advice::new(
+            "node reissue was interrupted",
+            "run it again for those that were not tried",
+        )
+        .into());
+    }
+    Ok(())
 }
