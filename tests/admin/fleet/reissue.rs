@@ -114,6 +114,36 @@ fn a_host_that_says_that_it_has_a_certificate_which_nobody_issued_is_a_failure_w
     assert_eq!(document["data"]["failed"][0]["node"], "n2");
 }
 
+/// Nothing has to stand in the ledger there, so nothing that is missing in it is against a host.
+#[test]
+fn a_hosts_own_word_is_enough_with_a_warning_where_the_ledger_need_not_have_its_certificate() {
+    let mut hosts = running(1);
+    fs::write(hosts.on("n1", &hosts.site.path("lies")), "").unwrap();
+    let slurm_conf = fs::read_to_string(hosts.path("slurm.conf")).unwrap();
+    let mut reissued = |sign_csr: &str, required: bool| {
+        let parameters = format!("CertmgrParameters=sign_csr_script={sign_csr}\n");
+        fs::write(hosts.path("slurm.conf"), format!("{slurm_conf}{parameters}")).unwrap();
+        hosts.site.set("controller", "ledger_required", required);
+        hosts.site.write_config();
+        fs::write(state(&hosts, "n1"), "old\n").unwrap();
+        let output = hosts.run(&["node", "reissue", "n1", "--yes"]);
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let is_not_asked = "warning: the ledger is not asked";
+    for (sign_csr, required, why) in [
+        ("/opt/site/sign", true, "sign_csr_script in slurm.conf is another program"),
+        ("/opt/site/sign_csr", false, "ledger_required is false"),
+    ] {
+        let (code, stderr) = reissued(sign_csr, required);
+        assert_eq!(code, Some(0), "{stderr}");
+        assert!(stderr.contains(is_not_asked) && stderr.contains(why), "{stderr}");
+        assert!(stderr.contains("have a new certificate: n1"), "{stderr}");
+    }
+    let (code, stderr) = reissued("/opt/site/sign_csr", true);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("the ledger has none for n1") && !stderr.contains(is_not_asked), "{stderr}");
+}
+
 #[test]
 fn a_node_that_would_get_nothing_is_not_touched() {
     let hosts = running(4);

@@ -40,7 +40,7 @@ pub(crate) fn late(
 }
 
 /// Whether what slurmctld runs to sign is ours, as far as slurm.conf tells: another's work stands in no ledger.
-fn signs(admin: &Admin) -> bool {
+pub(crate) fn signs(admin: &Admin) -> bool {
     let parameters = admin.slurm.as_ref().and_then(|slurm| slurm.get("CertmgrParameters"));
     Parameters::of(parameters).get("sign_csr_script").is_none_or(|script| is_ours(script, SIGN_CSR))
 }

@@ -27,7 +27,7 @@ use site::config::Daemon;
 use site::file::{self, make_folder};
 use site::lock;
 
-pub(crate) use self::late::late;
+pub(crate) use self::late::{late, signs};
 pub(crate) use self::listener::stranger;
 use self::marks::Marks;
 pub(crate) use self::port::{Port, by_slurm, given};

@@ -4,7 +4,8 @@
 //! A refusal at the start is the end of slurmd: so only a node whose token enrols is touched, after the gate of every
 //! restart ([`crate::activation::gate`]), one host before all others; and what slurmd had is put back where it gets nothing new.
 //!
-//! A host is not believed that it has a new certificate: the ledger must have it too.
+//! A host is not believed that it has a new certificate: the ledger must have it too, where whatever is issued has to stand
+//! there.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -25,7 +26,7 @@ use super::enrolment::Enrolment;
 use super::refused::Refused;
 use super::targets::{self, Target};
 use super::verify::{self, Bundle, Token, Verdict};
-use crate::activation::gate;
+use crate::activation::{gate, signs};
 use crate::admin::{Admin, caller};
 use crate::advice::{Advice, Advise as _};
 use crate::fleet::{Fleet, Job, Outcomes, Skips, quoted};
@@ -47,7 +48,7 @@ const RESTART: [&str; 3] = ["systemctl", "restart", "slurmd"];
 #[command(after_help = "\
 On each host certmgr_state in SlurmdSpoolDir is put aside and slurmd restarted, by [daemons.slurmd] command (%n in \
 it is the node's name), else systemctl restart slurmd. Done means that slurmd wrote a new certmgr_state and that the \
-ledger has the new certificate; where slurmd wrote none, the former one is put back and slurmd restarted once more. Jobs go on: a restart of slurmd leaves their \
+ledger has the new certificate (a warning, where it need not: another sign_csr, or ledger_required = false); where slurmd wrote none, the former one is put back and slurmd restarted once more. Jobs go on: a restart of slurmd leaves their \
 steps alone.
 
 Before that slurmctld's part is rehearsed here, scontrol must show no other node that answers and is late with its \
@@ -111,8 +112,8 @@ impl Reissue {
         let question = format!("Restart slurmd of {} (jobs go on): {}?", count(able.len()), fold(&able));
         report::confirm(global, &question)?;
         gate::pass_without(global, &admin, false, enrolment.now, &able)?;
-        let ledger = Ledger::of(&admin.controller);
-        let outcomes = one_then_all(global, &fleet, &targets, &restart, &ledger);
+        let ledger = ledger_to_ask(&admin);
+        let outcomes = one_then_all(global, &fleet, &targets, &restart, ledger.as_ref());
         skips.reached(global, &outcomes.reached())?;
         conclude(global, &targets, outcomes, refused, names.len())
     }
@@ -259,14 +260,17 @@ fn one_then_all(
     fleet: &Fleet,
     targets: &[Target],
     restart: &Restart,
-    ledger: &Ledger,
+    ledger: Option<&Ledger>,
 ) -> Outcomes {
     let job = |target: &Target| Job { host: target.host.clone(), script: restart.script(target) };
     let fleet = fleet.to_the_end();
     let run = |targets: &[Target]| {
         let begun = clock::now();
         let said = fleet.run(global, "hosts", targets.iter().map(job).collect());
-        believed(said, targets, ledger, begun)
+        match ledger {
+            Some(ledger) => believed(said, targets, ledger, begun),
+            None => said,
+        }
     };
     let (first, others) = targets.split_at(targets.len().min(1));
     let mut outcomes = if interrupt::came() { Outcomes::default() } else { run(first) };
@@ -279,6 +283,22 @@ fn one_then_all(
         outcomes = outcomes.and(run(group));
     }
     outcomes
+}
+
+/// What each host's word is held against. `None`, and a warning: a certificate that was issued need not stand there, so its
+/// absence would say nothing.
+fn ledger_to_ask(admin: &Admin) -> Option<Ledger> {
+    let why = if !signs(admin) {
+        "sign_csr_script in slurm.conf is another program than slurm-pki's, which keeps no ledger"
+    } else if !admin.controller.ledger_required {
+        "ledger_required is false in the config, so certificates may be issued without a line in it"
+    } else {
+        return Some(Ledger::of(&admin.controller));
+    };
+    report::warning(&format!(
+        "the ledger is not asked whether nodes got new certificates, and each host's own word is all: {why}"
+    ));
+    None
 }
 
 /// Who says that it has a new certificate has one only where the ledger has it as well: sign_csr records before it answers.
