@@ -209,6 +209,24 @@ impl Lab {
         self.path(&self.plugins.join(file).to_string_lossy()).is_file()
     }
 
+    /// The files of Slurm's daemons (Debian's names are links to them that lead somewhere in the root alone), of its library
+    /// and of its plugins.
+    pub(crate) fn daemons_and_plugins(&self) -> Result<Vec<PathBuf>> {
+        let mut all = Vec::new();
+        for (folder, beginnings) in
+            [(self.prefix.join("sbin"), &["slurm", "sackd"][..]), (self.plugins.clone(), &[""])]
+        {
+            let folder = self.path(&folder.to_string_lossy());
+            for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
+                let entry = entry?;
+                let name = entry.file_name().to_string_lossy().into_owned();
+                let is_slurms = beginnings.iter().any(|beginning| name.starts_with(beginning));
+                all.extend((is_slurms && entry.file_type()?.is_file()).then(|| entry.path()));
+            }
+        }
+        Ok(all)
+    }
+
     /// Notes what must not be logged.
     pub(crate) fn keep_secret(&self, text: impl Into<String>) {
         self.secrets.lock().unwrap_or_else(PoisonError::into_inner).push(text.into());

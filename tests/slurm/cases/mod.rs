@@ -19,6 +19,7 @@ mod sign_and_die;
 mod single_use;
 mod takeover;
 mod tls_on_hosts;
+mod told;
 mod with_tls;
 
 use anyhow::{Result, bail};
@@ -63,6 +64,7 @@ pub(crate) fn run(lab: &Lab) -> Table {
     with_tls::run(&mut table, lab);
     loaders::run(&mut table, lab);
     keys::run(&mut table, lab);
+    table.run(told::NAME, || told::by_this_slurm(lab));
     table.run(secrets::NAME, || secrets::nowhere_in_the_logs(lab));
     table
 }
@@ -81,6 +83,7 @@ fn some(table: &mut Table, lab: &Lab, only: &str) {
             reading::run(table, lab);
         }
         "reading" => reading::run(table, lab),
+        "told" => table.run(told::NAME, || told::by_this_slurm(lab)),
         "tls" => {
             group(table, lab, &Conf::default(), enrolment::CASES);
             admin::run(table, lab);
@@ -92,7 +95,7 @@ fn some(table: &mut Table, lab: &Lab, only: &str) {
         }
         "tls-on-hosts" => hosts::group(table, lab, tls_on_hosts::CASES),
         _ => {
-            table.run("one of keys, resume, conf, reading, tls, rollover, tls-on-hosts", || {
+            table.run("one of keys, resume, conf, reading, told, tls, rollover, tls-on-hosts", || {
                 bail!("{ONLY}={only}")
             });
         }
