@@ -34,7 +34,7 @@ const MISSED: &str = "the end of a CA rollover";
 #[command(
     after_help = "Every daemon is asked over TLS 1.2 with a certificate of the new CA alone: a handshake that completes \
     shows that the new root is loaded there, and the certificate it serves must be the new CA's. Names that cannot be \
-    asked are judged by the ledger; cloud nodes that do not answer must be powered down, as slurmctld says. Other \
+    asked are judged by the ledger; cloud nodes that do not answer must be POWERED_DOWN or FUTURE, as slurmctld says. Other \
     controllers must sign with the new CA: slurm-pki ca show is run there. Whatever is not shown is listed, and nothing \
     is changed.\n\n\
     Examples:\n  \
