@@ -167,6 +167,35 @@ fn every_code_of_check_is_documented_and_every_documented_one_is_a_code() {
     none(&gone.map(|word| format!("{word} is no code of check")).collect::<Vec<_>>());
 }
 
+#[test]
+fn the_waits_that_are_documented_are_those_of_the_code() {
+    let page = |name: &str| {
+        let text = fs::read_to_string(root().join("docs").join(name)).unwrap();
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let (operations, check) = (page("operations.md"), page("check.md"));
+    let locks = site::lock::AMONG_COMMANDS.as_secs();
+    let activation = crate::activation::MAX_WAIT.as_secs() / 60;
+    let limit = crate::check::LIMIT.as_secs();
+    let slurmctld = crate::check::running::PATIENCE.as_secs();
+    let said = [
+        (
+            &operations,
+            format!("{locks} seconds for records, for a daemon's pairs and for what is remembered of hosts"),
+        ),
+        (&operations, format!("{activation} minutes for another activation")),
+        (&check, format!("after {limit} s (`--timeout`)")),
+        (&check, format!("slurmctld is waited for {slurmctld} s in all")),
+    ];
+    none(
+        &said
+            .into_iter()
+            .filter(|(page, words)| !page.contains(words))
+            .map(|(_, words)| words)
+            .collect::<Vec<_>>(),
+    );
+}
+
 /// What the pages of the programs without options are made of.
 fn texts_of_programs() -> Vec<PathBuf> {
     let mut all = files(&root().join("bins/scripts/manual"), &[".txt"]);

@@ -48,7 +48,7 @@ use crate::{hooks, interrupt, moment, report};
 const LOOKS: usize = 32;
 
 /// Longer than an activation of all daemons takes, each with its wait and one that is taken back.
-const MAX_WAIT: Duration = Duration::from_secs(600);
+pub(crate) const MAX_WAIT: Duration = Duration::from_secs(600);
 
 /// How far an activation may go.
 #[derive(Clone, Copy, Debug)]

@@ -13,7 +13,7 @@ mod in_time;
 mod keys;
 mod node;
 mod rehearsal;
-mod running;
+pub(crate) mod running;
 mod scene;
 mod shown;
 mod tls_files;
@@ -42,7 +42,7 @@ use scene::{HostRoot, Roles, Scene};
 type Look = fn(&Scene, &mut Findings);
 
 /// Nagios itself gives a plugin a minute.
-const LIMIT: Duration = Duration::from_secs(50);
+pub(crate) const LIMIT: Duration = Duration::from_secs(50);
 
 /// Other hosts take their time, each of them as much as `[fleet] timeout` gives it.
 const LIMIT_OF_FLEET: Duration = Duration::from_secs(24 * 3600);

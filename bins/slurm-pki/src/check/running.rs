@@ -7,7 +7,7 @@ use crate::{slurm_command, timed};
 
 /// How long slurmctld is waited for, in all. Slurm's own default for a reply is 10 s, and a backup controller may be asked
 /// after the first.
-const PATIENCE: Duration = Duration::from_secs(25);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(25);
 
 /// More than any cluster's configuration.
 const ROOM: usize = 256 * 1024;
