@@ -68,7 +68,9 @@ fn folder() -> PathBuf {
     if built(&release) >= built(&debug) { release } else { debug }
 }
 
-/// When the programs in a folder were built; `None`: never, and earlier than any time.
+/// When the programs in a folder were built, by the last of them: cargo leaves those alone that did not change. `None`:
+/// never, and earlier than any time.
 fn built(folder: &Path) -> Option<SystemTime> {
-    fs::metadata(folder.join("sign_csr")).ok()?.modified().ok()
+    let time = |program: &str| fs::metadata(folder.join(program)).ok()?.modified().ok();
+    ["sign_csr", "slurm-pki"].into_iter().filter_map(time).max()
 }

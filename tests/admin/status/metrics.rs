@@ -43,7 +43,7 @@ pub(crate) fn busy_site() -> Scratch {
     for (node, days) in [("n1", 0), ("n2", 4), ("n3", 8)] {
         issued_at(&site, node, now().minus(days * DAY));
     }
-    put(&site, "state/fleet/skipped.json", "{\"h7\":{\"since\":1700000000,\"missed\":\"a push\"}}");
+    put(&site, "state/fleet/skipped.json", "{\"h7\":{\"token\":1700000000}}");
     crate::keys::put_all(&site);
     site
 }

@@ -181,8 +181,9 @@ fn a_part_that_cannot_be_read_says_so_and_hides_no_other() {
     let status: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(status["data"]["skipped"]["problem"].as_str().unwrap().contains("skipped.json"), "{status}");
     assert_eq!(status["data"]["nodes"]["total"], 5);
-    put(&site, "state/fleet/skipped.json", "{\"h7\":{\"since\":1700000000,\"missed\":\"a push\"}}");
-    assert!(site.done(&["status"]).0.contains("h7: missed a push"));
+    put(&site, "state/fleet/skipped.json", "{\"h7\":{\"token\":1700000500,\"ca-cert\":1700000000}}");
+    assert!(site.done(&["status"]).0.contains("h7: missed the CA certificates of a change of CA, node push"));
+    assert_eq!(self::status(&site)["skipped"][0]["since"], 1_700_000_000);
     put(&site, "state/tokens/n1.json", "{");
     assert!(site.done(&["status"]).0.contains("unusable"));
     let nodes = &self::status(&site)["nodes"];

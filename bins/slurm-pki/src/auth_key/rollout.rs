@@ -12,7 +12,7 @@ use super::files::Files;
 use super::keyring::Keyring;
 use super::state::{Phase, Rotation, State};
 use crate::advice::{Advice, Advise as _};
-use crate::fleet::{Delivery, Fleet, Job, Outcomes, Placed, Skips, digest, quoted};
+use crate::fleet::{Delivery, Fleet, Job, Missed, Outcomes, Placed, Skips, digest, quoted};
 use crate::hostlist;
 use crate::members::{Member, Members, Role, is_this_host};
 use crate::reload::{self, Lies, Outcome, Part, Reason, Who, Wish};
@@ -23,9 +23,6 @@ const READERS: [Role; 4] = [Role::Ctld, Role::Dbd, Role::Sackd, Role::Slurmd];
 
 /// One node that is its thief's must not keep a key that others know; several that fail speak against the list.
 const FIRST_TRIES: usize = 3;
-
-/// What is remembered of hosts that were left out.
-const MISSED: &str = "a list of auth/slurm keys";
 
 /// How hosts come by the list, and what is asked of nodes.
 #[derive(Args, Clone, Debug)]
@@ -175,7 +172,7 @@ impl Work<'_> {
         let hosts: Vec<String> = hosts.map(|member| member.host.clone()).collect();
         let skip: Vec<&String> = named.hosts.iter().filter(|host| hosts.contains(host)).collect();
         let mut skips = Skips::load(self.files.admin)?;
-        skips.leave_out(self.files.global, hosts, &skip, MISSED, clock::now())
+        skips.leave_out(self.files.global, hosts, &skip, Missed::Keys, clock::now())
     }
 
     /// Brings the list to those that do not have it; hosts that could not be reached, where that holds nothing up.
@@ -196,7 +193,7 @@ impl Work<'_> {
         };
         let brought = delivered.reached().len();
         let outcomes = looked.and(delivered);
-        Skips::load(admin)?.reached(global, &outcomes.reached())?;
+        Skips::load(admin)?.reached(global, &outcomes.reached(), &[Missed::Keys])?;
         let failed = outcomes.failed();
         if brought > 0 {
             report::done(global, &format!("brought  {} to {brought} hosts", placed.path.display()));

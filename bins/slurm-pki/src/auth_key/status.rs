@@ -13,7 +13,7 @@ use super::care;
 use super::files::Files;
 use super::state::{self, Phase, Rotation, State};
 use crate::admin::Admin;
-use crate::fleet::Skips;
+use crate::fleet::{Missed, Skips};
 use crate::global::Global;
 use crate::members::Members;
 use crate::{hostlist, moment, report};
@@ -104,7 +104,7 @@ fn look(files: &Files<'_>, state: &State, now: UnixTime) -> anyhow::Result<Shown
         compromised: rotation.is_some_and(|is| is.compromised),
         confirmed: rotation.map(|is| is.confirmed.clone()).unwrap_or_default(),
         behind: rotation.map(|is| is.behind.clone()).unwrap_or_default(),
-        hosts_skipped: Skips::load(files.admin)?.hosts().keys().cloned().collect(),
+        hosts_skipped: Skips::load(files.admin)?.missing(Missed::Keys),
         may_miss_it: may_miss_it(files.admin, rotation),
         credentials_end,
     })

@@ -12,7 +12,7 @@ use super::wish::Wish;
 use crate::admin::Admin;
 use crate::advice::{Advice, Advise as _};
 use crate::check::must_load;
-use crate::fleet::{Fleet, Job, Skips, digest, quoted};
+use crate::fleet::{Fleet, Job, Missed, Skips, digest, quoted};
 use crate::global::Global;
 use crate::key_files::KeyFile;
 use crate::members::{Member, Members, Role};
@@ -77,8 +77,7 @@ pub(super) fn must_be_everywhere(
     }
     let hosts = asked.iter().map(|member| member.host.clone()).collect();
     let skip: Vec<_> = skip.iter().map(|name| members.host_of(name)).collect();
-    let hosts =
-        Skips::load(admin)?.leave_out(global, hosts, &skip, "auth/slurm in slurm.conf", clock::now())?;
+    let hosts = Skips::load(admin)?.leave_out(global, hosts, &skip, Missed::Look, clock::now())?;
     let asked = asked.into_iter().filter(|member| hosts.contains(&member.host));
     let jobs = asked.map(|member| Job { host: member.host.clone(), script: script(member, &path, may_run) });
     let outcomes = Fleet::of(admin)?.run(global, "asking hosts", jobs.collect());

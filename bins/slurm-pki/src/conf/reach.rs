@@ -10,7 +10,7 @@ use super::lines::Lines;
 use super::still;
 use crate::admin::{Admin, owner_name};
 use crate::advice::Advise as _;
-use crate::fleet::{Fleet, Job, Outcomes, Skips, quoted};
+use crate::fleet::{Fleet, Job, Missed, Outcomes, Skips, quoted};
 use crate::global::Global;
 use crate::members::{Member, Members, Role};
 use crate::programs::{GET_NODE_TOKEN, KEYGEN, SEVEN};
@@ -100,7 +100,7 @@ impl Reach<'_> {
         let hosts = asked.iter().map(|member| member.host.clone()).collect();
         let mut skips = Skips::load(admin)?;
         let skip: Vec<_> = skip.iter().map(|name| members.host_of(name)).collect();
-        let hosts = skips.leave_out(global, hosts, &skip, "TLS in slurm.conf", clock::now())?;
+        let hosts = skips.leave_out(global, hosts, &skip, Missed::Look, clock::now())?;
         let asked = asked.into_iter().filter(|member| hosts.contains(&member.host));
         let jobs =
             asked.map(|member| Job { host: member.host.clone(), script: self.script(member) }).collect();

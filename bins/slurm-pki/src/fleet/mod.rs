@@ -34,7 +34,7 @@ pub(crate) use delivery::{Delivery, Placed, digest};
 pub(crate) use outcomes::Outcomes;
 pub(crate) use remembered::Remembered;
 pub(crate) use script::quoted;
-pub(crate) use skips::Skips;
+pub(crate) use skips::{Missed, Skips};
 pub(crate) use tool::{INTERRUPTED, shown};
 
 /// How often it is looked whether somebody pressed Ctrl-C.

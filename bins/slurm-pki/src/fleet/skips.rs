@@ -1,4 +1,5 @@
-//! Hosts that were left out because they are dead: remembered until they are reached again.
+//! Hosts that were left out because they are dead: remembered, with each thing that they missed, until something makes up
+//! for it.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -15,13 +16,39 @@ use crate::report;
 /// What to do about a list that is not ours.
 const HINT: &str = "it lists hosts that were left out; remove it, and see that all hosts are up to date";
 
-/// A host that was left out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Skipped {
-    /// Since when.
-    pub(crate) since: UnixTime,
-    /// What it missed last.
-    pub(crate) missed: String,
+/// What a host can miss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Missed {
+    /// The CA certificates of a change of CA.
+    CaCert,
+    /// Its node's token, with all else of `node push`.
+    Token,
+    /// A restart that makes it ask for a certificate.
+    Reissue,
+    /// New pairs of its daemons.
+    Renewal,
+    /// A list of auth/slurm keys.
+    Keys,
+    /// Nothing but a question: it was not seen to be ready for something, or well.
+    Look,
+}
+
+/// Since when a host misses what.
+pub(crate) type Skipped = BTreeMap<Missed, UnixTime>;
+
+impl Missed {
+    /// As a person reads it.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::CaCert => "the CA certificates of a change of CA",
+            Self::Token => "node push",
+            Self::Reissue => "node reissue",
+            Self::Renewal => "a renewal of its daemons' certificates",
+            Self::Keys => "a list of auth/slurm keys",
+            Self::Look => "a look at it",
+        }
+    }
 }
 
 /// All of them, in `<state_dir>/fleet/skipped.json`.
@@ -46,6 +73,12 @@ impl Skips {
         &self.hosts
     }
 
+    /// The hosts that miss this, by name.
+    pub(crate) fn missing(&self, what: Missed) -> Vec<String> {
+        let missing = self.hosts.iter().filter(|(_, skipped)| skipped.contains_key(&what));
+        missing.map(|(host, _)| host.clone()).collect()
+    }
+
     /// Leaves hosts out that `--skip` names (by the name of the host), and remembers what they miss. A name that is none of
     /// them is an error: a misspelt one would be waited for.
     ///
@@ -56,7 +89,7 @@ impl Skips {
         global: &Global,
         hosts: Vec<String>,
         skip: &[impl ToString],
-        missed: &str,
+        missed: Missed,
         now: UnixTime,
     ) -> anyhow::Result<Vec<String>> {
         let skip: BTreeSet<String> = skip.iter().map(ToString::to_string).collect();
@@ -72,8 +105,7 @@ impl Skips {
         if !skipped.is_empty() {
             self.change(global, |hosts| {
                 for host in &skipped {
-                    let since = hosts.get(host).map_or(now, |known| known.since);
-                    hosts.insert(host.clone(), Skipped { since, missed: missed.to_owned() });
+                    hosts.entry(host.clone()).or_default().entry(missed).or_insert(now);
                 }
                 true
             })?;
@@ -84,19 +116,31 @@ impl Skips {
         Ok(left)
     }
 
-    /// Forgets hosts that were reached, with all that they had missed.
+    /// Forgets what hosts had missed that were reached and got this, and that nobody had looked at them. What else they miss
+    /// stays: a host that has the new keys may lack the new CA certificate.
     ///
     /// # Errors
     /// When the list cannot be written.
-    pub(crate) fn reached(&mut self, global: &Global, hosts: &[String]) -> anyhow::Result<()> {
+    pub(crate) fn reached(
+        &mut self,
+        global: &Global,
+        hosts: &[String],
+        got: &[Missed],
+    ) -> anyhow::Result<()> {
         let hosts = HashSet::<_>::from_iter(hosts);
-        if !self.hosts.keys().any(|host| hosts.contains(host)) {
+        let is_over = |missed: &Missed| *missed == Missed::Look || got.contains(missed);
+        let changes =
+            |(host, skipped): (&String, &Skipped)| hosts.contains(host) && skipped.keys().any(is_over);
+        if !self.hosts.iter().any(changes) {
             return Ok(());
         }
         self.change(global, |known| {
-            let before = known.len();
-            known.retain(|host, _| !hosts.contains(host));
-            known.len() != before
+            let any = known.iter().any(changes);
+            for (_, skipped) in known.iter_mut().filter(|(host, _)| hosts.contains(host)) {
+                skipped.retain(|missed, _| !is_over(missed));
+            }
+            known.retain(|_, skipped| !skipped.is_empty());
+            any
         })
     }
 
@@ -137,20 +181,36 @@ mod tests {
         let (admin, global) = (admin(folder.path()), Global { quiet: true, ..Global::default() });
         let all = || ["n1", "n2", "n3"].map(str::to_owned).to_vec();
         let now = UnixTime(7);
-        Skips::load(&admin).unwrap().leave_out(&global, all(), &["n1"], "a push", now).unwrap();
+        let leave_out = |skips: &mut Skips, host: &str, missed, now| {
+            skips.leave_out(&global, all(), &[host], missed, now).unwrap();
+        };
+        leave_out(&mut Skips::load(&admin).unwrap(), "n1", Missed::Token, now);
         let (mut push, mut renewal) = (Skips::load(&admin).unwrap(), Skips::load(&admin).unwrap());
-        renewal.leave_out(&global, all(), &["n3"], "a renewal", now).unwrap();
-        push.reached(&global, &["n1".to_owned(), "n2".to_owned()]).unwrap();
+        leave_out(&mut renewal, "n3", Missed::Renewal, now);
+        push.reached(&global, &["n1".to_owned(), "n2".to_owned()], &[Missed::Token]).unwrap();
         let known = Skips::load(&admin).unwrap();
         assert_eq!(known.hosts().keys().collect::<Vec<_>>(), ["n3"]);
-        push.leave_out(&global, all(), &["n2"], "a push", UnixTime(9)).unwrap();
-        push.leave_out(&global, all(), &["n3"], "a push", UnixTime(9)).unwrap();
+        leave_out(&mut push, "n2", Missed::Token, UnixTime(9));
+        leave_out(&mut push, "n3", Missed::Renewal, UnixTime(9));
         let known = Skips::load(&admin).unwrap();
         assert_eq!(known.hosts().keys().collect::<Vec<_>>(), ["n2", "n3"]);
-        assert_eq!(
-            known.hosts()["n3"],
-            Skipped { since: now, missed: "a push".into() },
-            "since the first time"
-        );
+        assert_eq!(known.hosts()["n3"], Skipped::from([(Missed::Renewal, now)]), "since the first time");
+    }
+
+    #[test]
+    fn what_a_host_missed_is_forgotten_when_it_gets_that_and_not_when_it_gets_something_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let (admin, global) = (admin(folder.path()), Global { quiet: true, ..Global::default() });
+        let n1 = ["n1".to_owned()];
+        for (time, missed) in [(3, Missed::CaCert), (5, Missed::Keys), (6, Missed::Look)] {
+            let mut skips = Skips::load(&admin).unwrap();
+            skips.leave_out(&global, n1.to_vec(), &["n1"], missed, UnixTime(time)).unwrap();
+        }
+        Skips::load(&admin).unwrap().reached(&global, &n1, &[Missed::Keys]).unwrap();
+        let left = Skips::load(&admin).unwrap();
+        assert_eq!(left.hosts()["n1"], Skipped::from([(Missed::CaCert, UnixTime(3))]));
+        assert_eq!((left.missing(Missed::CaCert), left.missing(Missed::Keys).len()), (n1.to_vec(), 0));
+        Skips::load(&admin).unwrap().reached(&global, &n1, &[Missed::Token, Missed::CaCert]).unwrap();
+        assert!(Skips::load(&admin).unwrap().hosts().is_empty());
     }
 }

@@ -17,7 +17,7 @@ use super::refused::Refused;
 use super::targets::{self, Target};
 use crate::admin::Admin;
 use crate::advice::Advise as _;
-use crate::fleet::{Delivery, Fleet, Outcomes, Placed, Skips};
+use crate::fleet::{Delivery, Fleet, Missed, Outcomes, Placed, Skips};
 use crate::global::Global;
 use crate::hostlist::{self, fold, fold_texts};
 use crate::members::Members;
@@ -83,7 +83,12 @@ impl Push {
         let contents = Contents::of(&admin, ROOT)?;
         let mut skips = Skips::load(&admin)?;
         let targets = targets::of(&members, &names);
-        let targets = targets::without_skipped(global, targets, &self.skip, &mut skips, "node push")?;
+        let (missed, brought): (_, &[_]) = if self.ca_only {
+            (Missed::CaCert, &[Missed::CaCert])
+        } else {
+            (Missed::Token, &[Missed::Token, Missed::CaCert])
+        };
+        let targets = targets::without_skipped(global, targets, &self.skip, &mut skips, missed)?;
 
         let mut refused = Refused::default();
         let secrets = self.secrets(global, &admin, &enrolment, &targets, &mut refused)?;
@@ -102,7 +107,7 @@ impl Push {
         let outcomes = fleet.deliver(global, "hosts", deliveries);
 
         self.let_go(global, &admin, &enrolment, &targets, &secrets, &outcomes)?;
-        skips.reached(global, &outcomes.reached())?;
+        skips.reached(global, &outcomes.reached(), brought)?;
         if global.json {
             report::json("slurm-pki.node.push.v1", &view(&targets, &secrets, &outcomes, &refused))?;
         }

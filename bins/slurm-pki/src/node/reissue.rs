@@ -29,7 +29,7 @@ use super::verify::{self, Bundle, Token, Verdict};
 use crate::activation::{gate, signs};
 use crate::admin::{Admin, caller};
 use crate::advice::{Advice, Advise as _};
-use crate::fleet::{Fleet, Job, Outcomes, Skips, quoted};
+use crate::fleet::{Fleet, Job, Missed, Outcomes, Skips, quoted};
 use crate::global::Global;
 use crate::hostlist::{self, fold, fold_texts};
 use crate::members::Members;
@@ -95,7 +95,7 @@ impl Reissue {
         let restart = Restart::of(&admin, &fleet)?;
         let mut skips = Skips::load(&admin)?;
         let targets = targets::of(&members, &names);
-        let targets = targets::without_skipped(global, targets, &self.skip, &mut skips, "node reissue")?;
+        let targets = targets::without_skipped(global, targets, &self.skip, &mut skips, Missed::Reissue)?;
 
         let contents = Contents::of(&admin, caller())?;
         let program = verify::program(&admin)?;
@@ -114,7 +114,7 @@ impl Reissue {
         gate::pass_without(global, &admin, false, enrolment.now, &able)?;
         let ledger = ledger_to_ask(&admin);
         let outcomes = one_then_all(global, &fleet, &targets, &restart, ledger.as_ref());
-        skips.reached(global, &outcomes.reached())?;
+        skips.reached(global, &outcomes.reached(), &[Missed::Reissue])?;
         conclude(global, &targets, outcomes, refused, names.len())
     }
 }

@@ -6,7 +6,7 @@ use pki::name::NodeName;
 
 use super::refused::Refused;
 use crate::advice::Advise as _;
-use crate::fleet::Skips;
+use crate::fleet::{Missed, Skips};
 use crate::global::Global;
 use crate::hostlist;
 use crate::members::{Members, Role};
@@ -44,7 +44,7 @@ pub(super) fn without_skipped(
     targets: Vec<Target>,
     skip: &[String],
     skips: &mut Skips,
-    missed: &str,
+    missed: Missed,
 ) -> anyhow::Result<Vec<Target>> {
     let mut named = Vec::new();
     for word in skip {

@@ -13,7 +13,7 @@ use super::enrolment::Enrolment;
 use super::targets::{self, Target};
 use crate::admin::{Admin, caller};
 use crate::advice::{Advice, Advise as _};
-use crate::fleet::{Fleet, Job, Outcomes, Skips, digest, quoted};
+use crate::fleet::{Fleet, Job, Missed, Outcomes, Skips, digest, quoted};
 use crate::global::Global;
 use crate::hostlist::{self, fold};
 use crate::members::Members;
@@ -102,7 +102,7 @@ impl Verify {
         let program = program(&admin)?;
         let mut skips = Skips::load(&admin)?;
         let targets = targets::of(&members, &names);
-        let targets = targets::without_skipped(global, targets, &self.skip, &mut skips, "node verify")?;
+        let targets = targets::without_skipped(global, targets, &self.skip, &mut skips, Missed::Look)?;
         if global.dry_run {
             let names = fold(targets.iter().flat_map(|target| &target.nodes));
             report::done(global, &format!("would compare tokens and CA bundles of {names}"));
@@ -114,7 +114,7 @@ impl Verify {
         let is_well = |host: &String| verdicts.iter().filter(|one| one.host == *host).all(Verdict::is_well);
         let well: Vec<_> = skips.hosts().keys().filter(|host| outcomes.of(host).is_some()).cloned().collect();
         let well: Vec<_> = well.into_iter().filter(is_well).collect();
-        skips.reached(global, &well)?;
+        skips.reached(global, &well, &[Missed::Token, Missed::CaCert])?;
         if global.json {
             report::json("slurm-pki.node.verify.v1", &verdicts)?;
         } else {

@@ -6,7 +6,7 @@ use pki::time::UnixTime;
 use serde::Serialize;
 
 use crate::admin::Admin;
-use crate::fleet::Skips;
+use crate::fleet::{Missed, Skips};
 use crate::hostlist::fold_texts;
 
 /// Hosts that miss the same.
@@ -24,12 +24,13 @@ pub(crate) struct Skipped {
 
 pub(super) fn of(admin: &Admin) -> anyhow::Result<Vec<Skipped>> {
     let skips = Skips::load(admin)?;
-    let mut by_missed: BTreeMap<&str, Vec<(&str, UnixTime)>> = BTreeMap::new();
+    let mut by_missed: BTreeMap<Vec<Missed>, Vec<(&str, UnixTime)>> = BTreeMap::new();
     for (host, skipped) in skips.hosts() {
-        by_missed.entry(&skipped.missed).or_default().push((host, skipped.since));
+        let since = skipped.values().min().copied().unwrap_or(UnixTime(0));
+        by_missed.entry(skipped.keys().copied().collect()).or_default().push((host, since));
     }
     let all = by_missed.into_iter().map(|(missed, hosts)| Skipped {
-        missed: missed.to_owned(),
+        missed: missed.into_iter().map(Missed::words).collect::<Vec<_>>().join(", "),
         count: hosts.len(),
         since: hosts.iter().map(|(_, since)| *since).min().unwrap_or(UnixTime(0)),
         hosts: fold_texts(hosts.into_iter().map(|(host, _)| host)),

@@ -41,7 +41,7 @@ impl Abort {
         sign_with_the_old_ca(&files, &mut state, &new, now)?;
         daemons::move_from(&files, &new, now)?;
         files.put_bundle(&bundle_without(&files, &state)?)?;
-        hosts::bring(&files, &self.reach, "the end of a CA rollover that was aborted", now)?;
+        hosts::bring(&files, &self.reach, now)?;
         // Last: sign_csr could have read the new key before, and its certificates only now.
         files.put_chain(&files.old_chain()?)?;
         if let Some((vault, issuers)) = issuers {

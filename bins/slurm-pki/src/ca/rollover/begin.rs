@@ -62,7 +62,7 @@ impl Begin {
             }
         };
         files.put_bundle(&Bundle::of(admin)?.with(&new)?.text)?;
-        hosts::bring(&files, &self.reach, "the new root of a CA rollover", now)?;
+        hosts::bring(&files, &self.reach, now)?;
         if global.dry_run {
             return Ok(());
         }

@@ -20,14 +20,11 @@ use super::site_files::SiteFiles;
 use super::state::{Phase, State};
 use crate::admin::Admin;
 use crate::advice::{Advice, Advise as _};
-use crate::fleet::Skips;
+use crate::fleet::{Missed, Skips};
 use crate::global::Global;
 use crate::hostlist;
 use crate::members::{Member, Members, Role, is_this_host};
 use crate::report;
-
-/// What a dead host is remembered for.
-const MISSED: &str = "the end of a CA rollover";
 
 /// Drop the old root everywhere, once every daemon has shown that it does without
 #[derive(Args, Debug)]
@@ -64,7 +61,7 @@ impl Finish {
         }
         let left = Bundle::of(admin)?.with(&new)?.without(&state.leaving)?;
         files.put_bundle(&left.text)?;
-        hosts::bring(&files, &self.reach.of_hosts(admin)?, MISSED, now)?;
+        hosts::bring(&files, &self.reach.of_hosts(admin)?, now)?;
         files.put_chain(&[])?;
         if is_nobodys_root_key(admin, &left) {
             files.take_root_key()?;
@@ -150,7 +147,7 @@ impl Finish {
         let skip = self.reach.skipped()?;
         let mut skips = Skips::load(files.admin)?;
         let names = names.into_iter().collect();
-        let left = skips.leave_out(files.global, names, &skip, MISSED, now)?;
+        let left = skips.leave_out(files.global, names, &skip, Missed::CaCert, now)?;
         Ok(left.into_iter().collect())
     }
 }

@@ -17,7 +17,7 @@ use super::site_files::SiteFiles;
 use crate::admin::Admin;
 use crate::advice::{Advice, Advise as _};
 use crate::ca::new::CERTIFICATE_MODE;
-use crate::fleet::{Delivery, Fleet, Placed, Skips, digest};
+use crate::fleet::{Delivery, Fleet, Missed, Placed, Skips, digest};
 use crate::global::Global;
 use crate::hostlist;
 use crate::members::{Members, is_this_host};
@@ -106,12 +106,11 @@ pub(super) struct Standing {
     pub(super) given: usize,
 }
 
-/// Brings ca_cert, as it is here now, to every other host that was not given it yet. `missed` is what the dead
-/// are remembered for.
+/// Brings ca_cert, as it is here now, to every other host that was not given it yet.
 ///
 /// # Errors
 /// When any of them could not be reached; the same again goes on with those.
-pub(super) fn bring(files: &SiteFiles<'_>, reach: &Reach, missed: &str, now: UnixTime) -> anyhow::Result<()> {
+pub(super) fn bring(files: &SiteFiles<'_>, reach: &Reach, now: UnixTime) -> anyhow::Result<()> {
     let (global, admin) = (files.global, files.admin);
     let members = Members::of(admin)?;
     let hosts = others(&members);
@@ -120,7 +119,7 @@ pub(super) fn bring(files: &SiteFiles<'_>, reach: &Reach, missed: &str, now: Uni
     }
     let mut skips = Skips::load(admin)?;
     let skip = as_hosts(&members, &hosts, reach.skipped()?);
-    let hosts = skips.leave_out(global, hosts, &skip, missed, now)?;
+    let hosts = skips.leave_out(global, hosts, &skip, Missed::CaCert, now)?;
     if global.dry_run {
         let names = hostlist::fold_texts(hosts.iter().map(String::as_str));
         let none = if names.is_empty() { "no other host" } else { &names };
@@ -146,7 +145,7 @@ pub(super) fn bring(files: &SiteFiles<'_>, reach: &Reach, missed: &str, now: Uni
         known.insert(host.clone(), Given { bundle: wanted.clone(), time: there, dated_later });
     }
     files.put_hosts(&serde_json::to_vec_pretty(&known)?)?;
-    skips.reached(global, &reached)?;
+    skips.reached(global, &reached, &[Missed::CaCert])?;
     report::done(
         global,
         &format!("brought  {} to {} hosts", admin.controller.ca_cert.display(), reached.len()),

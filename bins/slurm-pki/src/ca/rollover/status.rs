@@ -13,7 +13,7 @@ use super::hosts;
 use super::in_vault::{self, InVault};
 use super::state::{self, Named, Phase, State};
 use crate::admin::Admin;
-use crate::fleet::Skips;
+use crate::fleet::{Missed, Skips};
 use crate::global::Global;
 use crate::hostlist;
 use crate::moment;
@@ -100,7 +100,7 @@ fn look(admin: &Admin, state: State, now: UnixTime) -> anyhow::Result<Shown> {
         issuers,
         hosts_given: hosts.given,
         hosts_lacking: hosts.lacking,
-        hosts_skipped: Skips::load(admin)?.hosts().keys().cloned().collect(),
+        hosts_skipped: Skips::load(admin)?.missing(Missed::CaCert),
         old_certificates,
         left,
         old: Some(state.old),

@@ -27,15 +27,12 @@ use super::target::{Place, Target, is_static};
 use crate::activation::{self, How, Wish};
 use crate::admin::Admin;
 use crate::advice::{Advice, Advise as _};
-use crate::fleet::Skips;
+use crate::fleet::{Missed, Skips};
 use crate::global::Global;
 use crate::hooks::{self, Hooks};
 use crate::hostlist;
 use crate::members::Members;
 use crate::report;
-
-/// What a host that is left out misses, as `slurm-pki status` shows it.
-const MISSED: &str = "renewal of its daemons' certificates";
 
 /// Renew the certificates of Slurm's daemons that are due, each with a new key
 #[derive(Args, Debug)]
@@ -213,25 +210,26 @@ fn left_in(
     }
     let others = targets.iter().filter(|target| target.place != Place::Here);
     let hosts: BTreeSet<String> = others.map(|target| target.place.host()).collect();
-    let left = Skips::load(admin)?.leave_out(global, hosts.into_iter().collect(), skip, MISSED, now)?;
+    let left =
+        Skips::load(admin)?.leave_out(global, hosts.into_iter().collect(), skip, Missed::Renewal, now)?;
     targets.retain(|target| target.place == Place::Here || left.contains(&target.place.host()));
     Ok(targets)
 }
 
-/// Hosts that were left out of nothing but this, and were reached again.
+/// Hosts that were left out of this, and were reached again.
 fn forget_reached(global: &Global, admin: &Admin, done: &[(&Target, Outcome)]) -> anyhow::Result<()> {
     let mut skips = Skips::load(admin)?;
-    let missed = skips.hosts().iter().filter(|(_, skipped)| skipped.missed == MISSED);
     let failed: Vec<String> = done
         .iter()
         .filter(|(_, outcome)| outcome.result == Word::Failed)
         .map(|(target, _)| target.place.host())
         .collect();
-    let reached = |host: &&String| {
-        !failed.contains(host) && done.iter().any(|(target, _)| target.place == Place::On((*host).clone()))
+    let was_reached = |host: &String| {
+        !failed.contains(host) && done.iter().any(|(target, _)| target.place == Place::On(host.clone()))
     };
-    let reached: Vec<String> = missed.map(|(host, _)| host).filter(reached).cloned().collect();
-    if reached.is_empty() { Ok(()) } else { skips.reached(global, &reached) }
+    let mut reached = skips.missing(Missed::Renewal);
+    reached.retain(was_reached);
+    skips.reached(global, &reached, &[Missed::Renewal])
 }
 
 /// An error when any renewal failed; each has been told, with what to do.
