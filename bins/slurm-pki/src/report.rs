@@ -140,6 +140,18 @@ pub(crate) fn progress(global: &Global, steps: usize, what: &str) -> ProgressBar
     bar
 }
 
+/// That something is waited for, on a terminal's stderr only; whoever began it clears it.
+pub(crate) fn waiting(global: &Global, what: String) -> ProgressBar {
+    if global.quiet || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    bar.set_style(ProgressStyle::default_spinner());
+    bar.set_message(what);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
 /// Asks before something that cannot be undone. Without a terminal there is no prompt: `--yes` or
 /// nothing.
 ///

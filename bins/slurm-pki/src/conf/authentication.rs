@@ -231,7 +231,7 @@ fn must_hold(
         }
         Wanted::AuthSlurm(_) => {
             if !manner.prepare {
-                still::must_stand_still(Subject::AuthSlurm)?;
+                still::must_stand_still(global, Subject::AuthSlurm)?;
             }
             auth_slurm::must_have_key(admin, slurm_conf)?;
             if manner.offline {

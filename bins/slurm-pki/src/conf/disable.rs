@@ -138,7 +138,7 @@ impl Disable {
         if self.prepare || subject == Subject::Jwt {
             return Ok(());
         }
-        still::must_stand_still(subject)?;
+        still::must_stand_still(global, subject)?;
         if self.offline {
             report::warning("not checked (--offline): that no daemon is up on the other hosts");
             return Ok(());

@@ -39,7 +39,7 @@ impl Ready<'_> {
     /// When something does not hold.
     pub(super) fn must_hold(&self, global: &Global) -> anyhow::Result<()> {
         if !self.may_run {
-            still::must_stand_still(Subject::Tls)?;
+            still::must_stand_still(global, Subject::Tls)?;
         }
         if self.offline {
             report::warning(

@@ -36,13 +36,17 @@ const ROOM: usize = 1024 * 1024;
 ///
 /// # Errors
 /// Then.
-pub(super) fn must_stand_still(subject: Subject) -> anyhow::Result<()> {
+pub(super) fn must_stand_still(global: &Global, subject: Subject) -> anyhow::Result<()> {
     let running = running_here();
     if !running.is_empty() {
         let names: Vec<&str> = running.iter().copied().collect();
         return Err(refused(subject, &format!("{} of this host is up", names.join(", "))));
     }
-    match jobs() {
+    let waits = format!("asking slurmctld for jobs, for {} s at most", PATIENCE.as_secs());
+    let bar = report::waiting(global, waits);
+    let jobs = jobs();
+    bar.finish_and_clear();
+    match jobs {
         Jobs::Answered(0) => Err(refused(subject, "slurmctld answers: it is up on another host")),
         Jobs::Answered(count) => Err(refused(subject, &format!("slurmctld answers, and has {count} jobs"))),
         Jobs::NoAnswer => {
