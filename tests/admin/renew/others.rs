@@ -308,6 +308,33 @@ fn static_pairs_of_nodes_are_renewed_where_the_config_has_a_section() {
     assert_eq!(site.issued().len(), 3);
 }
 
+/// A slurmd that finds a pair on its disk asks certmgr no more, and `node reissue` and `auth-key` are told in the same section
+/// how it is restarted.
+#[test]
+fn nodes_that_ask_certmgr_get_no_static_pairs_from_a_section_that_only_says_how_slurmd_is_restarted() {
+    let site = fresh();
+    let hosts = Host::all(&site, &["n1"]);
+    let slurm_conf = "SlurmctldHost=localhost\nNodeName=n1\nTLSType=tls/s2n\n";
+    let there = || hosts.path("n1/site/slurmd_cert.pem").exists();
+    configure(
+        &site,
+        "[daemons.slurmd]\ncommand = [\"rc-service\", \"slurmd\", \"restart\"]\nwait = \"9s\"\n",
+    );
+    for before in
+        ["SlurmctldHost=localhost\nNodeName=n1\n", &format!("{slurm_conf}CertmgrType=certmgr/script\n")]
+    {
+        site.slurm_conf(before);
+        let (said, _) = site.done(&["cert", "renew"]);
+        assert!(!said.contains("slurmd") && !there(), "{said}");
+        let stderr = site.refused(&["cert", "renew", "slurmd", "--force"]);
+        assert!(stderr.contains("where it says more than command, wait and probe") && !there(), "{stderr}");
+    }
+    // Without certmgr there is no other way.
+    site.slurm_conf(slurm_conf);
+    let (dry, _) = site.done(&["cert", "renew", "--dry-run"]);
+    assert!(dry.contains("slurmd on n1"), "{dry}");
+}
+
 #[test]
 fn two_slurmds_of_another_host_keep_pairs_of_their_own() {
     let site = fresh();

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use pki::time::UnixTime;
-use site::config::{Daemon, DaemonConfig};
+use site::config::Daemon;
 use site::ledger::Ledger;
 
 use super::renewals::{Issued, Shown};
 use crate::admin::Admin;
 use crate::advice::Advise as _;
+use crate::cert::target::config_of;
 use crate::node::view::last_certificates;
 use crate::parameters::Parameters;
 use crate::programs::{SIGN_CSR, is_ours};
@@ -29,7 +30,7 @@ pub(crate) fn late(
 ) -> anyhow::Result<Vec<String>> {
     let shown = Shown(nodes);
     let ledger = Ledger::of(&admin.controller);
-    let slurmd = DaemonConfig::read(&admin.config, &admin.controller, Daemon::Slurmd).advise()?;
+    let slurmd = config_of(admin, Daemon::Slurmd)?;
     let last = if signs(admin) { last_certificates(&ledger, &shown.answering())? } else { BTreeMap::new() };
     let mut issued = Issued { last, static_pairs: slurmd.configured };
     let doubted: BTreeSet<String> = shown.late(&issued, period, now).into_iter().map(str::to_owned).collect();

@@ -182,13 +182,23 @@ fn role(daemon: Daemon) -> Role {
     }
 }
 
-/// Its section; the files of a static pair without one are those that Slurm knows.
-fn config_of(admin: &Admin, daemon: Daemon) -> anyhow::Result<DaemonConfig> {
+/// Its section; the files of a static pair without one are those that Slurm knows. A section that only says how slurmd or
+/// sackd is restarted (node reissue, auth-key) makes no pair for whoever asks certmgr: with one it would ask no more.
+pub(crate) fn config_of(admin: &Admin, daemon: Daemon) -> anyhow::Result<DaemonConfig> {
     let mut config = DaemonConfig::read(&admin.config, &admin.controller, daemon).advise()?;
-    if is_static(daemon) && !config.configured {
+    if is_static(daemon) && config.only_restart && !slurm_wants_pairs(admin, daemon) {
+        config.configured = false;
+    }
+    if is_static(daemon) && (!config.configured || config.only_restart) {
         (config.cert, config.key) = named_by_slurm(admin, daemon).unwrap_or((config.cert, config.key));
     }
     Ok(config)
+}
+
+/// Whether slurm.conf leaves the daemon no other way: TLS without certmgr, or the names of its files.
+fn slurm_wants_pairs(admin: &Admin, daemon: Daemon) -> bool {
+    let has = |key: &str| admin.slurm.as_ref().is_some_and(|slurm| slurm.get(key).is_some());
+    has("TLSType") && !has("CertmgrType") || named_by_slurm(admin, daemon).is_some()
 }
 
 /// Whether a node's name has a place in it.
@@ -249,5 +259,19 @@ mod tests {
         assert_eq!(slurmds(two, apart), own);
         let shared = "cert = \"/e/%h.pem\"\nkey = \"/e/%h.key\"\ncommand = [\"rc-service\", \"slurmd\", \"restart\"]\n";
         assert_eq!(slurmds(two, shared), ["h9 /e/h9.pem rc-service slurmd restart"]);
+    }
+
+    #[test]
+    fn a_section_that_only_says_how_slurmd_is_restarted_makes_no_pairs_for_nodes_that_ask_certmgr() {
+        let restart = "command = [\"rc-service\", \"slurmd\", \"restart\"]\nwait = \"3s\"\n";
+        let (tls, certmgr) = ("TLSType=tls/s2n\n", "CertmgrType=certmgr/script\n");
+        let named = "TLSParameters=slurmd_cert_file=/e/c.pem,slurmd_cert_key_file=/e/k.pem\n";
+        let hosts = |lines: &[&str], section: &str| {
+            slurmds(&format!("NodeName=n9\n{}", lines.concat()), section).len()
+        };
+        assert_eq!([hosts(&[], restart), hosts(&[tls, certmgr], restart)], [0, 0]);
+        assert_eq!([hosts(&[tls], restart), hosts(&[tls, certmgr, named], restart)], [1, 1]);
+        let of_a_pair = format!("{restart}renew_at = 0.5\n");
+        assert_eq!([hosts(&[tls, certmgr], &of_a_pair), hosts(&[tls, certmgr], "")], [1, 1]);
     }
 }

@@ -86,7 +86,12 @@ pub struct DaemonConfig {
     pub window: Option<Window>,
     /// Whether the config has a section for it at all.
     pub configured: bool,
+    /// Whether that section only says how the daemon is restarted, and nothing of a pair.
+    pub only_restart: bool,
 }
+
+/// What counts at every restart, whether the daemon has a pair of files or not.
+const OF_RESTARTS: [&str; 3] = ["command", "wait", "probe"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -128,6 +133,9 @@ impl DaemonConfig {
     pub fn read(config: &ConfigFile, controller: &ControllerConfig, daemon: Daemon) -> Result<Self, Error> {
         let section = config.subsection("daemons", daemon.short())?;
         let configured = section.is_some();
+        let only_restart = section.as_ref().and_then(toml::Value::as_table).is_some_and(|table| {
+            !table.is_empty() && table.keys().all(|key| OF_RESTARTS.contains(&key.as_str()))
+        });
         let keys: Keys = match section {
             Some(table) => config.read(table, &format!("daemons.{}", daemon.short()))?,
             None => Keys::default(),
@@ -156,6 +164,7 @@ impl DaemonConfig {
             wait: config.span("wait", &keys.wait, Duration::from_secs(1), Duration::from_secs(3600))?,
             window,
             configured,
+            only_restart,
         })
     }
 }

@@ -40,7 +40,8 @@ use crate::report;
     after_help = "Due is what has passed the fraction renew_at of its life (a little earlier, spread by serial \
     number), is missing, expired or damaged, or was not issued by the present CA. Looked at are the daemons that have a pair \
     on this host or a section in the config; the other controllers, slurmdbd's hosts and those in [fleet] restd; and with a \
-    section [daemons.slurmd] or [daemons.sackd] the static pairs of all nodes and login hosts.\n\n\
+    section [daemons.slurmd] or [daemons.sackd] the static pairs of all nodes and login hosts (not where they ask certmgr and \
+    the section has nothing but command, wait and probe).\n\n\
     The new pair is put in place and the daemon loads it at its next start. With --activate, or activate = true in its \
     section, the daemon is restarted within its window, and what it then serves is compared; so is what an earlier run \
     left waiting.\n\n\
@@ -141,7 +142,10 @@ impl Renew {
         {
             let short = unknown.short();
             let hint = match is_static(*unknown) {
-                true => format!("a section [daemons.{short}] in the config has the pairs of its hosts kept"),
+                true => format!(
+                    "a section [daemons.{short}] in the config has the pairs of its hosts kept, where it says more than \
+                     command, wait and probe"
+                ),
                 false => format!("make its first one: slurm-pki cert issue {short}"),
             };
             return Err(Advice::new(format!("no pair of {unknown} is kept here"), hint).into());
