@@ -126,6 +126,37 @@ fn slurmctld_is_reconfigured_only_for_who_asks_and_says_yes() {
     assert_eq!(scene.serves("ctld"), Some(new));
 }
 
+/// By the ledger n2 got its last certificate then, bound to its own secret.
+fn issued(scene: &Scene, time: u64) {
+    let entry = serde_json::json!({
+        "v": 1, "time": time, "node": "n2", "serial": "01", "spki_sha256": "00", "not_before": time,
+        "not_after": time + 100_000, "issuer": "CN=CA", "record": "0123456789abcdef",
+    });
+    fs::create_dir_all(scene.site.path("state/ledger/last")).unwrap();
+    scene.site.write("state/ledger/last/n2.json", &format!("{entry}\n"), 0o644);
+}
+
+/// What it signs stands in no ledger: an old line there says nothing about what the node has.
+#[test]
+fn where_another_program_signs_slurmctld_alone_says_when_nodes_renewed() {
+    let by = |sign_csr: &str| {
+        let parameters =
+            format!("CertmgrParameters=sign_csr_script={sign_csr},certificate_renewal_period=60\n");
+        let scene = Scene::with(&format!("CertmgrType=certmgr/script\n{parameters}"), "");
+        scene.stage("ctld");
+        scene.scontrol(&nodes(60, r#""IDLE""#));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        issued(&scene, now - 5000);
+        scene
+    };
+    by("/opt/site/sign_csr").activate(&[]).failed("have not renewed within the period: n2");
+    let another = by("/opt/site/sign");
+    another.activate(&[]).done("serves its new certificate");
+    another.stage("ctld");
+    another.scontrol(&nodes(5000, r#""IDLE""#));
+    another.activate(&[]).failed("have not renewed within the period: n2");
+}
+
 /// Over mTLS any node may renew in another's name: slurmctld notes it, and what was signed stands in the ledger.
 #[test]
 fn a_renewal_that_another_made_in_a_nodes_name_does_not_open_the_gate() {
@@ -133,16 +164,7 @@ fn a_renewal_that_another_made_in_a_nodes_name_does_not_open_the_gate() {
     let (old, new) = scene.stage("ctld");
     scene.scontrol(&nodes(60, r#""IDLE""#));
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    let issued = |seconds_ago: u64| {
-        let entry = serde_json::json!({
-            "v": 1, "time": now - seconds_ago, "node": "n2", "serial": "01", "spki_sha256": "00",
-            "not_before": now - seconds_ago, "not_after": now + 100_000, "issuer": "CN=CA",
-            "record": "0123456789abcdef",
-        });
-        fs::create_dir_all(scene.site.path("state/ledger/last")).unwrap();
-        scene.site.write("state/ledger/last/n2.json", &format!("{entry}\n"), 0o644);
-    };
-    issued(5000);
+    issued(&scene, now - 5000);
     scene.activate(&[]).failed("have not renewed within the period: n2");
     assert_eq!((scene.serves("ctld"), scene.restarts().len()), (Some(old), 0));
     // A file of last certificates that a power failure took back says less than the ledger.

@@ -94,6 +94,24 @@ fn finish_without_a_slurm_conf_drops_nothing() {
     refused_and_nothing_changed(&cluster, "finish --no-push --yes", "there is no slurm.conf here");
 }
 
+/// It came back from a backup: what is signed now, the old root alone stands behind.
+#[test]
+fn finish_drops_nothing_where_this_host_signs_with_the_old_key_again() {
+    let cluster = Cluster::new();
+    let key = cluster.site.path("state/ca/ca_key.pem");
+    let old = fs::read(&key).unwrap();
+    cluster.rollover("begin --no-push");
+    cluster.rollover("switch");
+    let new = fs::read(&key).unwrap();
+    assert!(old != new);
+    fs::write(&key, old).unwrap();
+    for step in ["finish --no-push --yes", "finish --dry-run"] {
+        refused_and_nothing_changed(&cluster, step, "certificates do not come from");
+    }
+    fs::write(&key, new).unwrap();
+    assert!(cluster.refused("finish --no-push --yes").contains("the old root stays"));
+}
+
 #[test]
 fn names_that_would_not_tell_the_two_apart_are_refused() {
     let cluster = Cluster::new();
