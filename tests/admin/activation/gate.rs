@@ -128,9 +128,14 @@ fn slurmctld_is_reconfigured_only_for_who_asks_and_says_yes() {
 
 /// By the ledger n2 got its last certificate then, bound to its own secret.
 fn issued(scene: &Scene, time: u64) {
+    issued_by(scene, time, Some("0123456789abcdef"));
+}
+
+/// The same, bound by that record, or by none.
+fn issued_by(scene: &Scene, time: u64, record: Option<&str>) {
     let entry = serde_json::json!({
         "v": 1, "time": time, "node": "n2", "serial": "01", "spki_sha256": "00", "not_before": time,
-        "not_after": time + 100_000, "issuer": "CN=CA", "record": "0123456789abcdef",
+        "not_after": time + 100_000, "issuer": "CN=CA", "record": record,
     });
     fs::create_dir_all(scene.site.path("state/ledger/last")).unwrap();
     scene.site.write("state/ledger/last/n2.json", &format!("{entry}\n"), 0o644);
@@ -155,6 +160,21 @@ fn where_another_program_signs_slurmctld_alone_says_when_nodes_renewed() {
     another.stage("ctld");
     another.scontrol(&nodes(5000, r#""IDLE""#));
     another.activate(&[]).failed("have not renewed within the period: n2");
+}
+
+/// It never asks for another one, whatever slurmctld was told in its name.
+#[test]
+fn a_node_with_a_static_pair_is_never_late() {
+    let scene = Scene::with(CERTMGR, "");
+    let (old, new) = scene.stage("ctld");
+    scene.scontrol(&nodes(5000, r#""IDLE""#));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    issued_by(&scene, now - 5000, None);
+    scene.activate(&["ctld"]).failed("have not renewed within the period: n2");
+    assert_eq!(scene.serves("ctld"), Some(old));
+    scene.section("slurmd", "");
+    scene.activate(&["ctld"]).done("serves its new certificate");
+    assert_eq!(scene.serves("ctld"), Some(new));
 }
 
 /// Over mTLS any node may renew in another's name: slurmctld notes it, and what was signed stands in the ledger.
