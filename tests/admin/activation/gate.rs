@@ -170,9 +170,13 @@ fn a_node_with_a_static_pair_is_never_late() {
     scene.scontrol(&nodes(5000, r#""IDLE""#));
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     issued_by(&scene, now - 5000, None);
+    let config = scene.site.read("slurm-pki.toml");
+    // One that only says how slurmd is restarted has no pairs kept.
+    scene.section("slurmd", "");
     scene.activate(&["ctld"]).failed("have not renewed within the period: n2");
     assert_eq!(scene.serves("ctld"), Some(old));
-    scene.section("slurmd", "");
+    scene.site.write("slurm-pki.toml", &config, 0o644);
+    scene.section("slurmd", "renew_at = 0.5");
     scene.activate(&["ctld"]).done("serves its new certificate");
     assert_eq!(scene.serves("ctld"), Some(new));
 }
