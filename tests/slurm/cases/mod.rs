@@ -52,6 +52,7 @@ pub(crate) fn run(lab: &Lab) -> Table {
         certgen::CASES,
         handshakes::CASES,
         crowd::CASES,
+        told::CASES,
     ];
     group(&mut table, lab, &plain, &basic.concat());
     group(&mut table, lab, &renewal::conf(), renewal::CASES);
@@ -83,7 +84,10 @@ fn some(table: &mut Table, lab: &Lab, only: &str) {
             reading::run(table, lab);
         }
         "reading" => reading::run(table, lab),
-        "told" => table.run(told::NAME, || told::by_this_slurm(lab)),
+        "told" => {
+            group(table, lab, &Conf::default(), &[enrolment::CASES, told::CASES].concat());
+            table.run(told::NAME, || told::by_this_slurm(lab));
+        }
         "tls" => {
             group(table, lab, &Conf::default(), enrolment::CASES);
             admin::run(table, lab);
