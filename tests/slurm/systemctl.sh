@@ -9,7 +9,9 @@ folders() { for path; do mkdir -p "$path"; done; }
 running() {
     [ -s "$file" ] || return 1
     read -r pid < "$file"
-    [ -d "/proc/$pid" ] && ! grep -q '^State:[[:space:]]*Z' "/proc/$pid/status" 2>/dev/null
+    # One that ends between two looks is gone, too: its state is read once, and none is an end like Z.
+    state=$(sed -n 's/^State:[[:space:]]*//p' "/proc/$pid/status" 2>/dev/null) || return 1
+    case $state in '' | Z*) return 1 ;; esac
 }
 
 start() {
