@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use crate::pairs::{of_another_ca, put};
 use crate::scene::{Said, Scene};
 use crate::site::hook;
 use crate::week;
@@ -101,4 +102,22 @@ fn a_daemon_that_dies_with_the_new_pair_gets_the_old_files_back_in_place() {
     }
     scene.site.assert_pair("ctld_cert.pem", "ctld_cert_key.pem");
     assert_eq!(scene.site.read("log"), "renewed ctld\nfailed ctld\n");
+}
+
+/// Nothing of it is remembered, since the cause may be mended by then: what is due is due.
+#[test]
+fn what_a_daemon_did_not_come_up_with_is_followed_by_another_at_the_next_run() {
+    let scene = Scene::new();
+    put(&scene.site, &of_another_ca());
+    scene.restart("ctld");
+    scene.keep_as_known(&scene.site.path(""), "ctld");
+    let due = scene.on_disk("ctld");
+    scene.mood("ctld", "dies_with_a_new_one");
+    renew(&scene, &["--activate"]).failed("the former pair is back");
+    assert_eq!((scene.on_disk("ctld"), scene.serves("ctld")), (due.clone(), Some(due)));
+    assert_eq!(scene.restarts(), ["ctld", "ctld"]);
+    scene.mood("ctld", "");
+    renew(&scene, &["--activate"]).done("serves its new certificate");
+    assert_eq!(scene.serves("ctld"), Some(scene.on_disk("ctld")));
+    assert_eq!(scene.restarts(), ["ctld", "ctld", "ctld"]);
 }

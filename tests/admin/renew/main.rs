@@ -13,7 +13,6 @@ mod foreign;
 mod hooks;
 mod others;
 #[path = "../status/pairs.rs"]
-#[expect(dead_code, reason = "other tests use the rest")]
 mod pairs;
 #[path = "../activation/scene.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]
