@@ -116,6 +116,27 @@ fn the_dead_are_left_out_by_name_and_remembered() {
     assert!(site.cluster.site.read("state/fleet/skipped.json").contains("\"n2\""));
 }
 
+/// The program's name in a certificate is no host's, and a node is reached by its host's name.
+#[test]
+fn only_hosts_are_remembered_under_the_names_that_they_are_reached_by() {
+    let cluster = Cluster::new();
+    let fleet = "\n[fleet]\nrestd = \"rest1\"\n";
+    cluster.site.write("slurm-pki.toml", &(cluster.site.read("slurm-pki.toml") + fleet), 0o644);
+    let slurm_conf = cluster.site.read("slurm.conf");
+    cluster.site.slurm_conf(&format!("{slurm_conf}NodeName=n7 NodeHostname=h7 NodeAddr=127.0.0.1 Port=1\n"));
+    cluster.site.done(&["cert", "issue", "restd"]);
+    cluster.rollover("begin --no-push");
+    cluster.rollover("switch");
+    let (cert, key) = (cluster.site.read("ctld_cert.pem"), cluster.site.read("ctld_cert_key.pem"));
+    let _slurmctld = Server::start(cluster.ports[0], &cert, &key, &cluster.site.read("ca_cert.pem"));
+    let said = cluster.refused("finish --no-push --yes");
+    assert!(said.contains("the old root stays: not shown by n7,rest1,slurmrestd\n"), "{said}");
+    let said = cluster.rollover("finish --no-push --yes --skip n7,rest1,slurmrestd");
+    assert!(said.contains("left out: slurmrestd\n") && said.contains("remembered: h7,rest1;"), "{said}");
+    let remembered: Value = serde_json::from_str(&cluster.site.read("state/fleet/skipped.json")).unwrap();
+    assert_eq!(remembered.as_object().unwrap().keys().collect::<Vec<_>>(), ["h7", "rest1"]);
+}
+
 #[test]
 fn nothing_goes_before_somebody_said_yes() {
     let site = Switched::new();

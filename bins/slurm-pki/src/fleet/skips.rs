@@ -92,8 +92,25 @@ impl Skips {
         missed: Missed,
         now: UnixTime,
     ) -> anyhow::Result<Vec<String>> {
+        self.leave_out_names(global, hosts, skip, |host| Some(host.to_owned()), missed, now)
+    }
+
+    /// The same for names that are not all of hosts. `host` says who is remembered: whoever is never reached under its name
+    /// would never be forgotten.
+    ///
+    /// # Errors
+    /// As [`Self::leave_out`].
+    pub(crate) fn leave_out_names(
+        &mut self,
+        global: &Global,
+        names: Vec<String>,
+        skip: &[impl ToString],
+        host: impl Fn(&str) -> Option<String>,
+        missed: Missed,
+        now: UnixTime,
+    ) -> anyhow::Result<Vec<String>> {
         let skip: BTreeSet<String> = skip.iter().map(ToString::to_string).collect();
-        let known: HashSet<&str> = hosts.iter().map(String::as_str).collect();
+        let known: HashSet<&str> = names.iter().map(String::as_str).collect();
         if let Some(unknown) = skip.iter().find(|name| !known.contains(name.as_str())) {
             return Err(Advice::new(
                 format!("--skip {unknown}: no such host has a part in this"),
@@ -101,16 +118,23 @@ impl Skips {
             )
             .into());
         }
-        let (skipped, left): (Vec<_>, Vec<_>) = hosts.into_iter().partition(|host| skip.contains(host));
-        if !skipped.is_empty() {
-            self.change(global, |hosts| {
-                for host in &skipped {
-                    hosts.entry(host.clone()).or_default().entry(missed).or_insert(now);
+        let (skipped, left): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| skip.contains(name));
+        let (remembered, others): (Vec<_>, Vec<_>) =
+            skipped.into_iter().map(|name| (host(&name), name)).partition(|(host, _)| host.is_some());
+        let verb = if global.dry_run { "would be left out" } else { "left out" };
+        if !others.is_empty() {
+            let names = hostlist::fold_texts(others.iter().map(|(_, name)| name.as_str()));
+            report::done(global, &format!("{verb}: {names}"));
+        }
+        let hosts: BTreeSet<String> = remembered.into_iter().filter_map(|(host, _)| host).collect();
+        if !hosts.is_empty() {
+            self.change(global, |known| {
+                for host in &hosts {
+                    known.entry(host.clone()).or_default().entry(missed).or_insert(now);
                 }
                 true
             })?;
-            let names = hostlist::fold_texts(skipped.iter().map(String::as_str));
-            let verb = if global.dry_run { "would be left out" } else { "left out" };
+            let names = hostlist::fold_texts(hosts.iter().map(String::as_str));
             report::done(global, &format!("{verb}, and remembered: {names}; slurm-pki status lists them"));
         }
         Ok(left)

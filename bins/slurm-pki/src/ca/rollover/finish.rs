@@ -91,7 +91,7 @@ impl Finish {
     /// Nothing, when all have shown it.
     fn prove(&self, files: &SiteFiles<'_>, state: &State, new: &X509, now: UnixTime) -> anyhow::Result<()> {
         let all = All::of(files.admin, state, now)?;
-        let counts = self.counting(files, all.names(), now)?;
+        let counts = self.counting(files, &all, now)?;
         let targets: Vec<_> =
             all.targets.iter().filter(|target| counts.contains(&target.name)).cloned().collect();
         if files.global.dry_run {
@@ -138,16 +138,12 @@ impl Finish {
     }
 
     /// The names that count: all but the dead.
-    fn counting(
-        &self,
-        files: &SiteFiles<'_>,
-        names: BTreeSet<String>,
-        now: UnixTime,
-    ) -> anyhow::Result<BTreeSet<String>> {
+    fn counting(&self, files: &SiteFiles<'_>, all: &All, now: UnixTime) -> anyhow::Result<BTreeSet<String>> {
         let skip = self.reach.skipped()?;
         let mut skips = Skips::load(files.admin)?;
-        let names = names.into_iter().collect();
-        let left = skips.leave_out(files.global, names, &skip, Missed::CaCert, now)?;
+        let names = all.names().into_iter().collect();
+        let host = |name: &str| all.host_of(name);
+        let left = skips.leave_out_names(files.global, names, &skip, host, Missed::CaCert, now)?;
         Ok(left.into_iter().collect())
     }
 }
@@ -183,6 +179,19 @@ impl All {
         let targets = self.targets.iter().map(|target| target.name.clone());
         let holders = self.holders.iter().map(|holder| holder.name.clone());
         targets.chain(holders).chain(self.members.all().iter().map(|member| member.host.clone())).collect()
+    }
+
+    /// The host that a name means, as `node push` reaches it. A daemon's name, which stands in the certificates of all its
+    /// hosts, means none.
+    fn host_of(&self, name: &str) -> Option<String> {
+        let all = self.members.all();
+        let runs = |member: &&Member| member.nodes.iter().any(|node| node.name.as_str() == name);
+        let named = all.iter().find(|member| member.host == name);
+        match named.or_else(|| all.iter().find(runs)) {
+            Some(member) if !is_this_host(&member.host) => Some(member.host.clone()),
+            None if is_daemons(name) => None,
+            _ => Some(name.to_owned()),
+        }
     }
 
     /// Hosts whose programs cannot be asked.
@@ -260,15 +269,19 @@ impl All {
     fn names_that_lack(&self, counts: &BTreeSet<String>, lacks: &mut Lacks) {
         let asked = |name: &str| self.targets.iter().any(|target| target.certificate == name);
         let unheard = |holder: &&Holder| counts.contains(&holder.name) && !asked(&holder.name);
-        let with_port = [Daemon::Ctld, Daemon::Dbd, Daemon::Restd].map(Daemon::program);
         for holder in self.holders.iter().filter(unheard) {
-            if with_port.contains(&holder.name.as_str()) {
+            if is_daemons(&holder.name) {
                 lacks.add(Lack::NoPort, &holder.name);
             } else if !holder.has_newer {
                 lacks.add(Lack::OldInLedger, &holder.name);
             }
         }
     }
+}
+
+/// Whether the ledger has this name for a daemon with a port, wherever that runs.
+fn is_daemons(name: &str) -> bool {
+    [Daemon::Ctld, Daemon::Dbd, Daemon::Restd].iter().any(|daemon| daemon.program() == name)
 }
 
 fn refuse_too_early(files: &SiteFiles<'_>, state: &State, new: &X509) -> anyhow::Result<()> {
