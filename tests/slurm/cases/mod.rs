@@ -9,6 +9,8 @@ mod handshakes;
 mod hosts;
 mod keys;
 mod loaders;
+mod nodes_on_hosts;
+mod nodes_seen;
 mod reading;
 mod refusals;
 mod renewal;
@@ -97,7 +99,7 @@ fn some(table: &mut Table, lab: &Lab, only: &str) {
             group(table, lab, &Conf::default(), enrolment::CASES);
             with_tls::rollover_alone(table, lab);
         }
-        "tls-on-hosts" => hosts::group(table, lab, tls_on_hosts::CASES),
+        "tls-on-hosts" => hosts::group(table, lab, &tls_on_hosts::cases()),
         _ => {
             table.run("one of keys, resume, conf, reading, told, tls, rollover, tls-on-hosts", || {
                 bail!("{ONLY}={only}")

@@ -6,11 +6,17 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 
 use super::hosts::{Case, HOSTS, Hosts, wait_on};
+use super::nodes_on_hosts;
 use crate::host::Host;
 use crate::lab::User;
 use crate::shell::{outcome, said};
 
-pub(super) const CASES: &[Case] = &[
+/// All of them, in their order.
+pub(super) fn cases() -> Vec<Case> {
+    [ON, nodes_on_hosts::CASES, OFF].concat()
+}
+
+const ON: &[Case] = &[
     ("TLS on hosts: conf enable refuses while daemons run, and names each host that has one", refuses),
     (
         "TLS on hosts: conf enable has asked every host; daemons start in its order, and a step runs",
@@ -24,16 +30,20 @@ pub(super) const CASES: &[Case] = &[
         "TLS on hosts: a pair that slurmctld does not start with is taken back, and the former one served",
         taken_back,
     ),
-    (
-        "TLS on hosts: conf disable gives both files back byte for byte, and Slurm runs without TLS",
-        turned_off,
-    ),
 ];
+
+const OFF: &[Case] = &[(
+    "TLS on hosts: conf disable gives both files back byte for byte, and Slurm runs without TLS",
+    turned_off,
+)];
 
 /// Added to what slurm-pki finds in the place of clush and systemctl.
 const CONFIG: &str = "
 [daemons.restd]
 command = [\"/slurm-pki/systemctl\", \"restart\", \"slurmrestd\"]
+
+[daemons.slurmd]
+command = [\"/slurm-pki/systemctl\", \"restart\", \"slurmd\"]
 ";
 
 /// Where each daemon answers.
@@ -49,6 +59,7 @@ fn refuses(hosts: &mut Hosts<'_>) -> Result<Vec<String>> {
     let text = fs::read_to_string(&config)?.replace("[fleet]", "[fleet]\nrestd = \"rest1\"");
     fs::write(&config, text + CONFIG)?;
     hosts.slurm_pki(&["init", "--daemons", "dbd,restd"])?;
+    each_has_its_own_disk(hosts)?;
     hosts.slurm_pki(&["node", "add", "n[1-2]"])?;
     hosts.slurm_pki(&["node", "push", "n[1-2]"])?;
     hosts.slurm_pki(&["cert", "renew"])?;
@@ -133,6 +144,14 @@ fn turned_off(hosts: &mut Hosts<'_>) -> Result<Vec<String>> {
     Ok(Vec::new())
 }
 
+/// All hosts share one root; the state of the controllers is to be seen on theirs alone.
+fn each_has_its_own_disk(hosts: &Hosts<'_>) -> Result<()> {
+    for host in [&hosts.n1, &hosts.n2, &hosts.dbd1, &hosts.rest1] {
+        host.sh("mount -t tmpfs tmpfs /var/lib/slurm-pki")?;
+    }
+    Ok(())
+}
+
 fn keep_edited(hosts: &Hosts<'_>) -> Result<()> {
     for file in EDITED {
         fs::write(hosts.lab.path(&format!("/tmp/{file}.before")), hosts.get("ctl1", file)?)?;
@@ -145,7 +164,7 @@ fn before(hosts: &Hosts<'_>, file: &str) -> Result<Vec<u8>> {
 }
 
 /// What a site's own tools do after an edit: the files to the hosts that have one.
-fn hand_out(hosts: &Hosts<'_>) -> Result<()> {
+pub(super) fn hand_out(hosts: &Hosts<'_>) -> Result<()> {
     let slurm_conf = hosts.get("ctl1", "slurm.conf")?;
     for host in HOSTS.into_iter().filter(|host| *host != "ctl1") {
         fs::write(hosts.lab.path(&format!("/hosts/{host}/slurm.conf")), &slurm_conf)?;
@@ -154,14 +173,14 @@ fn hand_out(hosts: &Hosts<'_>) -> Result<()> {
 }
 
 /// Last to first.
-fn stop(hosts: &Hosts<'_>) -> Result<()> {
+pub(super) fn stop(hosts: &Hosts<'_>) -> Result<()> {
     for (host, daemon) in daemons(hosts).into_iter().rev() {
         host.systemctl("stop", daemon)?;
     }
     Ok(())
 }
 
-fn start(hosts: &Hosts<'_>) -> Result<()> {
+pub(super) fn start(hosts: &Hosts<'_>) -> Result<()> {
     for (host, daemon) in daemons(hosts) {
         host.systemctl("start", daemon)?;
         match daemon {
@@ -184,7 +203,7 @@ fn daemons<'h, 'a>(hosts: &'h Hosts<'a>) -> [(&'h Host<'a>, &'static str); 5] {
 }
 
 /// A step on both nodes, of an ordinary user.
-fn steps(hosts: &Hosts<'_>) -> Result<()> {
+pub(super) fn steps(hosts: &Hosts<'_>) -> Result<()> {
     let mut srun = hosts.ctl1.command("srun", User::Alice);
     let said = crate::shell::answer(srun.args(["--nodes=2", "--ntasks=2", "hostname"]))?;
     let mut names: Vec<_> = said.lines().collect();

@@ -61,13 +61,13 @@ pub(super) fn run(table: &mut Table, lab: &Lab) {
         ));
         let names = CASES.iter().chain(rollover::CASES).map(|(name, _)| *name);
         names
-            .chain(tls_on_hosts::CASES.iter().map(|(name, _)| *name))
+            .chain(tls_on_hosts::cases().iter().map(|(name, _)| *name))
             .for_each(|name| table.note(format!("  {name}")));
         return;
     }
     table.run("TLS: a signer that can be told to refuse", || lab.script(SCRIPT, SIGN_OR_REFUSE));
     super::group(table, lab, &Conf { sign_csr: SCRIPT, ..CONF }, &[CASES, rollover::CASES].concat());
-    hosts::group(table, lab, tls_on_hosts::CASES);
+    hosts::group(table, lab, &tls_on_hosts::cases());
 }
 
 /// A change of the CA on a cluster that has just begun.
