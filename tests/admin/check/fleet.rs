@@ -26,13 +26,14 @@ fn a_monitor_does_not_go_to_other_hosts_unless_it_is_told_to() {
     assert!(look.exit == 0 && look.unseen().contains("--fleet runs check there"), "{}", look.data);
 }
 
-/// On h2 the command looks at what is well, as it does here. The disk under both, which one host alone has, is left out.
+/// On h2 the command looks at what is well, as it does here. The disk under both, which one host alone has, is left out
+/// here, and so it is there.
 #[test]
 fn two_controllers_that_are_well_are_found_so() {
     let well = Healthy::two_controllers();
     let (host, bin) = (well.site.text_path("host"), well.site.text_path("bin"));
     let own = text(well.programs.path().join("slurm-pki").as_os_str().as_encoded_bytes());
-    let there = format!("PATH={bin}:$PATH exec {own}.real \"$@\" --host-root {host} --skip state-local");
+    let there = format!("PATH={bin}:$PATH exec {own}.real \"$@\" --host-root {host}");
     well.site.write("there", &format!("#!/bin/sh\n{there}\n"), 0o755);
     let instead = well.site.text_path("there");
     let look =
@@ -43,6 +44,24 @@ fn two_controllers_that_are_well_are_found_so() {
     assert_eq!(fleet["severity"], "ok");
     let said = fleet["what"].as_str().unwrap();
     assert!(said.starts_with("controller h2: SLURM-PKI OK - ") && said.contains("(controller)"), "{said}");
+}
+
+#[test]
+fn the_other_controllers_judge_by_the_same_thresholds() {
+    let well = Healthy::two_controllers();
+    let asked = well.site.text_path("asked");
+    well.site.write("there", &format!("#!/bin/sh\necho \"$@\" >{asked}\n"), 0o755);
+    let own = text(well.programs.path().join("slurm-pki").as_os_str().as_encoded_bytes());
+    let instead = well.site.text_path("there");
+    answer(&well, &format!("mv {own} {own}.real\ncp {instead} {own}\nsh -c \"$2\"\nmv {own}.real {own}"));
+    let config = well.site.text_path("slurm-pki.toml");
+    assert_eq!(well.site.read("asked"), format!("check --quiet --config {config} --skip state-local\n"));
+    let thresholds = ["--warn", "60d", "--critical", "2h"];
+    well.look(&[["--fleet", "--skip", "state-local,hidepid"].as_slice(), &thresholds].concat());
+    let told = "--skip state-local --skip hidepid --warn 5184000s --critical 7200s";
+    assert_eq!(well.site.read("asked"), format!("check --quiet --config {config} {told}\n"));
+    let taken = well.look(&["--warn", "5184000s", "--critical", "7200s", "--skip", "state-local"]);
+    assert_eq!(taken.exit, 0, "{}", taken.data);
 }
 
 #[test]

@@ -13,8 +13,9 @@ use crate::members::{self, Role};
 /// What it is about, where one key should be in two places.
 const SAME: &str = "auth-jwt-same";
 
-/// Asks them where that is wanted; else says who was not asked. A monitor does not go to other hosts every minute.
-pub(super) fn look(scene: &Scene, global: &Global, wanted: bool, found: &mut Findings) {
+/// Asks them where that is wanted, with these options; else says who was not asked. A monitor does not go to other hosts
+/// every minute.
+pub(super) fn look(scene: &Scene, global: &Global, wanted: Option<String>, found: &mut Findings) {
     if !scene.controller {
         return;
     }
@@ -22,18 +23,18 @@ pub(super) fn look(scene: &Scene, global: &Global, wanted: bool, found: &mut Fin
     let others = members.with(Role::Ctld).map(|member| member.host.clone());
     let others: Vec<String> = others.filter(|host| !members::is_this_host(host)).collect();
     found.begin(Group::Fleet);
-    if !wanted {
+    let Some(options) = wanted else {
         if others.len() > usize::from(!this_host_is_named(scene)) {
             found
                 .not_looked_at(format!("other controllers, {}: --fleet runs check there", others.join(", ")));
         }
         return;
-    }
+    };
     let fleet = match Fleet::of(&scene.admin) {
         Ok(fleet) => fleet,
         Err(e) => return found.error(Severity::Unknown, "fleet", &e),
     };
-    let script = script(scene);
+    let script = script(scene, &options);
     let jobs = others.into_iter().map(|host| Job { host, script: script.clone() }).collect();
     for (host, result) in fleet.run(global, "checking controllers", jobs).iter() {
         judge(host, result, found);
@@ -73,7 +74,7 @@ fn this_host_is_named(scene: &Scene) -> bool {
 }
 
 /// Its own answer is in the first line; the exit status is that answer too, and no failure of the tool.
-fn script(scene: &Scene) -> String {
+fn script(scene: &Scene, options: &str) -> String {
     let own = std::env::current_exe().unwrap_or_default().display().to_string();
     let config = scene.admin.config.path();
     let config = if config == std::path::Path::new(site::config::DEFAULT_PATH) {
@@ -84,7 +85,7 @@ fn script(scene: &Scene) -> String {
     let slurm = scene.slurm_conf().map(|conf| quoted(&conf.path().display().to_string()));
     let slurm = slurm.map_or(String::new(), |path| format!("SLURM_CONF={path}; export SLURM_CONF\n"));
     format!(
-        "{slurm}p={}\n[ -x \"$p\" ] || p=slurm-pki\nout=$(\"$p\" check --quiet{config} 2>&1) || true\nsay \"$out\"",
+        "{slurm}p={}\n[ -x \"$p\" ] || p=slurm-pki\nout=$(\"$p\" check --quiet{config}{options} 2>&1) || true\nsay \"$out\"",
         quoted(&own)
     )
 }

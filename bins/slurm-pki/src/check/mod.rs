@@ -30,6 +30,7 @@ use crate::admin::Admin;
 use crate::advice::{Advice, Advise as _};
 use crate::daemon_files;
 use crate::exit::Exit;
+use crate::fleet::quoted;
 use crate::global::Global;
 use crate::moment;
 use crate::slurm_conf::SlurmConf;
@@ -84,7 +85,7 @@ pub(crate) struct Check {
     /// The node's NodeName, where that is not the host's name
     #[arg(long, value_name = "NODE")]
     node: Option<String>,
-    /// Run check on the other controllers too, through the site's tools ([fleet])
+    /// Run check on the other controllers too, through the site's tools ([fleet]), with the same --skip, --warn, --critical
     #[arg(long)]
     fleet: bool,
     /// Do not run the programs
@@ -224,7 +225,16 @@ impl Check {
         } else {
             found.not_looked_at("a rehearsal of this host's programs: not wanted");
         }
-        fleet::look(scene, global, self.wants_fleet(), found);
+        fleet::look(scene, global, self.wants_fleet().then(|| self.for_others()), found);
+    }
+
+    /// What a check on another controller is told of this one's command line, for its shell.
+    fn for_others(&self) -> String {
+        let skip = self.skip.iter().map(|code| format!(" --skip {}", quoted(code)));
+        let span = |option, span: Duration| format!(" --{option} {}s", span.as_secs());
+        let warn = self.warn.map(|warn| span("warn", warn));
+        let critical = self.critical.map(|critical| span("critical", critical));
+        skip.chain(warn).chain(critical).collect()
     }
 
     fn limit(&self) -> Duration {
