@@ -1,7 +1,5 @@
 //! The one place that talks to the person: results on stdout, everything else on stderr.
 
-#![expect(clippy::print_stderr, reason = "this is the module that prints")]
-
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
@@ -17,11 +15,16 @@ const SCREENFUL: usize = 50;
 /// Two lines, as the seven have them: what happened, and what to do.
 pub(crate) fn error(error: &anyhow::Error) {
     let whole = error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ");
-    eprintln!("slurm-pki: error: {}", one_line(&whole));
+    told(&format!("slurm-pki: error: {}", one_line(&whole)));
     let hint = error.chain().find_map(|cause| cause.downcast_ref::<Advice>());
     if let Some(advice) = hint {
-        eprintln!("slurm-pki: hint: {}", one_line(&advice.hint));
+        told(&format!("slurm-pki: hint: {}", one_line(&advice.hint)));
     }
+}
+
+/// A line on stderr. When nobody reads it any more, a cut connection, say, what is under way goes on to its end.
+fn told(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// A result, for a person or a pipe. A closed pipe (`| head`) is not an error.
@@ -47,13 +50,13 @@ pub(crate) fn raw_line(text: &str) {
 /// What was done, unless `--quiet`.
 pub(crate) fn done(global: &Global, text: &str) {
     if !global.quiet {
-        eprintln!("{}", printable(text));
+        told(&printable(text));
     }
 }
 
 /// What the person should know even with `--quiet`.
 pub(crate) fn warning(text: &str) {
-    eprintln!("slurm-pki: warning: {}", one_line(text));
+    told(&format!("slurm-pki: warning: {}", one_line(text)));
 }
 
 /// A result as JSON; `schema` names its form and version (`slurm-pki.node.list.v1`).
@@ -166,7 +169,7 @@ pub(crate) fn confirm(global: &Global, question: &str) -> anyhow::Result<()> {
             Advice::new(format!("{question} Nobody is there to ask"), "say --yes if it is meant").into()
         );
     }
-    eprint!("{} [y/N] ", printable(question));
+    let _ = write!(std::io::stderr(), "{} [y/N] ", printable(question));
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
     if matches!(answer.trim(), "y" | "Y" | "yes") {

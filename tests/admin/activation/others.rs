@@ -153,6 +153,22 @@ fn a_host_that_goes_away_in_any_phase_is_named_and_the_next_run_finds_its_work_d
     assert_eq!(sites.scene.serves("ctld"), Some(ctld), "nobody asked for that");
 }
 
+/// A connection of the admin's that is cut, or `| grep -q`: the next daemon has its turn, and the way back is gone to its end.
+#[test]
+fn whoever_does_not_read_any_more_keeps_nothing_from_its_end() {
+    let sites = Sites::new(DB, "");
+    let (_, ctld) = sites.scene.stage("ctld");
+    sites.issue();
+    assert_eq!(sites.scene.unread(&[]), Some(0));
+    let before = sites.on_disk();
+    assert_eq!((sites.serves(), sites.scene.serves("ctld")), (before.clone(), Some(ctld)));
+    sites.issue();
+    assert_ne!(sites.on_disk(), before);
+    sites.scene.mood("dbd", "dies_with_a_new_one");
+    assert_eq!(sites.scene.unread(&[]), Some(1));
+    assert_eq!((sites.serves(), sites.on_disk()), (before.clone(), before));
+}
+
 /// Ctrl-C in the middle of a restart: that one is brought to its end, or back, and no further one begins.
 #[test]
 fn an_interruption_leaves_no_daemon_half_way() {

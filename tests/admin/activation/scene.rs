@@ -161,6 +161,24 @@ impl Scene {
         Said::of(&self.command(args).output().unwrap())
     }
 
+    /// How it ends when nobody reads what it says.
+    pub(crate) fn unread(&self, args: &[&str]) -> Option<i32> {
+        let mut command = self.command(args);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop((child.stdout.take(), child.stderr.take()));
+        let deadline = Instant::now() + 6 * PATIENCE;
+        loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                return status.code();
+            }
+            if Instant::now() > deadline {
+                let _ = child.kill();
+                panic!("it does not end");
+            }
+            sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Interrupted once the first restart has begun.
     pub(crate) fn activate_interrupted(&self) -> Said {
         self.interrupted_when(&[], || !self.restarts().is_empty())

@@ -19,7 +19,7 @@ mod tool;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, Once};
-use std::thread;
+use std::thread::{self, Thread};
 use std::time::Duration;
 
 use indicatif::ProgressBar;
@@ -127,6 +127,7 @@ pub(crate) fn in_parallel<T: Send, R: Send>(
     let workers = parallel.min(count);
     let (at_work, this) = (AtomicUsize::new(workers), thread::current());
     let worker = || {
+        let _at_work = AtWork(&at_work, &this);
         while let Some(place) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
             let piece = place.lock().map_or(None, |mut place| place.take());
             if let Some(piece) = piece {
@@ -136,9 +137,6 @@ pub(crate) fn in_parallel<T: Send, R: Send>(
                 }
                 bar.inc(1);
             }
-        }
-        if at_work.fetch_sub(1, Ordering::Release) == 1 {
-            this.unpark();
         }
     };
     thread::scope(|scope| {
@@ -150,12 +148,23 @@ pub(crate) fn in_parallel<T: Send, R: Send>(
     results.into_inner().unwrap_or_default()
 }
 
+/// A worker, until it ends, in whatever way: the one that waits for the last of them would wait for ever.
+struct AtWork<'a>(&'a AtomicUsize, &'a Thread);
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        if self.0.fetch_sub(1, Ordering::Release) == 1 {
+            self.1.unpark();
+        }
+    }
+}
+
 /// Whoever pressed Ctrl-C hears at once that it was heard: pressed again, it would leave on hosts what is being taken away.
 fn tell_of_interruption(bar: &ProgressBar, at_work: &AtomicUsize) {
     static TOLD: Once = Once::new();
     while at_work.load(Ordering::Acquire) > 0 {
         if interrupt::came() {
-            let text = "interrupted: what is under way is brought to an end, which takes some seconds";
+            let text = "interrupted: what is under way is brought to an end, which may take as long as a host is given";
             return TOLD.call_once(|| bar.suspend(|| report::warning(text)));
         }
         thread::park_timeout(LOOK);

@@ -108,7 +108,9 @@ impl Fleet {
     }
 
     fn failure(&self, program: &str, ended: &Ended, output: &str) -> String {
-        if let Some(why) = ended_by_us().filter(|_| ended.status.is_none()) {
+        // What goes on to its end was not ended by an interruption.
+        let by_us = || ended_by_us().filter(|_| !self.goes_on || !interrupt::came());
+        if let Some(why) = by_us().filter(|_| ended.status.is_none()) {
             return why.to_owned();
         }
         let how = ended.how(self.timeout);
