@@ -256,7 +256,8 @@ fn a_script_that_ends_between_the_state_and_the_restart_leaves_the_former_certif
 fn made_to_wait(hosts: &Hosts, host: &str) {
     let program = hosts.on(host, &hosts.site.path("slurmd.sh"));
     let whole = fs::read_to_string(&program).unwrap();
-    let waits = "echo x >> starts\nuntil [ -e go-on ]; do sleep 0.05; done\n";
+    // What it says then may find nobody who reads.
+    let waits = "echo x >> starts\nuntil [ -e go-on ]; do sleep 0.05; done\necho Starting slurmd\n";
     write_program(&program, &whole.replacen("echo x >> starts\n", waits, 1));
 }
 

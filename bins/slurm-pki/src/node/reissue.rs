@@ -48,8 +48,9 @@ const RESTART: [&str; 3] = ["systemctl", "restart", "slurmd"];
 #[command(after_help = "\
 On each host certmgr_state in SlurmdSpoolDir is put aside and slurmd restarted, by [daemons.slurmd] command (%n in \
 it is the node's name), else systemctl restart slurmd. Done means that slurmd wrote a new certmgr_state and that the \
-ledger has the new certificate (a warning, where it need not: another sign_csr, or ledger_required = false); where slurmd wrote none, the former one is put back and slurmd restarted once more. Jobs go on: a restart of slurmd leaves their \
-steps alone.
+ledger has the new certificate (a warning, where it need not: another sign_csr, or ledger_required = false); where slurmd \
+wrote none within half of [fleet] timeout, the former one is put back and slurmd restarted once more. Jobs go on: a \
+restart of slurmd leaves their steps alone.
 
 Before that slurmctld's part is rehearsed here, scontrol must show no other node that answers and is late with its \
 renewal, and each node must have a token that enrols and the CA bundle of this host. Then one host goes first, and the others follow in groups of [fleet] parallel; the first group with a \
@@ -114,7 +115,8 @@ impl Reissue {
         gate::pass_without(global, &admin, false, enrolment.now, &able)?;
         let ledger = ledger_to_ask(&admin);
         let outcomes = one_then_all(global, &fleet, &targets, &restart, ledger.as_ref());
-        skips.reached(global, &outcomes.reached(), &[Missed::Reissue])?;
+        let whole = targets::whole(&members, &targets, outcomes.reached());
+        skips.reached(global, &whole, &[Missed::Reissue])?;
         conclude(global, &targets, outcomes, refused, names.len())
     }
 }
@@ -216,7 +218,8 @@ impl Restart {
 /// is the former state still.
 ///
 /// A connection that is cut must not leave slurmd without either: the shell hears signals and goes on to its end, which the
-/// waiting bounds. What it starts hears them as ever.
+/// waiting bounds. What it starts hears them as ever; so what that says goes to a file, or it would end by its first word to
+/// a connection that is gone.
 const ASK_ANEW: &str = r#"
 trap : HUP INT PIPE TERM
 came() {
@@ -227,26 +230,37 @@ came() {
         passed=$((passed + 1))
     done
 }
+told() {
+    [ "$said" != /dev/null ] || return 0
+    tail -n 3 "$said" || true
+    rm -f "$said"
+}
 ask_anew() {
     state=$1
     shift
+    said=$(mktemp /run/slurm-pki.XXXXXX 2>/dev/null) || said=/dev/null
     if [ ! -d "${state%/*}" ]; then
+        told
         echo "there is no ${state%/*}: SlurmdSpoolDir is another there"
         exit 1
     fi
     if [ -e "$state" ]; then mv -fT "$state" "$state.slurm-pki"; fi
-    if "$@" && came "$state"; then
+    if "$@" >"$said" 2>&1 && came "$state"; then
         rm -f "$state.slurm-pki"
+        [ "$said" = /dev/null ] || rm -f "$said"
         return
     fi
     if [ -e "$state.slurm-pki" ]; then
         mv -fT "$state.slurm-pki" "$state"
-        if "$@"; then
+        if "$@" >>"$said" 2>&1; then
+            told
             echo "slurmd got no new certificate and has its former one again: see its log"
         else
+            told
             echo "slurmd got no new certificate, and does not start with its former one either: see its log"
         fi
     else
+        told
         echo "slurmd got no certificate, and had none before: see its log"
     fi
     exit 1
