@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::slurm_files::SlurmFiles;
-use crate::slurm_lines::Word;
+use crate::slurm_lines::{self, Word};
 
 /// Where Debian's and EL's packages have it; `SLURM_CONF` comes first, as in Slurm.
 const DEFAULT_PATH: &str = "/etc/slurm/slurm.conf";
@@ -75,6 +75,11 @@ impl SlurmConf {
     /// A key's value.
     pub(crate) fn get(&self, key: &str) -> Option<&str> {
         self.values.get(&key.to_ascii_lowercase()).map(String::as_str)
+    }
+
+    /// Whether it turns TLS on.
+    pub(crate) fn has_tls(&self) -> bool {
+        self.get("TLSType").is_some_and(|value| !slurm_lines::is_no_tls(value))
     }
 
     /// The hosts of SlurmctldHost lines, without addresses, the primary first.

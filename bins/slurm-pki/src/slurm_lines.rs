@@ -42,6 +42,11 @@ impl Word {
     }
 }
 
+/// Whether a TLSType turns TLS off.
+pub(crate) fn is_no_tls(value: &str) -> bool {
+    ["", "none", "tls/none"].iter().any(|off| value.eq_ignore_ascii_case(off))
+}
+
 /// The words that are about the whole cluster.
 pub(crate) fn of_the_cluster(words: &[Word]) -> &[Word] {
     let describes = |word: &Word| DESCRIBING.iter().any(|key| word.is(key));

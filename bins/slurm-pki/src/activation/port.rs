@@ -48,7 +48,8 @@ impl Port {
         }
         let slurm = admin.slurm.as_ref().ok_or_else(|| no_slurm_conf(target.daemon))?;
         let dbd = SlurmConf::load_from(&slurm.path().with_file_name("slurmdbd.conf"))?;
-        if !has_tls(if target.daemon == Daemon::Dbd { dbd.as_ref().unwrap_or(slurm) } else { slurm }) {
+        let own = if target.daemon == Daemon::Dbd { dbd.as_ref().unwrap_or(slurm) } else { slurm };
+        if !own.has_tls() {
             return Ok(Self::NoTls);
         }
         if let Some(given) = given {
@@ -70,11 +71,6 @@ impl Port {
             Daemon::Restd | Daemon::Sackd => Ok(Self::Unknown),
         }
     }
-}
-
-/// Whether a file turns TLS on.
-fn has_tls(conf: &SlurmConf) -> bool {
-    conf.get("TLSType").is_some_and(|kind| !kind.is_empty() && !kind.eq_ignore_ascii_case("tls/none"))
 }
 
 fn same_host(named: &str, place: &Place) -> bool {
@@ -235,7 +231,7 @@ mod tests {
 
     #[test]
     fn where_tls_is_off_or_no_port_is_known_that_is_said() {
-        for text in ["SlurmctldHost=h1\n", "TLSType=tls/none\n"] {
+        for text in ["SlurmctldHost=h1\n", "TLSType=tls/none\n", "TLSType=none\n"] {
             assert_eq!(at(port(text, None, "", Daemon::Ctld, Place::Here)), "NoTls");
         }
         // slurmdbd has a TLSType of its own.

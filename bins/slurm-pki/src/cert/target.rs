@@ -12,6 +12,7 @@ use crate::advice::Advise as _;
 use crate::daemon_files::DaemonFiles;
 use crate::hostlist;
 use crate::members::{Member, Members, Role, is_this_host};
+use crate::slurm_conf::SlurmConf;
 
 /// A daemon on a host whose pair slurm-pki keeps.
 #[derive(Clone, Debug)]
@@ -182,8 +183,8 @@ fn role(daemon: Daemon) -> Role {
     }
 }
 
-/// Its section; the files of a static pair without one are those that Slurm knows. A section that only says how slurmd or
-/// sackd is restarted (node reissue, auth-key) makes no pair for whoever asks certmgr: with one it would ask no more.
+/// Its section; the files of a static pair without one are those that Slurm knows. A section that only says how slurmd is
+/// restarted (node reissue), or how long a reload may take (auth-key), makes no pair for whoever asks certmgr: with one it would ask no more.
 pub(crate) fn config_of(admin: &Admin, daemon: Daemon) -> anyhow::Result<DaemonConfig> {
     let mut config = DaemonConfig::read(&admin.config, &admin.controller, daemon).advise()?;
     if is_static(daemon) && config.only_restart && !slurm_wants_pairs(admin, daemon) {
@@ -197,8 +198,8 @@ pub(crate) fn config_of(admin: &Admin, daemon: Daemon) -> anyhow::Result<DaemonC
 
 /// Whether slurm.conf leaves the daemon no other way: TLS without certmgr, or the names of its files.
 fn slurm_wants_pairs(admin: &Admin, daemon: Daemon) -> bool {
-    let has = |key: &str| admin.slurm.as_ref().is_some_and(|slurm| slurm.get(key).is_some());
-    has("TLSType") && !has("CertmgrType") || named_by_slurm(admin, daemon).is_some()
+    let without_certmgr = |slurm: &SlurmConf| slurm.has_tls() && slurm.get("CertmgrType").is_none();
+    admin.slurm.as_ref().is_some_and(without_certmgr) || named_by_slurm(admin, daemon).is_some()
 }
 
 /// Whether a node's name has a place in it.
@@ -230,7 +231,6 @@ mod tests {
     use site::config::{ConfigFile, ControllerConfig};
 
     use super::*;
-    use crate::slurm_conf::SlurmConf;
 
     fn slurmds(slurm: &str, section: &str) -> Vec<String> {
         let folder = tempfile::tempdir().unwrap();
@@ -270,6 +270,7 @@ mod tests {
             slurmds(&format!("NodeName=n9\n{}", lines.concat()), section).len()
         };
         assert_eq!([hosts(&[], restart), hosts(&[tls, certmgr], restart)], [0, 0]);
+        assert_eq!([hosts(&["TLSType=none\n"], restart), hosts(&["TLSType=tls/none\n"], restart)], [0, 0]);
         assert_eq!([hosts(&[tls], restart), hosts(&[tls, certmgr, named], restart)], [1, 1]);
         let of_a_pair = format!("{restart}renew_at = 0.5\n");
         assert_eq!([hosts(&[tls, certmgr], &of_a_pair), hosts(&[tls, certmgr], "")], [1, 1]);

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use super::shell::{self, RESTD_ENVIRONMENT};
+use crate::slurm_lines::is_no_tls;
 
 /// The flags about TLS.
 const FLAGS: [&str; 2] = ["TLS", AUDIT];
@@ -123,7 +124,7 @@ impl Subject {
 
     /// Whether this key, which is one of ours, means anything with this value.
     pub(super) fn is_turned_on_by(self, key: &str, value: &str) -> bool {
-        let is_none = key.eq_ignore_ascii_case(TLS_TYPE) && is_off(value);
+        let is_none = key.eq_ignore_ascii_case(TLS_TYPE) && is_no_tls(value);
         !is_none && self.without(key, value) != Remains::All
     }
 
@@ -154,11 +155,6 @@ fn is_of_jwt(parameter: &str) -> bool {
     JWT_PARAMETERS
         .iter()
         .any(|known| if known.ends_with('=') { parameter.starts_with(known) } else { parameter == *known })
-}
-
-/// Whether a TLSType turns TLS off.
-fn is_off(value: &str) -> bool {
-    ["", "none", "tls/none"].iter().any(|off| value.eq_ignore_ascii_case(off))
 }
 
 fn is_flag(flag: &str) -> bool {
