@@ -73,6 +73,8 @@ fn several_nodes_of_one_host_arrive_together_and_hosts_go_by_their_own_names() {
     assert!(hosts.waiting("a1").is_some() && hosts.secret_on("n2", "b").is_some());
     hosts.ok(&["node", "push", "a[1-2]", "--ca-only"]);
     assert_eq!(hosts.skipped(), ["n1"], "it has no token yet");
+    hosts.ok(&["node", "push", "a1"]);
+    assert_eq!(hosts.skipped(), ["n1"], "it has not a2's yet");
     hosts.ok(&["node", "push", "a[1-2]"]);
     assert_eq!(hosts.skipped(), [""; 0]);
     for (host, node) in [("n1", "a1"), ("n1", "a2"), ("n2", "b")] {

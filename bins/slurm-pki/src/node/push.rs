@@ -83,11 +83,7 @@ impl Push {
         let contents = Contents::of(&admin, ROOT)?;
         let mut skips = Skips::load(&admin)?;
         let targets = targets::of(&members, &names);
-        let (missed, brought): (_, &[_]) = if self.ca_only {
-            (Missed::CaCert, &[Missed::CaCert])
-        } else {
-            (Missed::Token, &[Missed::Token, Missed::CaCert])
-        };
+        let missed = if self.ca_only { Missed::CaCert } else { Missed::Token };
         let targets = targets::without_skipped(global, targets, &self.skip, &mut skips, missed)?;
 
         let mut refused = Refused::default();
@@ -107,7 +103,11 @@ impl Push {
         let outcomes = fleet.deliver(global, "hosts", deliveries);
 
         self.let_go(global, &admin, &enrolment, &targets, &secrets, &outcomes)?;
-        skips.reached(global, &outcomes.reached(), brought)?;
+        skips.reached(global, &outcomes.reached(), &[Missed::CaCert])?;
+        if !self.ca_only {
+            let whole = targets::whole(&members, &targets, outcomes.reached());
+            skips.reached(global, &whole, &[Missed::Token])?;
+        }
         if global.json {
             report::json("slurm-pki.node.push.v1", &view(&targets, &secrets, &outcomes, &refused))?;
         }

@@ -35,6 +35,18 @@ pub(super) fn of(members: &Members, names: &[NodeName]) -> Vec<Target> {
     hosts.into_iter().map(|(host, nodes)| Target { host, nodes }).collect()
 }
 
+/// Of these hosts those whose nodes were all among the targets: of the others one may still miss something.
+pub(super) fn whole(members: &Members, targets: &[Target], mut hosts: Vec<String>) -> Vec<String> {
+    let has = |host: &str, node: &NodeName| {
+        targets.iter().any(|target| target.host == host && target.nodes.contains(node))
+    };
+    hosts.retain(|host| {
+        let mut its = members.all().iter().filter(|member| member.host == *host);
+        its.all(|member| member.nodes.iter().all(|node| has(host, &node.name)))
+    });
+    hosts
+}
+
 /// Leaves out the hosts that `--skip` names, by their own names or by those of their nodes, and remembers them.
 ///
 /// # Errors

@@ -114,7 +114,8 @@ impl Verify {
         let is_well = |host: &String| verdicts.iter().filter(|one| one.host == *host).all(Verdict::is_well);
         let well: Vec<_> = skips.hosts().keys().filter(|host| outcomes.of(host).is_some()).cloned().collect();
         let well: Vec<_> = well.into_iter().filter(is_well).collect();
-        skips.reached(global, &well, &[Missed::Token, Missed::CaCert])?;
+        skips.reached(global, &well, &[Missed::CaCert])?;
+        skips.reached(global, &targets::whole(&members, &targets, well), &[Missed::Token])?;
         if global.json {
             report::json("slurm-pki.node.verify.v1", &verdicts)?;
         } else {

@@ -187,10 +187,13 @@ impl All {
         let all = self.members.all();
         let runs = |member: &&Member| member.nodes.iter().any(|node| node.name.as_str() == name);
         let named = all.iter().find(|member| member.host == name);
-        match named.or_else(|| all.iter().find(runs)) {
-            Some(member) if !is_this_host(&member.host) => Some(member.host.clone()),
+        let with_domain = || all.iter().find(|member| are_one(member.host.as_bytes(), name.as_bytes()));
+        match named.or_else(|| all.iter().find(runs)).or_else(with_domain) {
+            // It has what it brings to the others, and no push comes here but to a node.
+            Some(member) if is_this_host(&member.host) && member.nodes.is_empty() => None,
+            Some(member) => Some(member.host.clone()),
             None if is_daemons(name) => None,
-            _ => Some(name.to_owned()),
+            None => Some(name.to_owned()),
         }
     }
 
