@@ -90,8 +90,10 @@ fn a_host_whose_slurm_has_no_tls_is_named_with_where_it_was_looked_for() {
         fs::create_dir(site.path("others")).unwrap();
         site.write("others/select_linear.so", "", 0o644);
         where_others_see(&site, "n2", "plugins", "others");
-        let lacks =
-            format!("warning: n2: its Slurm has no tls_s2n.so: looked in {}\n", site.text_path("others"));
+        let lacks = format!(
+            "warning: n2: its Slurm has no tls_s2n.so: looked in {}; PluginDir in slurm.conf names another folder\n",
+            site.text_path("others")
+        );
         refused(&site, &lacks);
         // One of several is enough.
         fs::create_dir(site.path("nowhere")).unwrap();

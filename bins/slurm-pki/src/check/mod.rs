@@ -225,16 +225,19 @@ impl Check {
         } else {
             found.not_looked_at("a rehearsal of this host's programs: not wanted");
         }
-        fleet::look(scene, global, self.wants_fleet().then(|| self.for_others()), found);
+        fleet::look(scene, global, self.wants_fleet().then(|| self.for_others(&scene.thresholds)), found);
     }
 
     /// What a check on another controller is told of this one's command line, for its shell.
-    fn for_others(&self) -> String {
-        let skip = self.skip.iter().map(|code| format!(" --skip {}", quoted(code)));
-        let span = |option, span: Duration| format!(" --{option} {}s", span.as_secs());
-        let warn = self.warn.map(|warn| span("warn", warn));
-        let critical = self.critical.map(|critical| span("critical", critical));
-        skip.chain(warn).chain(critical).collect()
+    fn for_others(&self, thresholds: &CheckConfig) -> String {
+        let mut options: String = self.skip.iter().map(|code| format!(" --skip={}", quoted(code))).collect();
+        // One alone could be out of order with the other one there.
+        if self.warn.or(self.critical).is_some() {
+            let seconds = |span: Duration| span.as_secs();
+            let (warn, critical) = (seconds(thresholds.warn), seconds(thresholds.critical));
+            options += &format!(" --warn={warn}s --critical={critical}s");
+        }
+        options
     }
 
     fn limit(&self) -> Duration {

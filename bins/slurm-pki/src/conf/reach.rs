@@ -110,15 +110,19 @@ impl Reach<'_> {
         outcomes.into_result("the check of programs, tokens, the CA certificate and tls_s2n.so")
     }
 
-    /// Another host's Slurm may be in another of these folders than this one's; one with the plugin is enough.
+    /// Another host's Slurm may be in another of these folders than this one's; one with the plugin is enough, and one without
+    /// any is not Slurm's.
     fn look_for_tls(&self) -> String {
         let folders: Vec<_> = self.plugins.iter().map(|path| quoted(&path.display().to_string())).collect();
         format!(
             "has= lacks=\nfor each in {}; do\n  \
-             [ ! -d \"$each\" ] || lacks=\"${{lacks:+$lacks, }}$each\"\n  \
+             for plugin in \"$each\"/*.so; do\n    \
+             [ ! -e \"$plugin\" ] || lacks=\"${{lacks:+$lacks, }}$each\"\n    \
+             break\n  done\n  \
              [ ! -f \"$each/{TLS}\" ] || has=yes\ndone\n\
              if [ -z \"$lacks\" ]; then say {UNSEEN}\n\
-             elif [ -z \"$has\" ]; then say \"its Slurm has no {TLS}: looked in $lacks\"; fi\n",
+             elif [ -z \"$has\" ]; then\n  \
+             say \"its Slurm has no {TLS}: looked in $lacks; PluginDir in slurm.conf names another folder\"\nfi\n",
             folders.join(" ")
         )
     }
