@@ -309,7 +309,8 @@ fn ctrl_c_waits_for_the_host_whose_slurmd_is_being_restarted_and_no_others_follo
     made_to_wait(&hosts, "n1");
     let mut reissue = hosts.begin(&["node", "reissue", "n[1-3]", "--yes"]);
     wait_until("slurmd is restarted", || starts(&hosts, "n1") == 1);
-    kill_process(Pid::from_child(&reissue), Signal::INT).unwrap();
+    // As Ctrl-C, which what a shell runs in the background does not hear of.
+    kill_process(Pid::from_child(&reissue), Signal::TERM).unwrap();
     let mut said = BufReader::new(reissue.stderr.take().unwrap());
     let mut stderr = String::new();
     while !stderr.contains("what is under way is brought to an end") {
