@@ -219,7 +219,7 @@ impl Restart {
 ///
 /// A connection that is cut must not leave slurmd without either: the shell hears signals and goes on to its end, which the
 /// waiting bounds. What it starts hears them as ever; so what that says goes to a file, or it would end by its first word to
-/// a connection that is gone.
+/// a connection that is gone. A killed run's file has a name that a later delivery sweeps.
 const ASK_ANEW: &str = r#"
 trap : HUP INT PIPE TERM
 came() {
@@ -238,12 +238,11 @@ told() {
 ask_anew() {
     state=$1
     shift
-    said=$(mktemp /run/slurm-pki.XXXXXX 2>/dev/null) || said=/dev/null
     if [ ! -d "${state%/*}" ]; then
-        told
         echo "there is no ${state%/*}: SlurmdSpoolDir is another there"
         exit 1
     fi
+    said=$(mktemp /run/slurm-pki.XXXXXXXXXXXXXXXX 2>/dev/null) || said=/dev/null
     if [ -e "$state" ]; then mv -fT "$state" "$state.slurm-pki"; fi
     if "$@" >"$said" 2>&1 && came "$state"; then
         rm -f "$state.slurm-pki"
